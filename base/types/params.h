@@ -1,0 +1,25 @@
+/* params.h: the consensus parameters: numbers that every node must share and that a chain may choose (DESIGN section 3).
+ *
+ * Genesis sets them; the Params contract may move them later. The list is params.def. */
+#ifndef SB_BASE_TYPES_PARAMS_H
+#define SB_BASE_TYPES_PARAMS_H
+
+#include "base/types/hash.h"
+#include "base/util/err.h"
+
+struct sb_params {
+#define SB_PARAM(field, json_name, default_value, min, max, text) uint64_t field;
+#include "base/types/params.def"
+#undef SB_PARAM
+};
+
+/* sb_params_default: the defaults of params.def. */
+struct sb_params sb_params_default(void);
+
+/* sb_params_check: every value lies within its [min, max]; else SB_E_RANGE, naming the parameter and its bounds. */
+sb_err sb_params_check(const struct sb_params *params, struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_params_hash: keccak256(rlp([each value in the order of params.def])), the params_hash of a consensus header. */
+sb_hash sb_params_hash(const struct sb_params *params);
+
+#endif
