@@ -1,0 +1,144 @@
+/* ops.h: the operator list as seen by those who write or read models: ids, inputs, attributes.
+ *
+ * Inputs are named by position in SB_IN_x_y, attributes (int64 each, all mandatory) by position in SB_ATTR_x_y. Weights, biases,
+ * multipliers, shifts, tables and tree arrays must be constants of the file. [..] is any leading shape.
+ * Every operator that computes ends with clamp(value + y.zero_point, y.lo, y.hi): ReLU, ReLU6 and Clip are the [lo, hi] of y.
+ * Exact meaning: docs/spec/numerics.md, sections as in ops.def. */
+#ifndef SB_VM_TENSOR_OPS_H
+#define SB_VM_TENSOR_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vm/tensor/cost.h"
+
+enum sb_op_id {
+#define SB_OP(name, id, ...) SB_OP_##name = id,
+#include "vm/tensor/ops.def"
+#undef SB_OP
+};
+
+/* A line of ops.def. */
+struct sb_op_facts {
+    uint16_t id;
+    uint16_t version;
+    const char *name; /* "GEMM" */
+    const char *spec; /* section of docs/spec/numerics.md */
+    uint32_t inputs_min;
+    uint32_t inputs_max;
+    uint32_t attr_count;
+    enum sb_gas_class gas_class;
+    uint64_t activation_height;
+};
+
+/* sb_op_count, sb_op_facts: the list, ascending by (id, version); index < sb_op_count(). */
+uint32_t sb_op_count(void);
+const struct sb_op_facts *sb_op_facts(uint32_t index);
+/* sb_op_find: the line of (id, version); NULL if there is none. */
+const struct sb_op_facts *sb_op_find(uint16_t id, uint16_t version);
+
+/* GEMM (5.1): y[.., n] = requantise(bias[n] + sum_k (x[.., k] - x.zp) * w[n, k], mult[n], shift[n])
+ * x i8|u8|i16 [.., K]; w i8 [N, K] in [-127, 127]; bias i32 [N]; mult i32 [N] in [2^30, 2^31); shift u8 [N] in [1, 62];
+ * y i8|u8|i16|i32 [.., N]. No attributes. CONV2D has the same inputs. */
+enum { SB_IN_LINEAR_X, SB_IN_LINEAR_W, SB_IN_LINEAR_BIAS, SB_IN_LINEAR_MULT, SB_IN_LINEAR_SHIFT };
+
+/* CONV2D (5.2): x [B, H, W, C]; w i8 [O, KH, KW, C / groups]; bias, mult, shift [O]; y [B, OH, OW, O]. Types as GEMM. Padding counts as
+ * x.zp. groups divides C and O; depthwise is groups = C. CONV2D_FX adds SHIFT. */
+enum {
+    SB_ATTR_CONV_STRIDE_H,
+    SB_ATTR_CONV_STRIDE_W,
+    SB_ATTR_CONV_PAD_TOP,
+    SB_ATTR_CONV_PAD_LEFT,
+    SB_ATTR_CONV_PAD_BOTTOM,
+    SB_ATTR_CONV_PAD_RIGHT,
+    SB_ATTR_CONV_DILATION_H,
+    SB_ATTR_CONV_DILATION_W,
+    SB_ATTR_CONV_GROUPS,
+    SB_ATTR_CONV_FX_SHIFT, /* CONV2D_FX only: 0 .. 62 */
+};
+
+/* GEMM_FX (5.3): y = (bias[n] + sum_k x[k] * w[n, k]) shifted right by SHIFT, half up. x i32; w i32 [N, K]; bias i64 [N]; y i32. The bias
+ * has the fraction bits of the product: x's plus w's. CONV2D_FX (5.4) has the same inputs. */
+enum { SB_IN_FX_X, SB_IN_FX_W, SB_IN_FX_BIAS };
+enum { SB_ATTR_GEMM_FX_SHIFT };
+
+/* ADD (6.1): y = ((a - a.zp) * MULT_A + (b - b.zp) * MULT_B) >> SHIFT, half up. a, b: i8|u8|i16|u16|i32, broadcast as in numpy; y
+ * i8|u8|i16|i32. MULT in [-2^30, 2^30] (a negative MULT_B subtracts), SHIFT 0 .. 62. Plain fx addition: 1, 1, 0. */
+enum { SB_ATTR_ADD_MULT_A, SB_ATTR_ADD_MULT_B, SB_ATTR_ADD_SHIFT };
+
+/* MUL (6.2): y = ((a - a.zp) * (b - b.zp) * MULT) >> SHIFT, half up. Types and broadcasting as ADD; MULT in [-(2^31 - 1), 2^31 - 1], SHIFT
+ * 0 .. 62. Fx product: MULT 1, SHIFT = fraction bits of a + b - y. */
+enum { SB_ATTR_MUL_MULT, SB_ATTR_MUL_SHIFT };
+
+/* MAX_POOL (7.1), AVG_POOL (7.2): x, y [B, H, W, C], i8|u8|i16|i32. MAX_POOL: y has x's type and zero point; padding never wins.
+ * AVG_POOL: y = sum (x - x.zp) * MULT / (n * 2^SHIFT), half up, one rounding; n = elements inside the image, or KERNEL_H * KERNEL_W with
+ * INCLUDE_PAD 1. MULT 1 .. 2^31 - 1, SHIFT 0 .. 31 (1, 0: plain average). Global: the kernel is the whole image. Each window holds at
+ * least one element (padding is below the kernel). */
+enum {
+    SB_ATTR_POOL_KERNEL_H,
+    SB_ATTR_POOL_KERNEL_W,
+    SB_ATTR_POOL_STRIDE_H,
+    SB_ATTR_POOL_STRIDE_W,
+    SB_ATTR_POOL_PAD_TOP,
+    SB_ATTR_POOL_PAD_LEFT,
+    SB_ATTR_POOL_PAD_BOTTOM,
+    SB_ATTR_POOL_PAD_RIGHT,
+    SB_ATTR_AVG_POOL_INCLUDE_PAD, /* AVG_POOL only, and the next two */
+    SB_ATTR_AVG_POOL_MULT,
+    SB_ATTR_AVG_POOL_SHIFT,
+};
+
+/* TABLE (8.1): y = table[x - min of x's type]; x i8|u8; table i8|u8|i16|u16|i32 [256]; y has the table's type.
+ * INTERPOLATE (8.2): x i16; table i16 [513]; y i16, linear between entries 128 apart, half up. */
+enum { SB_IN_TABLE_X, SB_IN_TABLE_TABLE };
+
+/* CLAMP (6.3): y = clamp(x, y.lo, y.hi); same type and zero point. No attributes. */
+
+/* RESCALE (6.4): y = ((x - x.zp) * MULT) >> SHIFT, half up. x any type but bool (i64 too, where the proven range allows); y
+ * i8|u8|i16|u16|i32|i64. MULT 1 .. 2^31 - 1, SHIFT 0 .. 62. Quantise, dequantise to fx, change of scale, narrowing of tree sums. */
+enum { SB_ATTR_RESCALE_MULT, SB_ATTR_RESCALE_SHIFT };
+
+/* SOFTMAX (9.4) over the last axis: x i8|i16|i32 -> y u16 (probability * 2^16, at most 65535). MULT 1 .. 2^31 - 1 and SHIFT 0 .. 62 bring a
+ * difference of raw elements to Q26: ((m - x) * MULT) >> SHIFT, half up. From Qn fx: n <= 26: MULT 2^(26-n), SHIFT 0; else 1, n-26. */
+enum { SB_ATTR_SOFTMAX_MULT, SB_ATTR_SOFTMAX_SHIFT };
+
+/* ARG_MAX (9.5) over the last axis: x any type -> y i32, x's shape without its last axis. SELECT_LAST 0: the lowest index of the greatest
+ * element; 1: the highest. */
+enum { SB_ATTR_ARG_MAX_SELECT_LAST };
+
+/* SIGMOID (9.2), TANH (9.3), EXP (9.1): x i8|i16|i32 -> y i16|i32, same shape. MULT, SHIFT as in SOFTMAX, on |x - x.zp|. The result in Q31
+ * is shifted right by OUT_SHIFT (0 .. 31, half up): y is Q(31 - OUT_SHIFT). EXP of large x ends at y.hi. */
+enum { SB_ATTR_FUNCTION_MULT, SB_ATTR_FUNCTION_SHIFT, SB_ATTR_FUNCTION_OUT_SHIFT };
+
+/* RESHAPE (10.1): same elements, other shape (flatten, squeeze, unsqueeze). Same type. No attributes. */
+
+/* TRANSPOSE (10.2): dim i of y is dim PERM[i] of x. Attributes beyond the rank are 0. */
+enum { SB_ATTR_TRANSPOSE_PERM };
+
+/* CONCAT (10.3): inputs laid end to end along AXIS (0 .. rank - 1). Same type and zero point. */
+enum { SB_ATTR_CONCAT_AXIS };
+
+/* PAD (10.4): BEFORE[i] and AFTER[i] elements of VALUE (raw) around axis i. Attributes beyond the rank are 0. */
+enum { SB_ATTR_PAD_BEFORE = 0, SB_ATTR_PAD_AFTER = 6, SB_ATTR_PAD_VALUE = 12 };
+
+/* GATHER (10.5): y[i.., d..] = table[x[i..], d..]: rows of a constant of any type by index; x i32|u16|u8, proven inside [0, rows). */
+enum { SB_IN_GATHER_X, SB_IN_GATHER_TABLE };
+
+/* TREE_ENSEMBLE (11): y i64 [B, C] from x i8|i16|i32 [B, F]:
+ *     y[b, c] = base[c] + sum over trees t and j with tree_class[t] + j = c of leaf[row reached in t, j]
+ * roots i32 [T]: first node of each tree, ascending, roots[0] = 0; tree t owns nodes [roots[t], roots[t + 1]).
+ * tree_class i32 [T]: first class that the tree adds to. feature i32 [M]: the feature tested, or -1 for a leaf. threshold i32 [M].
+ * child i32 [M, 2]: next node if x[feature] <= threshold, and if not; both after the node and inside the tree. Of a leaf: its row in
+ * `leaf`, and 0; its threshold is 0. leaf i64 [L, W]: W values for classes tree_class[t] .. + W - 1. base i64 [C]. */
+enum {
+    SB_IN_TREE_X,
+    SB_IN_TREE_ROOTS,
+    SB_IN_TREE_CLASS,
+    SB_IN_TREE_FEATURE,
+    SB_IN_TREE_THRESHOLD,
+    SB_IN_TREE_CHILD,
+    SB_IN_TREE_LEAF,
+    SB_IN_TREE_BASE,
+};
+
+#endif
