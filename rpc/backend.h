@@ -200,6 +200,14 @@ struct sb_rpc_backend {
     sb_u256 (*next_base_fee)(void *ctx);
     sb_u256 (*suggested_tip)(void *ctx);
     uint64_t (*peer_count)(void *ctx);
+    /* blob_base_fee: wei per blob gas of block `number` (head + 1: the next one); zero before Cancun. */
+    sb_u256 (*blob_base_fee)(void *ctx, uint64_t number);
+    /* blob_gas_limit: most blob gas of block `number`; zero before Cancun and where blob transactions are invalid. */
+    uint64_t (*blob_gas_limit)(void *ctx, uint64_t number);
+    /* oldest_state: the oldest block whose state can still be read. */
+    uint64_t (*oldest_state)(void *ctx);
+    /* config: the value of eth_config (EIP-7910). NULL where there is none: the method is then unknown. */
+    sb_err (*config)(void *ctx, struct sb_json_writer *out);
 
     /* ---- chain ---- */
     /* block: the reference is released with block_release. head is FAST, others read the database. SB_E_NOT_FOUND: null. */
@@ -229,8 +237,9 @@ struct sb_rpc_backend {
                            size_t *ret_count);
 
     /* ---- execution; stop is set when the time limit passes or the client is gone ---- */
+    /* call: *ret_gas_used is written in every case, failure included; it is what a batch pays for. */
     sb_err (*call)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const atomic_bool *stop, sb_bytes *ret_output,
-                   struct sb_rpc_failure *failure);
+                   uint64_t *ret_gas_used, struct sb_rpc_failure *failure);
     sb_err (*estimate_gas)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const atomic_bool *stop,
                            uint64_t *ret_gas, struct sb_rpc_failure *failure);
     sb_err (*access_list)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const atomic_bool *stop,
