@@ -207,7 +207,7 @@ struct sb_rpc_backend {
     /* oldest_state: the oldest block whose state can still be read. */
     uint64_t (*oldest_state)(void *ctx);
     /* config: the value of eth_config (EIP-7910). NULL where there is none: the method is then unknown. */
-    sb_err (*config)(void *ctx, struct sb_json_writer *out);
+    sb_err (*config)(void *ctx, struct sb_json *out);
 
     /* ---- chain ---- */
     /* block: the reference is released with block_release. head is FAST, others read the database. SB_E_NOT_FOUND: null. */
@@ -245,14 +245,14 @@ struct sb_rpc_backend {
     sb_err (*access_list)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const atomic_bool *stop,
                           struct sb_rpc_access_list *ret_list, struct sb_rpc_failure *failure);
     sb_err (*simulate)(void *ctx, struct sb_arena *arena, const struct sb_rpc_simulation *simulation, const atomic_bool *stop,
-                       struct sb_json_writer *out, struct sb_rpc_failure *failure);
+                       struct sb_json *out, struct sb_rpc_failure *failure);
     /* trace_tx / trace_call write the value of "result"; trace_block writes the array of {txHash, result}. */
     sb_err (*trace_tx)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash, const struct sb_rpc_trace_config *config,
-                       const atomic_bool *stop, struct sb_json_writer *out, struct sb_rpc_failure *failure);
+                       const atomic_bool *stop, struct sb_json *out, struct sb_rpc_failure *failure);
     sb_err (*trace_call)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const struct sb_rpc_trace_config *config,
-                         const atomic_bool *stop, struct sb_json_writer *out, struct sb_rpc_failure *failure);
+                         const atomic_bool *stop, struct sb_json *out, struct sb_rpc_failure *failure);
     sb_err (*trace_block)(void *ctx, struct sb_arena *arena, const struct sb_rpc_block_ref *ref,
-                          const struct sb_rpc_trace_config *config, const atomic_bool *stop, struct sb_json_writer *out,
+                          const struct sb_rpc_trace_config *config, const atomic_bool *stop, struct sb_json *out,
                           struct sb_rpc_failure *failure);
 
     /* ---- models ---- */
