@@ -28,7 +28,7 @@ struct sb_chain_options {
     const struct sb_genesis
         *genesis; /* borrowed for the life of the chain; protocol accounts added */
     struct sb_inference *inference; /* borrowed, may be NULL; handed to every execution */
-    const struct sb_log *log;       /* borrowed, may be NULL */
+    const struct sb_logger *log;       /* borrowed, may be NULL */
     bool create;                    /* begin a chain when the folder has no database */
     bool read_only;                 /* no execution, no commit (verify, export) */
     size_t store_cache_bytes;       /* 0: the store's default */

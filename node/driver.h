@@ -44,7 +44,7 @@ struct sb_driver_options {
     uint64_t (*monotonic_ms)(void *ctx); /* for the builder's time limit; may be NULL */
     void *monotonic_ctx;
     struct sb_driver_host host;
-    const struct sb_log *log;
+    const struct sb_logger *log;
 };
 
 /* sb_driver_new: open the journal and recover: a height that the journal has begun and the database does not hold is run to its end
