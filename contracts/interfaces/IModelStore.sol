@@ -3,11 +3,11 @@ pragma solidity ^0.8.30;
 
 /// @title ModelStore: the native side of the model registry.
 /// @notice Precompile at 0x5b04. Chunks are kept once by content; a model is a list of chunks that the engine's verifier has
-///         accepted. Functions that write may be called by the ModelRegistry (0x5b11) alone. Specification: docs/spec/precompiles.md
-///         section 4, with the storage slots in which the facts stand.
+///         accepted. Functions that write may be called by the ModelRegistry (0x5b11) alone, the switch of operators by Params (0x5b10)
+///         alone. Specification: docs/spec/precompiles.md section 4, with the storage slots in which the facts stand.
 interface IModelStore {
-    /// @notice Only the registry may write.
-    error NotRegistry();
+    /// @notice Only the system contract that is responsible may write.
+    error NotAuthorised();
     /// @notice A chunk must have between 1 and 65536 bytes.
     error BadChunkSize(uint256 size);
     /// @notice No such chunk is stored.
@@ -18,7 +18,7 @@ interface IModelStore {
     error ModelExists(bytes32 id);
     /// @notice The bytes are not a model that the verifier accepts; the reason names the node and the rule.
     error ModelInvalid(string reason);
-    /// @notice The model is larger than the caps of Params allow (bytes, or arena bytes).
+    /// @notice The model is larger than the caps that the registry hands over from Params.
     error ModelTooLarge(uint256 bytes_, uint256 arenaBytes);
     error BadCall();
 
@@ -41,8 +41,10 @@ interface IModelStore {
     function chunkInfo(bytes32 chunk) external view returns (uint64 size, uint64 references);
 
     /// @notice Join chunks to a model, verify it and store its facts. Every chunk gains a reference.
+    /// @param bytesMax largest file allowed
+    /// @param arenaBytesMax most scratch memory of one run allowed
     /// @return id the model's id: sha2-256 of the bytes up to 1 MiB, else of the UnixFS root node
-    function finalise(bytes32[] calldata chunks) external returns (bytes32 id);
+    function finalise(bytes32[] calldata chunks, uint64 bytesMax, uint64 arenaBytesMax) external returns (bytes32 id);
 
     /// @notice Allow (true) or stop (false) inferences of a stored model.
     function setActive(bytes32 id, bool active) external;
@@ -54,6 +56,11 @@ interface IModelStore {
     function dropChunk(bytes32 chunk) external;
 
     function model(bytes32 id) external view returns (Model memory);
+
+    /// @notice Switch a version of an operator off or on again.
+    function setOpDisabled(uint16 op, uint16 version, bool disabled) external;
+
+    function opDisabled(uint16 op, uint16 version) external view returns (bool);
 }
 
 IModelStore constant MODEL_STORE = IModelStore(0x0000000000000000000000000000000000005b04);

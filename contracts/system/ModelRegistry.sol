@@ -83,7 +83,7 @@ contract ModelRegistry {
         returns (bytes32 id)
     {
         if (bytes(name).length > 128 || bytes(licence).length > 128 || bytes(uri).length > 256) revert TextTooLong();
-        id = MODEL_STORE.finalise(chunkIds);
+        id = MODEL_STORE.finalise(chunkIds, uint64(PARAMS.modelBytesMax()), uint64(PARAMS.modelArenaBytesMax()));
         uint64 size = MODEL_STORE.model(id).size;
         entries[id] = Entry(msg.sender, size, false, name, licence, uri);
         ids.push(id);
@@ -146,7 +146,7 @@ contract ModelRegistry {
         uint256 size = entries[id].size;
         if (active) {
             uint256 wanted = activeBytes + size;
-            uint256 max = PARAMS.activeBytesMax();
+            uint256 max = PARAMS.modelActiveBytesMax();
             if (wanted > max) revert ActiveBytesExceeded(wanted, max);
             activeBytes = wanted;
             emit ModelActivated(id);

@@ -1,79 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {MODEL_STORE} from "../interfaces/IModelStore.sol";
+
 /// @title Params: the chain's parameters, in ordinary storage at fixed slots that the node reads.
-/// @notice Predeployed at 0x5b10; genesis writes the first values. The node reads each slot at the start of a block. Only the
-///         governor may change a value, within the bounds that the node enforces too; a governor of zero freezes them.
+/// @notice Predeployed at 0x5b10; genesis writes the first values. A change made in block H holds from block H+1 on. Only the governor
+///         may change a value, within bounds that the node checks too; a governor of zero freezes everything.
 ///         Specification: docs/spec/params.md.
 contract Params {
     /// @notice The caller is not the governor.
     error NotGovernor();
     /// @notice The value is outside its bounds.
     error OutOfBounds(uint256 value, uint256 min, uint256 max);
+    /// @notice There is no parameter of this number.
+    error UnknownParam(uint256 index);
 
-    event Changed(bytes32 indexed name, uint256 value);
+    event Changed(uint256 indexed index, uint256 value);
+    event OpSwitched(uint16 indexed op, uint16 indexed version, bool disabled);
     event GovernorChanged(address indexed governor);
 
-    // Slots 0, 1, 2 ... in this order: consensus-critical.
+    // Slots 0 to 10, in the order of base/types/params.def: consensus-critical.
     uint256 public gasLimit; // gas of a block
-    uint256 public minBlockIntervalMs; // pace of the chain
-    uint256 public modelBytesMax; // size of one model
+    uint256 public minBlockIntervalMs;
+    uint256 public blockBytesMax;
+    uint256 public evidenceBytesMax;
+    uint256 public evidenceAgeBlocksMax;
+    uint256 public evidenceAgeMsMax;
+    uint256 public timePrecisionMs;
+    uint256 public messageDelayMsMax;
+    uint256 public modelBytesMax; // one model file
     uint256 public modelArenaBytesMax; // scratch memory of one inference
-    uint256 public activeBytesMax; // all active models together
-    uint256 public depositPerByte; // wei locked for each byte of a stored model
+    uint256 public modelActiveBytesMax; // all active model files together
+    // Slots 11 and 12: read by contracts alone.
+    uint256 public depositPerByte; // wei locked for each byte of a stored chunk
     address public governor;
-    /// @dev op id << 16 | op version => 0 on, 1 off
-    mapping(uint256 => uint256) internal opSwitch;
 
     modifier onlyGovernor() {
         if (msg.sender != governor || governor == address(0)) revert NotGovernor();
         _;
     }
 
-    function setGasLimit(uint256 v) external onlyGovernor {
-        gasLimit = bounded("gasLimit", v, 5_000_000, 1_000_000_000);
+    /// @notice Change the parameter in slot `index` (0 to 11).
+    function set(uint256 index, uint256 value) external onlyGovernor {
+        (uint256 min, uint256 max) = bounds(index);
+        if (value < min || value > max) revert OutOfBounds(value, min, max);
+        assembly ("memory-safe") {
+            sstore(index, value)
+        }
+        emit Changed(index, value);
     }
 
-    function setMinBlockIntervalMs(uint256 v) external onlyGovernor {
-        minBlockIntervalMs = bounded("minBlockIntervalMs", v, 0, 60_000);
+    /// @notice Least and greatest value of the parameter in slot `index`.
+    function bounds(uint256 index) public pure returns (uint256 min, uint256 max) {
+        if (index == 0) return (5_000_000, 1_000_000_000);
+        if (index == 1) return (0, 3_600_000);
+        if (index == 2) return (65_536, 10_485_760);
+        if (index == 3) return (0, 1_048_576);
+        if (index == 4) return (1, 1_000_000_000);
+        if (index == 5) return (1, 31_536_000_000);
+        if (index == 6) return (0, 30_000);
+        if (index == 7) return (0, 86_400_000);
+        if (index == 8) return (0, 1 << 30);
+        if (index == 9) return (0, 1 << 30);
+        if (index == 10) return (0, 1 << 40);
+        if (index == 11) return (0, 1 ether);
+        revert UnknownParam(index);
     }
 
-    function setModelBytesMax(uint256 v) external onlyGovernor {
-        modelBytesMax = bounded("modelBytesMax", v, 1 << 16, 1 << 30);
-    }
-
-    function setModelArenaBytesMax(uint256 v) external onlyGovernor {
-        modelArenaBytesMax = bounded("modelArenaBytesMax", v, 1 << 16, 1 << 30);
-    }
-
-    function setActiveBytesMax(uint256 v) external onlyGovernor {
-        activeBytesMax = bounded("activeBytesMax", v, 0, 1 << 40);
-    }
-
-    function setDepositPerByte(uint256 v) external onlyGovernor {
-        depositPerByte = bounded("depositPerByte", v, 0, 1 ether);
-    }
-
-    /// @notice Switch a version of a tensor operator off (true) or on again; models that use it revert `OpDisabled` meanwhile.
+    /// @notice Switch a version of a tensor operator off or on again; models that use it revert `OpDisabled` meanwhile.
     function setOpDisabled(uint16 op, uint16 version, bool disabled) external onlyGovernor {
-        uint256 key = (uint256(op) << 16) | version;
-        opSwitch[key] = disabled ? 1 : 0;
-        emit Changed(keccak256(abi.encodePacked("op", op, version)), disabled ? 1 : 0);
-    }
-
-    function opDisabled(uint16 op, uint16 version) external view returns (bool) {
-        return opSwitch[(uint256(op) << 16) | version] != 0;
+        MODEL_STORE.setOpDisabled(op, version, disabled);
+        emit OpSwitched(op, version, disabled);
     }
 
     function setGovernor(address next) external onlyGovernor {
         governor = next;
         emit GovernorChanged(next);
-    }
-
-    function bounded(bytes32 name, uint256 v, uint256 min, uint256 max) private returns (uint256) {
-        if (v < min || v > max) revert OutOfBounds(v, min, max);
-        emit Changed(name, v);
-        return v;
     }
 }
 
