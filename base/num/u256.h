@@ -33,7 +33,8 @@ static inline bool sb_u256_is_zero(const sb_u256 *a)
 
 static inline bool sb_u256_equal(const sb_u256 *a, const sb_u256 *b)
 {
-    return ((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) | (a->w[3] ^ b->w[3])) == 0;
+    return ((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) |
+            (a->w[3] ^ b->w[3])) == 0;
 }
 
 /* sb_u256_fits_u64: the value is below 2^64, so w[0] is all of it. */
@@ -108,7 +109,8 @@ bool sb_u256_mul_overflow(sb_u256 *ret, const sb_u256 *a, const sb_u256 *b);
 /* sb_u256_mul_u64: product with a 64-bit number; true on overflow. */
 bool sb_u256_mul_u64(sb_u256 *ret, const sb_u256 *a, uint64_t b);
 /* sb_u256_divmod: quotient and remainder; both zero when b is zero. Either output may be NULL. Knuth D with fast 1- and 2-limb paths. */
-void sb_u256_divmod(sb_u256 *ret_quotient, sb_u256 *ret_remainder, const sb_u256 *a, const sb_u256 *b);
+void sb_u256_divmod(sb_u256 *ret_quotient, sb_u256 *ret_remainder, const sb_u256 *a,
+                    const sb_u256 *b);
 sb_u256 sb_u256_div(const sb_u256 *a, const sb_u256 *b);
 sb_u256 sb_u256_mod(const sb_u256 *a, const sb_u256 *b);
 /* sb_u256_sdiv, sb_u256_smod: EVM SDIV and SMOD: truncating; -2^255 / -1 = -2^255; the remainder has the dividend's sign. */
