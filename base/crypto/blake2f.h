@@ -7,6 +7,7 @@
 
 /* sb_blake2f: h = F(h, m, offset counter t, final flag) with so many rounds (BLAKE2b has 12). Words are numbers: the caller reads them
  * from little-endian bytes. */
-void sb_blake2f(uint64_t h[8], const uint64_t m[16], const uint64_t t[2], bool is_final, uint32_t rounds);
+void sb_blake2f(uint64_t h[8], const uint64_t m[16], const uint64_t t[2], bool is_final,
+                uint32_t rounds);
 
 #endif

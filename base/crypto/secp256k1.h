@@ -29,7 +29,8 @@ struct sb_secp256k1 *sb_secp256k1_new(const uint8_t seed[32]);
 void sb_secp256k1_free(struct sb_secp256k1 *ctx);
 
 /* sb_secp256k1_public_key: point of a secret. SB_E_RANGE for secrets that are 0 or not below the group order. */
-sb_err sb_secp256k1_public_key(uint8_t ret_public[SB_SECP256K1_PUBLIC_BYTES], const struct sb_secp256k1 *ctx,
+sb_err sb_secp256k1_public_key(uint8_t ret_public[SB_SECP256K1_PUBLIC_BYTES],
+                               const struct sb_secp256k1 *ctx,
                                const uint8_t secret[SB_SECP256K1_SECRET_BYTES]) SB_MUST_USE;
 /* sb_secp256k1_address: last 20 bytes of keccak256 of the public key. sb_secp256k1_secret_address: of a secret's; SB_E_RANGE as above. */
 sb_addr sb_secp256k1_address(const uint8_t public_key[SB_SECP256K1_PUBLIC_BYTES]);
@@ -38,7 +39,8 @@ sb_err sb_secp256k1_secret_address(sb_addr *ret, const struct sb_secp256k1 *ctx,
 
 /* sb_secp256k1_sign: signature of a 32-byte hash. SB_E_RANGE for a bad secret. */
 sb_err sb_secp256k1_sign(struct sb_secp256k1_signature *ret, const struct sb_secp256k1 *ctx,
-                         const uint8_t secret[SB_SECP256K1_SECRET_BYTES], const sb_hash *hash) SB_MUST_USE;
+                         const uint8_t secret[SB_SECP256K1_SECRET_BYTES],
+                         const sb_hash *hash) SB_MUST_USE;
 
 /* sb_secp256k1_verify: rs is a signature of hash by public_key; s of either half is accepted. False also for bytes that are no point. */
 bool sb_secp256k1_verify(const uint8_t rs[SB_SECP256K1_SIGNATURE_BYTES], const sb_hash *hash,
@@ -46,7 +48,8 @@ bool sb_secp256k1_verify(const uint8_t rs[SB_SECP256K1_SIGNATURE_BYTES], const s
 
 /* sb_secp256k1_recover, sb_secp256k1_recover_address: who signed hash. SB_E_SIGNATURE when nobody can have (r or s out of range, r no
  * x of a point, recovery id over 3, or the point at infinity). */
-sb_err sb_secp256k1_recover(uint8_t ret_public[SB_SECP256K1_PUBLIC_BYTES], const struct sb_secp256k1_signature *signature,
+sb_err sb_secp256k1_recover(uint8_t ret_public[SB_SECP256K1_PUBLIC_BYTES],
+                            const struct sb_secp256k1_signature *signature,
                             const sb_hash *hash) SB_MUST_USE;
 sb_err sb_secp256k1_recover_address(sb_addr *ret, const struct sb_secp256k1_signature *signature,
                                     const sb_hash *hash) SB_MUST_USE;

@@ -55,7 +55,7 @@ struct sb_log_field {
 /* Milliseconds since 1970-01-01T00:00Z. */
 typedef int64_t (*sb_log_clock_fn)(void *ctx);
 
-struct sb_logger {
+struct sb_log {
     FILE *sink; /* borrowed */
     enum sb_log_form form;
     enum sb_log_level level; /* least important level that is written */
@@ -65,40 +65,54 @@ struct sb_logger {
 };
 
 /* sb_log_init: logger to a sink that stays open as long as it is used. colour: whether the sink is a terminal that wants it. */
-void sb_log_init(struct sb_logger *log, FILE *sink, enum sb_log_form form, enum sb_log_level level, bool colour,
-                 sb_log_clock_fn clock, void *clock_ctx);
+void sb_log_init(struct sb_log *log, FILE *sink, enum sb_log_form form, enum sb_log_level level,
+                 bool colour, sb_log_clock_fn clock, void *clock_ctx);
 
 /* sb_log_enabled: a line of this level would be written. A NULL logger writes nothing. */
-static inline bool sb_log_enabled(const struct sb_logger *log, enum sb_log_level level)
+static inline bool sb_log_enabled(const struct sb_log *log, enum sb_log_level level)
 {
     return log != NULL && level <= log->level;
 }
 
 /* sb_log_write: the function behind sb_log; fields end with one whose key is NULL. */
-void sb_log_write(const struct sb_logger *log, enum sb_log_level level, const char *area, const char *message,
-                  const struct sb_log_field *fields);
+void sb_log_write(const struct sb_log *log, enum sb_log_level level, const char *area,
+                  const char *message, const struct sb_log_field *fields);
 
 /* sb_log(log, level, area, message, fields..., SB_LOG_END): write a line; the fields are not evaluated when the level is off. */
-#define sb_log(log, level, area, message, ...)                                                                                 \
-    (sb_log_enabled(log, level)                                                                                                \
-         ? sb_log_write(log, level, area, message, (const struct sb_log_field[]){__VA_ARGS__})                                 \
+#define sb_log(log, level, area, message, ...)                                                     \
+    (sb_log_enabled(log, level)                                                                    \
+         ? sb_log_write(log, level, area, message, (const struct sb_log_field[]){__VA_ARGS__})     \
          : (void)0)
 
-#define SB_LOG_STR(k, text)                                                                                                    \
-    {.key = (k), .type = SB_LOG_TYPE_STR, .value.bytes = sb_span_str(text)}
-#define SB_LOG_BYTES(k, span)                                                                                                  \
-    {.key = (k), .type = SB_LOG_TYPE_STR, .value.bytes = (span)}
-#define SB_LOG_U64(k, v)                                                                                                       \
-    {.key = (k), .type = SB_LOG_TYPE_U64, .value.u64 = (v)}
-#define SB_LOG_I64(k, v)                                                                                                       \
-    {.key = (k), .type = SB_LOG_TYPE_I64, .value.i64 = (v)}
-#define SB_LOG_BOOL(k, v)                                                                                                      \
-    {.key = (k), .type = SB_LOG_TYPE_BOOL, .value.boolean = (v)}
-#define SB_LOG_HEX(k, data, len)                                                                                               \
-    {.key = (k), .type = SB_LOG_TYPE_HEX, .value.bytes = sb_span(data, len)}
+#define SB_LOG_STR(k, text)                                                                        \
+    {                                                                                              \
+        .key = (k), .type = SB_LOG_TYPE_STR, .value.bytes = sb_span_str(text)                      \
+    }
+#define SB_LOG_BYTES(k, span)                                                                      \
+    {                                                                                              \
+        .key = (k), .type = SB_LOG_TYPE_STR, .value.bytes = (span)                                 \
+    }
+#define SB_LOG_U64(k, v)                                                                           \
+    {                                                                                              \
+        .key = (k), .type = SB_LOG_TYPE_U64, .value.u64 = (v)                                      \
+    }
+#define SB_LOG_I64(k, v)                                                                           \
+    {                                                                                              \
+        .key = (k), .type = SB_LOG_TYPE_I64, .value.i64 = (v)                                      \
+    }
+#define SB_LOG_BOOL(k, v)                                                                          \
+    {                                                                                              \
+        .key = (k), .type = SB_LOG_TYPE_BOOL, .value.boolean = (v)                                 \
+    }
+#define SB_LOG_HEX(k, data, len)                                                                   \
+    {                                                                                              \
+        .key = (k), .type = SB_LOG_TYPE_HEX, .value.bytes = sb_span(data, len)                     \
+    }
 #define SB_LOG_ERR(k, err) SB_LOG_STR(k, sb_err_text(err))
-#define SB_LOG_END                                                                                                             \
-    {.key = NULL}
+#define SB_LOG_END                                                                                 \
+    {                                                                                              \
+        .key = NULL                                                                                \
+    }
 
 /* sb_log_level_parse: "error", "warn", "info", "debug", "trace"; SB_E_ARG otherwise. sb_log_level_name: the reverse. */
 sb_err sb_log_level_parse(enum sb_log_level *ret, const char *name) SB_MUST_USE;
