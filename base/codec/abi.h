@@ -25,7 +25,8 @@ uint32_t sb_abi_selector(const char *signature);
 /* ---- reading ---- */
 
 /* sb_abi_read_call: split call data. SB_E_TRUNCATED below four bytes. */
-sb_err sb_abi_read_call(uint32_t *ret_selector, sb_bytes *ret_tuple, sb_bytes call_data) SB_MUST_USE;
+sb_err sb_abi_read_call(uint32_t *ret_selector, sb_bytes *ret_tuple,
+                        sb_bytes call_data) SB_MUST_USE;
 
 /* Static values at head word word_index of the tuple. SB_E_TRUNCATED outside of it; SB_E_RANGE when the word does not fit the type. */
 sb_err sb_abi_read_word(sb_hash *ret, sb_bytes tuple, size_t word_index) SB_MUST_USE;
@@ -36,14 +37,15 @@ sb_err sb_abi_read_addr(sb_addr *ret, sb_bytes tuple, size_t word_index) SB_MUST
 sb_err sb_abi_read_bool(bool *ret, sb_bytes tuple, size_t word_index) SB_MUST_USE;
 
 /* sb_abi_read_bytes: `bytes` or `string` whose offset is at word_index; SB_E_LIMIT when longer than len_max. */
-sb_err sb_abi_read_bytes(sb_bytes *ret, sb_bytes tuple, size_t word_index, size_t len_max) SB_MUST_USE;
+sb_err sb_abi_read_bytes(sb_bytes *ret, sb_bytes tuple, size_t word_index,
+                         size_t len_max) SB_MUST_USE;
 /* sb_abi_read_tuple: a dynamic tuple (or fixed array of dynamic values) whose offset is at word_index. *ret_inner is everything from
  * its start, to be read as a tuple. */
 sb_err sb_abi_read_tuple(sb_bytes *ret_inner, sb_bytes tuple, size_t word_index) SB_MUST_USE;
 /* sb_abi_read_array: a dynamic array whose offset is at word_index, with words_each head words an element (1 for static words and for
  * elements given by offset). *ret_items is a tuple with at least *ret_count * words_each words. SB_E_LIMIT over count_max elements. */
-sb_err sb_abi_read_array(sb_bytes *ret_items, size_t *ret_count, sb_bytes tuple, size_t word_index, size_t words_each,
-                         size_t count_max) SB_MUST_USE;
+sb_err sb_abi_read_array(sb_bytes *ret_items, size_t *ret_count, sb_bytes tuple, size_t word_index,
+                         size_t words_each, size_t count_max) SB_MUST_USE;
 
 /* ---- writing ---- */
 
@@ -74,7 +76,8 @@ void sb_abi_put_bytes(struct sb_abi_writer *w, sb_bytes bytes);
 /* sb_abi_put_tuple: a dynamic tuple in the tail; write it through ret_inner, then sb_abi_end it. */
 void sb_abi_put_tuple(struct sb_abi_writer *ret_inner, struct sb_abi_writer *w, size_t head_words);
 /* sb_abi_put_array: a dynamic array of count elements, words_each head words each, likewise. */
-void sb_abi_put_array(struct sb_abi_writer *ret_inner, struct sb_abi_writer *w, size_t count, size_t words_each);
+void sb_abi_put_array(struct sb_abi_writer *ret_inner, struct sb_abi_writer *w, size_t count,
+                      size_t words_each);
 
 /* ---- revert data ---- */
 

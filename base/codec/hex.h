@@ -34,7 +34,8 @@ sb_err sb_hex_parse(uint8_t *ret, size_t len, const char *text, size_t text_len)
 
 /* sb_hex_parse_data: "0x" and an even number of digits, at most capacity bytes. SB_E_LIMIT when there are more.
  * Out: ret [capacity], *ret_len bytes of it written. */
-sb_err sb_hex_parse_data(uint8_t *ret, size_t *ret_len, size_t capacity, const char *text, size_t text_len) SB_MUST_USE;
+sb_err sb_hex_parse_data(uint8_t *ret, size_t *ret_len, size_t capacity, const char *text,
+                         size_t text_len) SB_MUST_USE;
 
 /* sb_hex_parse_u64, sb_hex_parse_u256: a quantity. SB_E_SYNTAX without "0x", without digits or with a wrong character;
  * SB_E_NON_CANONICAL for a leading zero; SB_E_RANGE when it does not fit. */

@@ -89,7 +89,8 @@ sb_err sb_rlp_check(sb_bytes bytes) SB_MUST_USE;
 
 /* sb_rlp_header: the header of a payload of payload_len bytes; returns its length. Never used for a string of one byte below 0x80,
  * which has no header. */
-size_t sb_rlp_header(uint8_t ret[SB_RLP_HEADER_BYTES_MAX], enum sb_rlp_kind kind, size_t payload_len);
+size_t sb_rlp_header(uint8_t ret[SB_RLP_HEADER_BYTES_MAX], enum sb_rlp_kind kind,
+                     size_t payload_len);
 /* sb_rlp_size: encoded size of a string of these bytes; sb_rlp_list_size: of a list with so many bytes of items. */
 size_t sb_rlp_size(sb_bytes bytes);
 size_t sb_rlp_list_size(size_t payload_len);
