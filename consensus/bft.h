@@ -1,0 +1,175 @@
+/* bft.h: the core of consensus: Tendermint (arXiv 1807.04938, lines 11-67) as a pure state machine.
+ *
+ *                        struct sb_bft_input                          struct sb_bft_effects
+ *     host: driver,   ---------------------------->  sb_bft_step  ---------------------------->  host: journal, signer,
+ *     simulator       start, proposal, vote, timeout,    |        journal, sign, broadcast,      timers, builder, executor,
+ *                     value, validity, signed        core state   timer, get value, validate,    database
+ *                            ^                                    decide                              |
+ *                            +------------------------ answers come back as inputs -------------------+
+ *
+ * The core has no clock, no socket, no file, no randomness, and allocates nothing after sb_bft_new. The same inputs give the same
+ * effects, byte for byte: recovery feeds the journal's inputs again and arrives in the same place. The host
+ *   - carries out effects strictly in their order, and hands in one input at a time;
+ *   - hands in only proposals and votes whose signature it has checked;
+ *   - answers SIGN with SIGNED, GET_VALUE with VALUE, VALIDATE with VALIDITY; it may answer late or, but for SIGN, never.
+ *
+ * This version runs a set of one validator, which is the node itself: a larger set, or a set without the node's key, is refused at
+ * START_HEIGHT with SB_E_UNSUPPORTED. All rules that can fire in such a set are here, by their line in the paper: 11-21 (start of a
+ * round), 22-27 and 28-33 (prevote), 34-35, 36-43 (lock and precommit), 44-46, 47-48, 49-54 (decide), 57-67 (timeouts). Lines 55-56
+ * (skip to a round that f+1 others have reached) need others. Arithmetic on power is that of any set: quorum is 3w > 2P.
+ *
+ * Invariants: at most one SIGN for each (height, round, step) of a core's life; (height, round, step) never goes back; a lock is
+ * only replaced by a later polka, never dropped within a height. */
+#ifndef SB_CONSENSUS_BFT_H
+#define SB_CONSENSUS_BFT_H
+
+#include "base/types/consensus.h"
+
+enum sb_bft_step_name { SB_BFT_PROPOSE, SB_BFT_PREVOTE, SB_BFT_PRECOMMIT, SB_BFT_DECIDED };
+
+enum sb_bft_timeout { SB_BFT_TIMEOUT_PROPOSE, SB_BFT_TIMEOUT_PREVOTE, SB_BFT_TIMEOUT_PRECOMMIT };
+
+/* Duration of a timeout in round r: base + r * delta, saturating. */
+struct sb_bft_timeouts {
+    uint64_t propose_ms, prevote_ms, precommit_ms;
+    uint64_t delta_ms;
+};
+
+struct sb_bft_config {
+    sb_addr own_address; /* sb_pubkey_address of the key that the host signs with */
+    struct sb_bft_timeouts timeouts;
+};
+
+/* sb_bft_timeouts_default: 3 s, 1 s, 1 s, each 500 ms longer with every round. */
+struct sb_bft_timeouts sb_bft_timeouts_default(void);
+
+/* A message of our own, to be signed, signed, or sent. In SIGN its signature is empty. */
+struct sb_bft_message {
+    bool is_proposal;
+    union {
+        struct sb_proposal proposal;
+        struct sb_vote vote;
+    } as;
+};
+
+/* What a proposer proposes: identifies an encoded consensus block, which the host keeps. */
+struct sb_bft_value {
+    sb_hash block_id;
+    sb_hash parts_root;
+    uint32_t block_bytes;
+};
+
+enum sb_bft_input_type {
+    SB_BFT_IN_START_HEIGHT =
+        1,                  /* begin a height: the last one is committed, and it is time to go on */
+    SB_BFT_IN_PROPOSAL = 2, /* a proposal of another validator, signature checked */
+    SB_BFT_IN_VOTE = 3,     /* a vote of another validator, signature checked */
+    SB_BFT_IN_TIMEOUT = 4,
+    SB_BFT_IN_VALUE = 5,    /* answer to GET_VALUE */
+    SB_BFT_IN_VALIDITY = 6, /* answer to VALIDATE */
+    SB_BFT_IN_SIGNED = 7,   /* answer to SIGN: the same message with its signature */
+};
+
+struct sb_bft_input {
+    enum sb_bft_input_type type;
+    union {
+        struct {
+            uint64_t height;
+            const struct sb_validator_set
+                *set; /* borrowed; must live until the next START_HEIGHT */
+        } start;
+        struct sb_proposal proposal;
+        struct sb_vote vote;
+        struct {
+            enum sb_bft_timeout kind;
+            uint64_t height;
+            int32_t round;
+        } timeout;
+        struct {
+            uint64_t height;
+            int32_t round;
+            struct sb_bft_value value;
+        } value;
+        struct {
+            uint64_t height;
+            sb_hash block_id;
+            bool valid;
+        } validity;
+        struct sb_bft_message signed_message;
+    } as;
+};
+
+enum sb_bft_effect_type {
+    SB_BFT_JOURNAL, /* append the input of this step to the journal, before the effects after it */
+    SB_BFT_SIGN, /* sign through the double-sign guard; the journal up to here becomes durable first */
+    SB_BFT_BROADCAST,     /* send our signed message to the others */
+    SB_BFT_SET_TIMER,     /* hand in TIMEOUT after delay_ms */
+    SB_BFT_CANCEL_TIMERS, /* timers that are set are of no use any more */
+    SB_BFT_GET_VALUE,     /* we propose: make a block */
+    SB_BFT_VALIDATE,      /* execute this block and say whether it is valid */
+    SB_BFT_DECIDE,        /* the block is final: commit it */
+};
+
+struct sb_bft_effect {
+    enum sb_bft_effect_type type;
+    union {
+        struct sb_bft_message message; /* SIGN, BROADCAST */
+        struct {
+            enum sb_bft_timeout kind;
+            uint64_t height;
+            int32_t round;
+            uint64_t delay_ms;
+        } timer;
+        struct {
+            uint64_t height;
+            int32_t round;
+        } get_value;
+        struct {
+            uint64_t height;
+            sb_hash block_id;
+        } validate;
+        struct sb_commit decide; /* sigs: borrowed from the core, valid until the next step */
+    } as;
+};
+
+/* More than any one step can cause (asserted). */
+#define SB_BFT_EFFECTS_MAX 16
+
+struct sb_bft_effects {
+    struct sb_bft_effect list[SB_BFT_EFFECTS_MAX];
+    size_t count;
+};
+
+/* Where the core stands, for status, logs and tests. */
+struct sb_bft_status {
+    uint64_t height; /* 0 before the first START_HEIGHT */
+    int32_t round;
+    enum sb_bft_step_name step;
+    int32_t locked_round; /* -1: no lock */
+    int32_t valid_round;  /* -1: none */
+};
+
+struct sb_bft;
+
+/* sb_bft_new: a core before its first height; owned by the caller. NULL when out of memory. */
+struct sb_bft *sb_bft_new(const struct sb_bft_config *config);
+void sb_bft_free(struct sb_bft *core);
+
+/* sb_bft_step: apply one input.
+ * Out: *ret_effects is always filled; its count is 0 for an input that changes nothing (stale, repeated), which is not journaled.
+ * Returns SB_OK; SB_E_UNSUPPORTED for a validator set that this version cannot run and for messages of other validators; SB_E_ARG for
+ * a height that does not follow (heights only grow, and a height begins once). A refused input changes nothing. */
+sb_err sb_bft_step(struct sb_bft *core, const struct sb_bft_input *input,
+                   struct sb_bft_effects *ret_effects, struct sb_diag *diag) SB_MUST_USE;
+
+struct sb_bft_status sb_bft_status(const struct sb_bft *core);
+
+/* ---- the journal's form of an input ---- */
+
+/* sb_bft_input_encode: rlp([type, fields...]). Validator sets are not written: the host knows the set of each height. */
+void sb_bft_input_encode(struct sb_buf *out, const struct sb_bft_input *input);
+/* sb_bft_input_decode: strict inverse; start.set is NULL. The errors of the RLP reader, SB_E_TYPE for an unknown type, SB_E_RANGE. */
+sb_err sb_bft_input_decode(struct sb_bft_input *ret_input, sb_bytes raw,
+                           struct sb_diag *diag) SB_MUST_USE;
+
+#endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {MODEL_STORE} from "../interfaces/IModelStore.sol";
+
+/// @title Params: the chain's parameters, in ordinary storage at fixed slots that the node reads.
+/// @notice Predeployed at 0x5b10; genesis writes the first values. A change made in block H holds from block H+1 on. Only the governor
+///         may change a value, within bounds that the node checks too; a governor of zero freezes everything.
+///         Specification: docs/spec/params.md.
+contract Params {
+    /// @notice The caller is not the governor.
+    error NotGovernor();
+    /// @notice The value is outside its bounds.
+    error OutOfBounds(uint256 value, uint256 min, uint256 max);
+    /// @notice There is no parameter of this number.
+    error UnknownParam(uint256 index);
+
+    event Changed(uint256 indexed index, uint256 value);
+    event OpSwitched(uint16 indexed op, uint16 indexed version, bool disabled);
+    event GovernorChanged(address indexed governor);
+
+    // Slots 0 to 10, in the order of base/types/params.def: consensus-critical.
+    uint256 public gasLimit; // gas of a block
+    uint256 public minBlockIntervalMs;
+    uint256 public blockBytesMax;
+    uint256 public evidenceBytesMax;
+    uint256 public evidenceAgeBlocksMax;
+    uint256 public evidenceAgeMsMax;
+    uint256 public timePrecisionMs;
+    uint256 public messageDelayMsMax;
+    uint256 public modelBytesMax; // one model file
+    uint256 public modelArenaBytesMax; // scratch memory of one inference
+    uint256 public modelActiveBytesMax; // all active model files together
+    // Slots 11 and 12: read by contracts alone.
+    uint256 public depositPerByte; // wei locked for each byte of a stored chunk
+    address public governor;
+
+    modifier onlyGovernor() {
+        if (msg.sender != governor || governor == address(0)) revert NotGovernor();
+        _;
+    }
+
+    /// @notice Change the parameter in slot `index` (0 to 11).
+    function set(uint256 index, uint256 value) external onlyGovernor {
+        (uint256 min, uint256 max) = bounds(index);
+        if (value < min || value > max) revert OutOfBounds(value, min, max);
+        assembly ("memory-safe") {
+            sstore(index, value)
+        }
+        emit Changed(index, value);
+    }
+
+    /// @notice Least and greatest value of the parameter in slot `index`.
+    function bounds(uint256 index) public pure returns (uint256 min, uint256 max) {
+        if (index == 0) return (5_000_000, 1_000_000_000);
+        if (index == 1) return (0, 3_600_000);
+        if (index == 2) return (65_536, 10_485_760);
+        if (index == 3) return (0, 1_048_576);
+        if (index == 4) return (1, 1_000_000_000);
+        if (index == 5) return (1, 31_536_000_000);
+        if (index == 6) return (0, 30_000);
+        if (index == 7) return (0, 86_400_000);
+        if (index == 8) return (0, 1 << 30);
+        if (index == 9) return (0, 1 << 30);
+        if (index == 10) return (0, 1 << 40);
+        if (index == 11) return (0, 1 ether);
+        revert UnknownParam(index);
+    }
+
+    /// @notice Switch a version of a tensor operator off or on again; models that use it revert `OpDisabled` meanwhile.
+    function setOpDisabled(uint16 op, uint16 version, bool disabled) external onlyGovernor {
+        MODEL_STORE.setOpDisabled(op, version, disabled);
+        emit OpSwitched(op, version, disabled);
+    }
+
+    function setGovernor(address next) external onlyGovernor {
+        governor = next;
+        emit GovernorChanged(next);
+    }
+}
+
+Params constant PARAMS = Params(0x0000000000000000000000000000000000005b10);

@@ -1,0 +1,159 @@
+/* chain.h: the chain as the node sees it: owner of the database and of the head.
+ *
+ *      node loop:  sb_chain_execute (verify a proposed block) --> sb_chain_commit_take --> new head --> subscribers
+ *      any thread: sb_chain_head, sb_chain_block*, sb_chain_view_open ...
+ *
+ *      +-------------------- struct sb_chain --------------------+
+ *      | store (RocksDB)   head block (ref)   cache of blocks    |      blocks are immutable and reference-counted:
+ *      | genesis, rules    subscribers                           |      whoever got one releases it
+ *      +---------------------------------------------------------+
+ *
+ * Header rules are those of DESIGN section 3. The chain runs profile samebit. Threads: one thread executes and commits (the node's
+ * loop); all functions that are not marked LOOP may be called from any thread and lock inside, for moments only. What the head says is
+ * durable: it moves after the batch is synced. */
+#ifndef SB_NODE_CHAIN_H
+#define SB_NODE_CHAIN_H
+
+#include "base/types/consensus.h"
+#include "base/types/genesis.h"
+#include "base/util/log.h"
+#include "rpc/backend.h"
+#include "storage/store.h"
+#include "vm/exec/exec.h"
+
+struct sb_chain;
+
+struct sb_chain_options {
+    const char *db_dir;
+    const struct sb_genesis
+        *genesis; /* borrowed for the life of the chain; protocol accounts added */
+    struct sb_inference *inference; /* borrowed, may be NULL; handed to every execution */
+    const struct sb_logger *log;       /* borrowed, may be NULL */
+    bool create;                    /* begin a chain when the folder has no database */
+    bool read_only;                 /* no execution, no commit (verify, export) */
+    size_t store_cache_bytes;       /* 0: the store's default */
+    uint64_t history_blocks;        /* 0: the store's default, 128 */
+    size_t block_cache_count;       /* decoded blocks kept; 0 takes 256 */
+};
+
+/* sb_chain_open: open the database; with `create`, write the genesis block into an empty one. Checks the last consensus block: its
+ * id, payload hash and commit signatures against the stored block (sb_chain_check_block).
+ * SB_E_UNSUPPORTED for a genesis without the "samebit" object; SB_E_CORRUPT when the stored head does not check; else the errors of
+ * sb_store_open and sb_genesis_check. */
+sb_err sb_chain_open(struct sb_chain **ret_chain, const struct sb_chain_options *options,
+                     struct sb_diag *diag) SB_MUST_USE;
+/* sb_chain_close: every block and view must have been released. */
+void sb_chain_close(struct sb_chain *chain);
+
+/* ---- facts, fixed for the life of the chain ---- */
+
+const struct sb_genesis *sb_chain_genesis(const struct sb_chain *chain);
+const struct sb_chain_domain *sb_chain_domain(const struct sb_chain *chain);
+const struct sb_rules *sb_chain_rules(const struct sb_chain *chain);
+struct sb_inference *sb_chain_inference(const struct sb_chain *chain);
+struct sb_store *sb_chain_store(const struct sb_chain *chain);
+const struct sb_validator_set *sb_chain_validators(const struct sb_chain *chain);
+
+/* ---- head ---- */
+
+struct sb_chain_head {
+    struct sb_header header;
+    sb_hash block_hash;
+    sb_hash consensus_id;  /* id of the consensus block; at height 0 the genesis hash */
+    uint64_t time_ms;      /* of the consensus header; at height 0 timestamp * 1000 */
+    sb_u256 next_base_fee; /* of the block to come */
+};
+
+struct sb_chain_head sb_chain_head(struct sb_chain *chain);
+uint64_t sb_chain_head_number(struct sb_chain *chain);
+sb_u256 sb_chain_next_base_fee(struct sb_chain *chain);
+
+/* ---- blocks ---- */
+
+/* sb_chain_block: a block by number, hash or tag, as a counted reference to be given back with sb_chain_block_release. latest, safe
+ * and finalized are the head; earliest is genesis. SB_E_NOT_FOUND: no such block; SB_E_ARG: the tag `pending`, which the chain does not
+ * know (see builder.h). The head and cached blocks need no I/O. */
+sb_err sb_chain_block(const struct sb_rpc_block **ret_block, struct sb_chain *chain,
+                      const struct sb_rpc_block_ref *ref) SB_MUST_USE;
+sb_err sb_chain_block_number(const struct sb_rpc_block **ret_block, struct sb_chain *chain,
+                             uint64_t number) SB_MUST_USE;
+void sb_chain_block_release(struct sb_chain *chain, const struct sb_rpc_block *block);
+/* sb_chain_resolve: the number that a reference means, without loading the block. Errors as sb_chain_block. */
+sb_err sb_chain_resolve(uint64_t *ret_number, struct sb_chain *chain,
+                        const struct sb_rpc_block_ref *ref) SB_MUST_USE;
+/* sb_chain_header: header and hash only. */
+sb_err sb_chain_header(struct sb_header *ret_header, sb_hash *ret_hash, struct sb_chain *chain,
+                       uint64_t number) SB_MUST_USE;
+sb_err sb_chain_tx_place(uint64_t *ret_number, uint32_t *ret_index, struct sb_chain *chain,
+                         const sb_hash *tx_hash) SB_MUST_USE;
+
+/* ---- state ---- */
+
+/* The state after a block, with that block. Used by one thread at a time. */
+struct sb_chain_view {
+    struct sb_store_view *store_view;
+    const struct sb_state_view *state;
+    const struct sb_rpc_block *block; /* whose outcome the state is */
+};
+
+/* sb_chain_view_open: SB_E_NOT_FOUND for an unknown block or one older than the history. Everything in it lives until close. */
+sb_err sb_chain_view_open(struct sb_chain_view *ret_view, struct sb_chain *chain,
+                          const struct sb_rpc_block_ref *ref) SB_MUST_USE;
+void sb_chain_view_close(struct sb_chain *chain, struct sb_chain_view *view);
+/* sb_chain_account: one account of the head's state. */
+sb_err sb_chain_account(struct sb_account *ret_account, struct sb_chain *chain,
+                        const sb_addr *addr) SB_MUST_USE;
+
+/* ---- headers and their block environment ---- */
+
+/* sb_chain_env: the block environment of a header of this chain (also to trace or to call on it). */
+struct sb_block_env sb_chain_env(const struct sb_header *header);
+/* sb_chain_next_header: every field of the child of `head` that does not depend on its transactions; the roots, bloom and gas_used
+ * are those of an empty block, state_root is zero, extra_data is empty. time_ms > head->time_ms. */
+struct sb_header sb_chain_next_header(const struct sb_chain *chain,
+                                      const struct sb_chain_head *head, uint64_t time_ms);
+
+/* ---- verification and commit (LOOP) ---- */
+
+/* A consensus block that was executed on the head, with all that its commit needs. */
+struct sb_chain_executed;
+
+/* sb_chain_execute: decode an encoded consensus block, check every field of both headers, recover senders, execute, compare the state
+ * root, receipts root, transactions root, bloom and gas used. LOOP.
+ * In:  encoded is copied.
+ * Returns SB_OK with *ret_executed, owned by the caller; SB_E_ARG or a decoding error, with a message, when the block is invalid;
+ * SB_E_IO, SB_E_CORRUPT, SB_E_NOMEM or SB_E_INTERNAL when the node itself failed and no verdict exists. */
+sb_err sb_chain_execute(struct sb_chain_executed **ret_executed, struct sb_chain *chain,
+                        sb_bytes encoded, struct sb_diag *diag) SB_MUST_USE;
+void sb_chain_executed_free(struct sb_chain *chain, struct sb_chain_executed *executed);
+/* sb_chain_err_is_invalid: the code of sb_chain_execute is a verdict on the block and not a failure of the node. */
+bool sb_chain_err_is_invalid(sb_err err);
+
+/* sb_chain_commit_take: make an executed block the head, with the signatures that decided it, in one synced batch; tell the subscribers.
+ * Takes executed in every case. On failure the node must stop. LOOP. */
+sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *executed,
+                            const struct sb_commit *commit, struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_chain_check_block: the stored block `number`: the consensus block decodes, its payload hash is the stored header's hash, its
+ * fields fit that header, and the stored commit is for it with more than 2/3 of the power in valid signatures. SB_E_CORRUPT names
+ * what differs. */
+sb_err sb_chain_check_block(struct sb_chain *chain, uint64_t number,
+                            struct sb_diag *diag) SB_MUST_USE;
+
+/* ---- subscribers ---- */
+
+/* What a new head brings, on the loop's thread, after it is durable and visible. diff is valid during the call; a subscriber that
+ * keeps the block takes a reference with sb_chain_block_retain. Must not block. */
+struct sb_chain_event {
+    const struct sb_rpc_block *block;
+    const struct sb_state_diff *diff;
+    sb_u256 next_base_fee;
+};
+typedef void (*sb_chain_head_fn)(void *ctx, const struct sb_chain_event *event);
+
+#define SB_CHAIN_SUBSCRIBERS_MAX 16
+/* sb_chain_subscribe: SB_E_LIMIT past the maximum. Subscribers are called in the order in which they came, and stay. */
+sb_err sb_chain_subscribe(struct sb_chain *chain, sb_chain_head_fn fn, void *ctx) SB_MUST_USE;
+void sb_chain_block_retain(const struct sb_rpc_block *block);
+
+#endif

@@ -1,0 +1,16 @@
+/* set_code.h: delegations of accounts to code (EIP-7702), the part of type 4 transactions that precedes the call. */
+#ifndef SB_VM_EXEC_SET_CODE_H
+#define SB_VM_EXEC_SET_CODE_H
+
+#include "vm/exec/rules.h"
+#include "vm/state/overlay.h"
+
+/* sb_delegation_target: code is a delegation, 0xef0100 || address; the address goes to *ret_target (may be NULL). */
+bool sb_delegation_target(sb_addr *ret_target, sb_bytes code);
+
+/* sb_set_code_apply: process a transaction's authorizations in order: set or clear delegations, count the refund for accounts that
+ * exist, warm the authorities. An invalid tuple is skipped. The sender's nonce has been raised already. */
+void sb_set_code_apply(struct sb_overlay *state, const struct sb_rules *rules,
+                       const struct sb_tx *tx);
+
+#endif

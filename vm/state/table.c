@@ -1,0 +1,65 @@
+/* table.c: growth of the hash table of pointers; see table.h. */
+#include "vm/state/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CAPACITY_MIN ((size_t)64)
+
+static void cell_put(struct sb_table_cell *cells, size_t capacity, struct sb_table_cell cell)
+{
+    size_t i = (size_t)cell.hash & (capacity - 1);
+    while (cells[i].item != NULL) {
+        i = (i + 1) & (capacity - 1);
+    }
+    cells[i] = cell;
+}
+
+static bool grow(struct sb_table *table, struct sb_budget *budget)
+{
+    size_t capacity = table->capacity == 0 ? CAPACITY_MIN : table->capacity * 2;
+    size_t bytes = capacity * sizeof *table->cells;
+    size_t old_bytes = table->capacity * sizeof *table->cells;
+    if (bytes > budget->limit_bytes || budget->used_bytes > budget->limit_bytes - bytes) {
+        return false;
+    }
+    struct sb_table_cell *cells = calloc(capacity, sizeof *cells);
+    if (cells == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < table->capacity; i++) {
+        if (table->cells[i].item != NULL) {
+            cell_put(cells, capacity, table->cells[i]);
+        }
+    }
+    free(table->cells);
+    table->cells = cells;
+    table->capacity = capacity;
+    budget->used_bytes += bytes - old_bytes;
+    return true;
+}
+
+bool sb_table_add(struct sb_table *table, struct sb_budget *budget, uint64_t hash, void *item)
+{
+    if (table->count + 1 > table->capacity / 4 * 3 && !grow(table, budget)) {
+        return false;
+    }
+    cell_put(table->cells, table->capacity, (struct sb_table_cell){.hash = hash, .item = item});
+    table->count++;
+    return true;
+}
+
+void sb_table_clear(struct sb_table *table)
+{
+    if (table->count != 0) {
+        memset(table->cells, 0, table->capacity * sizeof *table->cells);
+        table->count = 0;
+    }
+}
+
+void sb_table_fini(struct sb_table *table, struct sb_budget *budget)
+{
+    budget->used_bytes -= table->capacity * sizeof *table->cells;
+    free(table->cells);
+    *table = (struct sb_table){.cells = NULL, .capacity = 0, .count = 0};
+}

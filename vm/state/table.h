@@ -1,0 +1,83 @@
+/* table.h: a hash table of pointers, for the records of the overlay.
+ *
+ *     cells   [hash, item] [ - , NULL] [hash, item] ...     open addressing, linear probing, power-of-two capacity, at most 3/4 full
+ *
+ * Items are never removed singly; the table never decides an order that anyone sees (lists in order of insertion, and sorting, do
+ * that), so the hash may be seeded with anything. Memory is drawn from a budget. Keys are compared by the caller's function, which
+ * the compiler inlines. */
+#ifndef SB_VM_STATE_TABLE_H
+#define SB_VM_STATE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/types/hash.h"
+#include "base/util/checked.h"
+#include "base/util/endian.h"
+
+/* How much memory was taken, and how much may be. */
+struct sb_budget {
+    size_t used_bytes;
+    size_t limit_bytes;
+};
+
+struct sb_table_cell {
+    uint64_t hash;
+    void *item; /* NULL: empty */
+};
+
+struct sb_table {
+    struct sb_table_cell *cells; /* owned; NULL while capacity is 0 */
+    size_t capacity;
+    size_t count;
+};
+
+/* sb_table_add: insert an item that is not there yet. False if the budget or the system refuses; the table is then unchanged. */
+bool sb_table_add(struct sb_table *table, struct sb_budget *budget, uint64_t hash, void *item);
+/* sb_table_clear: empty, memory kept. */
+void sb_table_clear(struct sb_table *table);
+/* sb_table_fini: give the memory back. */
+void sb_table_fini(struct sb_table *table, struct sb_budget *budget);
+
+/* sb_table_find: the item for which same(item, key) holds, or NULL. hash is that of the key. */
+static inline void *sb_table_find(const struct sb_table *table, uint64_t hash,
+                                  bool (*same)(const void *item, const void *key), const void *key)
+{
+    if (table->capacity == 0) {
+        return NULL;
+    }
+    size_t mask = table->capacity - 1;
+    /* ends: the table is never full */
+    for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
+        const struct sb_table_cell *cell = &table->cells[i];
+        if (cell->item == NULL) {
+            return NULL;
+        }
+        if (cell->hash == hash && same(cell->item, key)) {
+            return cell->item;
+        }
+    }
+}
+
+/* sb_table_mix: fold the 128-bit product of two words; the step of the hashes below. */
+static inline uint64_t sb_table_mix(uint64_t a, uint64_t b)
+{
+    sb_u128 product =
+        (sb_u128)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b ^ UINT64_C(0xd6e8feb86659fd93));
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t sb_table_hash_addr(uint64_t seed, const sb_addr *a)
+{
+    uint64_t h = sb_table_mix(seed ^ le_load64(a->b), le_load64(a->b + 8));
+    return sb_table_mix(h, le_load32(a->b + 16) ^ seed);
+}
+
+static inline uint64_t sb_table_hash_hash(uint64_t seed, const sb_hash *k)
+{
+    uint64_t h = sb_table_mix(seed ^ le_load64(k->b), le_load64(k->b + 8));
+    return sb_table_mix(h ^ le_load64(k->b + 16), le_load64(k->b + 24) ^ seed);
+}
+
+#endif
