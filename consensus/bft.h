@@ -11,7 +11,8 @@
  * effects, byte for byte: recovery feeds the journal's inputs again and arrives in the same place. The host
  *   - carries out effects strictly in their order, and hands in one input at a time;
  *   - hands in only proposals and votes whose signature it has checked;
- *   - answers SIGN with SIGNED, GET_VALUE with VALUE, VALIDATE with VALIDITY; it may answer late or, but for SIGN, never.
+ *   - answers SIGN with SIGNED before it hands in anything else;
+ *   - answers GET_VALUE with VALUE and VALIDATE with VALIDITY, late or never.
  *
  * This version runs a set of one validator, which is the node itself: a larger set, or a set without the node's key, is refused at
  * START_HEIGHT with SB_E_UNSUPPORTED. All rules that can fire in such a set are here, by their line in the paper: 11-21 (start of a
@@ -158,7 +159,8 @@ void sb_bft_free(struct sb_bft *core);
 /* sb_bft_step: apply one input.
  * Out: *ret_effects is always filled; its count is 0 for an input that changes nothing (stale, repeated), which is not journaled.
  * Returns SB_OK; SB_E_UNSUPPORTED for a validator set that this version cannot run and for messages of other validators; SB_E_ARG for
- * a height that does not follow (heights only grow, and a height begins once). A refused input changes nothing. */
+ * a height that does not follow (heights only grow, and one begins after the last is decided) and for an answer to a question that
+ * was not asked; SB_E_BUSY for anything but SIGNED while a signature is awaited. A refused input changes nothing. */
 sb_err sb_bft_step(struct sb_bft *core, const struct sb_bft_input *input,
                    struct sb_bft_effects *ret_effects, struct sb_diag *diag) SB_MUST_USE;
 
