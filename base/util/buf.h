@@ -18,6 +18,11 @@ struct sb_buf {
 
 /* sb_buf_init: empty buffer that will hold at most limit_bytes. Takes no memory yet. */
 void sb_buf_init(struct sb_buf *buf, size_t limit_bytes);
+/* sb_buf_over: an empty buffer in the caller's memory: it holds at most capacity bytes and never allocates. Not for sb_buf_fini. */
+static inline struct sb_buf sb_buf_over(uint8_t *memory, size_t capacity)
+{
+    return (struct sb_buf){.data = memory, .capacity = capacity, .limit_bytes = capacity};
+}
 /* sb_buf_fini: free the memory. */
 void sb_buf_fini(struct sb_buf *buf);
 /* sb_buf_reset: empty, not failed, memory kept. */
