@@ -1,8 +1,10 @@
 /* memory_state.c: sorted arrays of accounts, slots, codes and blobs; see memory_state.h. */
 #include "tests/support/memory_state.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/codec/hex.h"
 #include "base/crypto/keccak.h"
 #include "base/types/state_root.h"
 #include "base/util/arena.h"
@@ -428,4 +430,80 @@ void sb_memory_state_slot_at(const struct sb_memory_state *s, size_t account_ind
     SB_ASSERT(slot_index < a->slot_count);
     *ret_key = a->slots[slot_index].key;
     *ret_value = a->slots[slot_index].value;
+}
+
+/* ---------------------------------------------------------------- differences */
+
+static void print_slot(FILE *out, const char *addr, const sb_hash *key, const sb_u256 *expected,
+                       const sb_u256 *actual)
+{
+    if (sb_u256_equal(expected, actual)) {
+        return;
+    }
+    char key_text[SB_HEX_TEXT_BYTES(32)];
+    char want[SB_HEX_U256_BYTES];
+    char have[SB_HEX_U256_BYTES];
+    (void)sb_hex_format_u256(want, expected);
+    (void)sb_hex_format_u256(have, actual);
+    fprintf(out, "  %s slot %s: expected %s, have %s\n", addr,
+            sb_hex_format(key_text, sb_span(key->b, sizeof key->b)), want, have);
+}
+
+/* Slots of both, merged by key. */
+static void print_slots(FILE *out, const char *addr, const struct account *expected,
+                        const struct account *actual)
+{
+    static const sb_u256 zero;
+    size_t i = 0;
+    size_t j = 0;
+    while (i < expected->slot_count || j < actual->slot_count) {
+        const struct sb_slot_diff *e = i < expected->slot_count ? &expected->slots[i] : NULL;
+        const struct sb_slot_diff *a = j < actual->slot_count ? &actual->slots[j] : NULL;
+        int order = e == NULL ? 1 : a == NULL ? -1 : memcmp(e->key.b, a->key.b, sizeof e->key.b);
+        const sb_hash *key = order <= 0 ? &e->key : &a->key;
+        print_slot(out, addr, key, order <= 0 ? &e->value : &zero, order >= 0 ? &a->value : &zero);
+        i += order <= 0;
+        j += order >= 0;
+    }
+}
+
+static void print_account(FILE *out, const struct account *expected, const struct account *actual)
+{
+    char addr[SB_HEX_TEXT_BYTES(20)];
+    const struct account *any = expected != NULL ? expected : actual;
+    (void)sb_hex_format(addr, sb_span(any->addr.b, sizeof any->addr.b));
+    if (expected == NULL || actual == NULL) {
+        fprintf(out, "  %s: %s\n", addr, actual == NULL ? "is absent" : "should not be there");
+        return;
+    }
+    if (expected->nonce != actual->nonce) {
+        fprintf(out, "  %s nonce: expected %" PRIu64 ", have %" PRIu64 "\n", addr, expected->nonce,
+                actual->nonce);
+    }
+    if (!sb_u256_equal(&expected->balance, &actual->balance)) {
+        char want[SB_HEX_U256_BYTES];
+        char have[SB_HEX_U256_BYTES];
+        (void)sb_hex_format_u256(want, &expected->balance);
+        (void)sb_hex_format_u256(have, &actual->balance);
+        fprintf(out, "  %s balance: expected %s, have %s\n", addr, want, have);
+    }
+    if (!sb_hash_equal(&expected->code_hash, &actual->code_hash)) {
+        fprintf(out, "  %s code: expected %zu bytes, have %zu others\n", addr, expected->code.len,
+                actual->code.len);
+    }
+    print_slots(out, addr, expected, actual);
+}
+
+void sb_memory_state_print_differences(FILE *out, const struct sb_memory_state *expected,
+                                       const struct sb_memory_state *actual)
+{
+    for (size_t i = 0; i < expected->account_count; i++) {
+        print_account(out, &expected->accounts[i],
+                      account_find(actual, &expected->accounts[i].addr));
+    }
+    for (size_t i = 0; i < actual->account_count; i++) {
+        if (account_find(expected, &actual->accounts[i].addr) == NULL) {
+            print_account(out, NULL, &actual->accounts[i]);
+        }
+    }
 }

@@ -9,6 +9,8 @@
 #ifndef SB_TESTS_SUPPORT_MEMORY_STATE_H
 #define SB_TESTS_SUPPORT_MEMORY_STATE_H
 
+#include <stdio.h>
+
 #include "base/types/state.h"
 
 struct sb_memory_state;
@@ -49,5 +51,9 @@ void sb_memory_state_account_at(const struct sb_memory_state *s, size_t index, s
                                 size_t *ret_slot_count);
 void sb_memory_state_slot_at(const struct sb_memory_state *s, size_t account_index,
                              size_t slot_index, sb_hash *ret_key, sb_u256 *ret_value);
+
+/* sb_memory_state_print_differences: a line for each account field and slot in which `actual` is not as `expected`. */
+void sb_memory_state_print_differences(FILE *out, const struct sb_memory_state *expected,
+                                       const struct sb_memory_state *actual);
 
 #endif
