@@ -123,7 +123,7 @@ struct sb_evm_result {
     enum sb_evm_status status;
     int64_t gas_left; /* zero unless success or revert */
     sb_bytes output;  /* return data or revert data; valid until the next run on the same struct sb_evm_memory */
-    sb_addr created;  /* for creations */
+    sb_addr created;  /* for creations: the address, whether they succeeded or not */
 };
 
 /* Reused frame memory (stacks, memories, code analyses). One per thread; owned by the caller. */
