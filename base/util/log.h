@@ -55,7 +55,7 @@ struct sb_log_field {
 /* Milliseconds since 1970-01-01T00:00Z. */
 typedef int64_t (*sb_log_clock_fn)(void *ctx);
 
-struct sb_log {
+struct sb_logger {
     FILE *sink; /* borrowed */
     enum sb_log_form form;
     enum sb_log_level level; /* least important level that is written */
@@ -65,17 +65,17 @@ struct sb_log {
 };
 
 /* sb_log_init: logger to a sink that stays open as long as it is used. colour: whether the sink is a terminal that wants it. */
-void sb_log_init(struct sb_log *log, FILE *sink, enum sb_log_form form, enum sb_log_level level,
+void sb_log_init(struct sb_logger *log, FILE *sink, enum sb_log_form form, enum sb_log_level level,
                  bool colour, sb_log_clock_fn clock, void *clock_ctx);
 
 /* sb_log_enabled: a line of this level would be written. A NULL logger writes nothing. */
-static inline bool sb_log_enabled(const struct sb_log *log, enum sb_log_level level)
+static inline bool sb_log_enabled(const struct sb_logger *log, enum sb_log_level level)
 {
     return log != NULL && level <= log->level;
 }
 
 /* sb_log_write: the function behind sb_log; fields end with one whose key is NULL. */
-void sb_log_write(const struct sb_log *log, enum sb_log_level level, const char *area,
+void sb_log_write(const struct sb_logger *log, enum sb_log_level level, const char *area,
                   const char *message, const struct sb_log_field *fields);
 
 /* sb_log(log, level, area, message, fields..., SB_LOG_END): write a line; the fields are not evaluated when the level is off. */
