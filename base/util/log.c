@@ -21,10 +21,10 @@ static const char *const k_level_colour[] = {"\x1b[31m", "\x1b[33m", "\x1b[32m",
                                              "\x1b[2m"};
 #define COLOUR_OFF "\x1b[0m"
 
-void sb_log_init(struct sb_log *log, FILE *sink, enum sb_log_form form, enum sb_log_level level,
+void sb_log_init(struct sb_logger *log, FILE *sink, enum sb_log_form form, enum sb_log_level level,
                  bool colour, sb_log_clock_fn clock, void *clock_ctx)
 {
-    *log = (struct sb_log){
+    *log = (struct sb_logger){
         .sink = sink,
         .form = form,
         .level = level,
@@ -131,8 +131,8 @@ static void add_value(struct sb_buf *line, const struct sb_log_field *field, boo
     }
 }
 
-static void add_logfmt_head(struct sb_buf *line, const struct sb_log *log, enum sb_log_level level,
-                            const char *area, const char *message)
+static void add_logfmt_head(struct sb_buf *line, const struct sb_logger *log,
+                            enum sb_log_level level, const char *area, const char *message)
 {
     if (log->clock != NULL) {
         add_time(line, log->clock(log->clock_ctx));
@@ -147,7 +147,7 @@ static void add_logfmt_head(struct sb_buf *line, const struct sb_log *log, enum 
     add_text(line, sb_span_str(message));
 }
 
-static void add_json_head(struct sb_buf *line, const struct sb_log *log, enum sb_log_level level,
+static void add_json_head(struct sb_buf *line, const struct sb_logger *log, enum sb_log_level level,
                           const char *area, const char *message)
 {
     sb_buf_add_byte(line, '{');
@@ -160,7 +160,7 @@ static void add_json_head(struct sb_buf *line, const struct sb_log *log, enum sb
     add_quoted(line, sb_span_str(message));
 }
 
-void sb_log_write(const struct sb_log *log, enum sb_log_level level, const char *area,
+void sb_log_write(const struct sb_logger *log, enum sb_log_level level, const char *area,
                   const char *message, const struct sb_log_field *fields)
 {
     bool json = log->form == SB_LOG_FORM_JSON;

@@ -42,7 +42,7 @@ static void log_logfmt_line_has_time_level_area_and_fields(void **state)
     struct capture c = {0};
     capture_start(&c);
     int64_t now_ms = INT64_C(1769860800123);
-    struct sb_log log;
+    struct sb_logger log;
     sb_log_init(&log, c.sink, SB_LOG_FORM_LOGFMT, SB_LOG_INFO, false, fixed_clock, &now_ms);
     const uint8_t id[] = {0xab, 0x01};
     sb_log(&log, SB_LOG_INFO, "rpc", "server is up", SB_LOG_U64("port", 8545),
@@ -62,7 +62,7 @@ static void log_json_line_parses_whatever_the_text(void **state)
     struct capture c = {0};
     capture_start(&c);
     int64_t now_ms = -1;
-    struct sb_log log;
+    struct sb_logger log;
     sb_log_init(&log, c.sink, SB_LOG_FORM_JSON, SB_LOG_TRACE, true, fixed_clock, &now_ms);
     sb_log(&log, SB_LOG_TRACE, "p2p", "bad \"peer\"\n\xff",
            SB_LOG_STR("agent", "\x1b[2J\nlevel=error"), SB_LOG_END);
@@ -81,7 +81,7 @@ static void log_long_values_are_cut_and_the_line_stays_whole(void **state)
     (void)state;
     struct capture c = {0};
     capture_start(&c);
-    struct sb_log log;
+    struct sb_logger log;
     sb_log_init(&log, c.sink, SB_LOG_FORM_JSON, SB_LOG_INFO, false, NULL, NULL);
     char *big = malloc(100001);
     memset(big, '\n', 100000);
@@ -108,7 +108,7 @@ static void log_colour_only_when_asked_and_never_in_json(void **state)
 {
     (void)state;
     struct capture c = {0};
-    struct sb_log log;
+    struct sb_logger log;
     capture_start(&c);
     sb_log_init(&log, c.sink, SB_LOG_FORM_LOGFMT, SB_LOG_INFO, true, NULL, NULL);
     sb_log(&log, SB_LOG_ERROR, "db", "stopped", SB_LOG_END);
@@ -131,8 +131,8 @@ static void log_disabled_levels_cost_no_evaluation(void **state)
 {
     (void)state;
     int count = 0;
-    struct sb_log log = {.level = SB_LOG_WARN};
-    struct sb_log *none = NULL;
+    struct sb_logger log = {.level = SB_LOG_WARN};
+    struct sb_logger *none = NULL;
     sb_log(&log, SB_LOG_INFO, "x", "y", SB_LOG_I64("n", touched(&count)), SB_LOG_END);
     sb_log(none, SB_LOG_ERROR, "x", "y", SB_LOG_I64("n", touched(&count)), SB_LOG_END);
     assert_int_equal(count, 0);
@@ -149,7 +149,7 @@ static void log_disabled_levels_cost_no_evaluation(void **state)
 static void *write_many(void *arg)
 {
     for (uint64_t i = 0; i < LINE_COUNT; i++) {
-        sb_log((const struct sb_log *)arg, SB_LOG_INFO, "t", "line", SB_LOG_U64("i", i),
+        sb_log((const struct sb_logger *)arg, SB_LOG_INFO, "t", "line", SB_LOG_U64("i", i),
                SB_LOG_END);
     }
     return NULL;
@@ -160,7 +160,7 @@ static void log_lines_of_threads_never_mix(void **state)
     (void)state;
     struct capture c = {0};
     capture_start(&c);
-    struct sb_log log;
+    struct sb_logger log;
     sb_log_init(&log, c.sink, SB_LOG_FORM_JSON, SB_LOG_INFO, false, NULL, NULL);
     pthread_t threads[THREAD_COUNT];
     for (size_t i = 0; i < THREAD_COUNT; i++) {
