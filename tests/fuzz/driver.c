@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int main(int argc, char **argv);
 
 #define CORPUS_FILES_MAX 4096
-#define INPUT_BYTES_MAX ((size_t)1 << 20)
+#define INPUT_BYTES_MAX  ((size_t)1 << 20)
 
 struct input {
     uint8_t *data;
@@ -40,15 +40,15 @@ static void save_current(void)
 {
     const char *base = strrchr(g_program, '/');
     char path[512];
-    (void)snprintf(path, sizeof path, "crash-%s-%llu-%lu", base != NULL ? base + 1 : g_program, (unsigned long long)g_seed,
-                   g_run);
+    (void)snprintf(path, sizeof path, "crash-%s-%llu-%lu", base != NULL ? base + 1 : g_program,
+                   (unsigned long long)g_seed, g_run);
     FILE *file = fopen(path, "wb");
     if (file != NULL) {
         (void)fwrite(g_current.data, 1, g_current.len, file);
         (void)fclose(file);
     }
-    (void)fprintf(stderr, "\nfuzz: run %lu of seed %llu failed; repeat with: %s %s\n", g_run, (unsigned long long)g_seed,
-                  g_program, path);
+    (void)fprintf(stderr, "\nfuzz: run %lu of seed %llu failed; repeat with: %s %s\n", g_run,
+                  (unsigned long long)g_seed, g_program, path);
 }
 
 static void on_signal(int sig)
@@ -101,7 +101,8 @@ static void load_folder(const char *path)
     }
     static char *names[CORPUS_FILES_MAX];
     size_t count = 0;
-    for (struct dirent *entry = readdir(dir); entry != NULL && count < CORPUS_FILES_MAX; entry = readdir(dir)) {
+    for (struct dirent *entry = readdir(dir); entry != NULL && count < CORPUS_FILES_MAX;
+         entry = readdir(dir)) {
         if (entry->d_name[0] != '.') {
             names[count++] = strdup(entry->d_name);
         }
@@ -119,7 +120,8 @@ static void load_folder(const char *path)
 /* One mutation of the current input, in place; max_len bounds its length. */
 static void mutate(uint64_t *rng, struct input *in, size_t max_len)
 {
-    static const uint8_t edges[] = {0x00, 0x01, 0x7f, 0x80, 0x81, 0xb7, 0xb8, 0xbf, 0xc0, 0xf7, 0xf8, 0xff};
+    static const uint8_t edges[] = {0x00, 0x01, 0x7f, 0x80, 0x81, 0xb7,
+                                    0xb8, 0xbf, 0xc0, 0xf7, 0xf8, 0xff};
     size_t at = below(rng, in->len);
     switch (below(rng, 7)) {
     case 0:
@@ -190,7 +192,8 @@ static void make_input(uint64_t *rng, struct input *in, size_t max_len)
 
 static void run_one(const uint8_t *data, size_t len)
 {
-    uint8_t *exact = malloc(len == 0 ? 1 : len); /* exact size, so that ASan sees the first byte past the end */
+    uint8_t *exact =
+        malloc(len == 0 ? 1 : len); /* exact size, so that ASan sees the first byte past the end */
     if (exact == NULL) {
         exit(2);
     }
@@ -220,7 +223,8 @@ int main(int argc, char **argv)
         } else if (stat(argv[i], &info) == 0) {
             load_file(argv[i]);
         } else if (runs == 0) {
-            (void)fprintf(stderr, "usage: %s [--runs N] [--seed S] [--max-len L] [corpus ...]\n", argv[0]);
+            (void)fprintf(stderr, "usage: %s [--runs N] [--seed S] [--max-len L] [corpus ...]\n",
+                          argv[0]);
             return 2;
         }
     }
