@@ -7,6 +7,7 @@
 #include "base/codec/rlp.h"
 #include "base/crypto/keccak.h"
 #include "base/crypto/stack_trie.h"
+#include "base/types/field.h"
 #include "base/util/assert.h"
 
 #define LEGACY_FIRST_BYTE 0xc0
@@ -14,14 +15,6 @@
 #define INDEX_BYTES_MAX 9
 /* Longest header: every field at its most. */
 #define HEADER_BYTES_MAX 1024
-
-#define READ(name, call)                                                                           \
-    do {                                                                                           \
-        sb_err read_err_ = (call);                                                                 \
-        if (read_err_ != SB_OK) {                                                                  \
-            return sb_fail(diag, read_err_, "header: %s: %s", name, sb_err_text(read_err_));       \
-        }                                                                                          \
-    } while (0)
 
 /* ---- header ---- */
 
@@ -70,23 +63,23 @@ static bool field_count_is_known(size_t count)
 static sb_err read_frontier_fields(struct sb_header *h, struct sb_rlp *f, struct sb_diag *diag)
 {
     sb_bytes extra_data;
-    READ("parentHash", sb_rlp_read_hash(&h->parent_hash, f));
-    READ("sha3Uncles", sb_rlp_read_hash(&h->uncles_hash, f));
-    READ("miner", sb_rlp_read_addr(&h->coinbase, f));
-    READ("stateRoot", sb_rlp_read_hash(&h->state_root, f));
-    READ("transactionsRoot", sb_rlp_read_hash(&h->transactions_root, f));
-    READ("receiptsRoot", sb_rlp_read_hash(&h->receipts_root, f));
-    READ("logsBloom", sb_rlp_read_fixed(h->logs_bloom.b, f, sizeof h->logs_bloom.b));
-    READ("difficulty", sb_rlp_read_u256(&h->difficulty, f));
-    READ("number", sb_rlp_read_u64(&h->number, f));
-    READ("gasLimit", sb_rlp_read_u64(&h->gas_limit, f));
-    READ("gasUsed", sb_rlp_read_u64(&h->gas_used, f));
-    READ("timestamp", sb_rlp_read_u64(&h->timestamp, f));
-    READ("extraData", sb_rlp_read_bytes(&extra_data, f, SB_EXTRA_DATA_BYTES_MAX));
+    SB_FIELD("header", "parentHash", sb_rlp_read_hash(&h->parent_hash, f));
+    SB_FIELD("header", "sha3Uncles", sb_rlp_read_hash(&h->uncles_hash, f));
+    SB_FIELD("header", "miner", sb_rlp_read_addr(&h->coinbase, f));
+    SB_FIELD("header", "stateRoot", sb_rlp_read_hash(&h->state_root, f));
+    SB_FIELD("header", "transactionsRoot", sb_rlp_read_hash(&h->transactions_root, f));
+    SB_FIELD("header", "receiptsRoot", sb_rlp_read_hash(&h->receipts_root, f));
+    SB_FIELD("header", "logsBloom", sb_rlp_read_fixed(h->logs_bloom.b, f, sizeof h->logs_bloom.b));
+    SB_FIELD("header", "difficulty", sb_rlp_read_u256(&h->difficulty, f));
+    SB_FIELD("header", "number", sb_rlp_read_u64(&h->number, f));
+    SB_FIELD("header", "gasLimit", sb_rlp_read_u64(&h->gas_limit, f));
+    SB_FIELD("header", "gasUsed", sb_rlp_read_u64(&h->gas_used, f));
+    SB_FIELD("header", "timestamp", sb_rlp_read_u64(&h->timestamp, f));
+    SB_FIELD("header", "extraData", sb_rlp_read_bytes(&extra_data, f, SB_EXTRA_DATA_BYTES_MAX));
     sb_copy(h->extra_data, extra_data.data, extra_data.len);
     h->extra_data_len = extra_data.len;
-    READ("mixHash", sb_rlp_read_hash(&h->mix_hash, f));
-    READ("nonce", sb_rlp_read_fixed(h->nonce, f, sizeof h->nonce));
+    SB_FIELD("header", "mixHash", sb_rlp_read_hash(&h->mix_hash, f));
+    SB_FIELD("header", "nonce", sb_rlp_read_fixed(h->nonce, f, sizeof h->nonce));
     return SB_OK;
 }
 
@@ -94,28 +87,28 @@ static sb_err read_header(struct sb_header *ret_header, struct sb_rlp *in, struc
 {
     struct sb_rlp f;
     size_t count;
-    READ("list", sb_rlp_read_list(&f, in));
-    READ("list", sb_rlp_count(&count, &f, SB_HEADER_FIELDS_PRAGUE));
+    SB_FIELD("header", "list", sb_rlp_read_list(&f, in));
+    SB_FIELD("header", "list", sb_rlp_count(&count, &f, SB_HEADER_FIELDS_PRAGUE));
     if (!field_count_is_known(count)) {
         return sb_fail(diag, SB_E_SHAPE, "header: %zu fields, no fork has so many", count);
     }
     struct sb_header h = {.field_count = (unsigned)count};
     SB_TRY(read_frontier_fields(&h, &f, diag));
     if (count >= SB_HEADER_FIELDS_LONDON) {
-        READ("baseFeePerGas", sb_rlp_read_u256(&h.base_fee, &f));
+        SB_FIELD("header", "baseFeePerGas", sb_rlp_read_u256(&h.base_fee, &f));
     }
     if (count >= SB_HEADER_FIELDS_SHANGHAI) {
-        READ("withdrawalsRoot", sb_rlp_read_hash(&h.withdrawals_root, &f));
+        SB_FIELD("header", "withdrawalsRoot", sb_rlp_read_hash(&h.withdrawals_root, &f));
     }
     if (count >= SB_HEADER_FIELDS_CANCUN) {
-        READ("blobGasUsed", sb_rlp_read_u64(&h.blob_gas_used, &f));
-        READ("excessBlobGas", sb_rlp_read_u64(&h.excess_blob_gas, &f));
-        READ("parentBeaconBlockRoot", sb_rlp_read_hash(&h.parent_beacon_root, &f));
+        SB_FIELD("header", "blobGasUsed", sb_rlp_read_u64(&h.blob_gas_used, &f));
+        SB_FIELD("header", "excessBlobGas", sb_rlp_read_u64(&h.excess_blob_gas, &f));
+        SB_FIELD("header", "parentBeaconBlockRoot", sb_rlp_read_hash(&h.parent_beacon_root, &f));
     }
     if (count >= SB_HEADER_FIELDS_PRAGUE) {
-        READ("requestsHash", sb_rlp_read_hash(&h.requests_hash, &f));
+        SB_FIELD("header", "requestsHash", sb_rlp_read_hash(&h.requests_hash, &f));
     }
-    READ("end", sb_rlp_end(&f));
+    SB_FIELD("header", "end", sb_rlp_end(&f));
     *ret_header = h;
     return SB_OK;
 }
@@ -125,7 +118,7 @@ sb_err sb_header_decode(struct sb_header *ret_header, sb_bytes raw, struct sb_di
     struct sb_rlp in = sb_rlp_open(raw);
     struct sb_header header;
     SB_TRY(read_header(&header, &in, diag));
-    READ("end", sb_rlp_end(&in));
+    SB_FIELD("header", "end", sb_rlp_end(&in));
     *ret_header = header;
     return SB_OK;
 }

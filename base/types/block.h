@@ -8,12 +8,12 @@
 #include "base/types/receipt.h"
 
 #define SB_HEADER_FIELDS_FRONTIER 15 /* to nonce */
-#define SB_HEADER_FIELDS_LONDON 16   /* + baseFeePerGas */
+#define SB_HEADER_FIELDS_LONDON   16 /* + baseFeePerGas */
 #define SB_HEADER_FIELDS_SHANGHAI 17 /* + withdrawalsRoot */
-#define SB_HEADER_FIELDS_CANCUN 20   /* + blobGasUsed, excessBlobGas, parentBeaconBlockRoot */
-#define SB_HEADER_FIELDS_PRAGUE 21   /* + requestsHash */
+#define SB_HEADER_FIELDS_CANCUN   20 /* + blobGasUsed, excessBlobGas, parentBeaconBlockRoot */
+#define SB_HEADER_FIELDS_PRAGUE   21 /* + requestsHash */
 
-#define SB_EXTRA_DATA_BYTES_MAX 32
+#define SB_EXTRA_DATA_BYTES_MAX   32
 
 struct sb_header {
     unsigned field_count;
@@ -53,14 +53,16 @@ struct sb_block {
 };
 
 void sb_header_encode(struct sb_buf *out, const struct sb_header *header);
-sb_err sb_header_decode(struct sb_header *ret_header, sb_bytes raw, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_header_decode(struct sb_header *ret_header, sb_bytes raw,
+                        struct sb_diag *diag) SB_MUST_USE;
 /* sb_header_hash: keccak256(rlp(header)), the block hash. */
 sb_hash sb_header_hash(const struct sb_header *header);
 
 /* sb_block_encode: rlp([header, transactions, uncles, withdrawals?]). Uses header, raw_txs, raw_uncles, raw_withdrawals. */
 void sb_block_encode(struct sb_buf *out, const struct sb_block *block);
 /* sb_block_decode: strict inverse; everything borrows from raw or lives in the arena. Transactions are decoded too. */
-sb_err sb_block_decode(struct sb_block *ret_block, struct sb_arena *arena, sb_bytes raw, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_block_decode(struct sb_block *ret_block, struct sb_arena *arena, sb_bytes raw,
+                       struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_ordered_root: root of the trie rlp(i) -> items[i], i < count (transactionsRoot, receiptsRoot, withdrawalsRoot). */
 sb_err sb_ordered_root(sb_hash *ret_root, const sb_bytes *items, size_t count) SB_MUST_USE;

@@ -146,11 +146,14 @@ sb_err sb_proposal_decode(struct sb_proposal *ret_proposal, sb_bytes raw,
                           struct sb_diag *diag) SB_MUST_USE;
 
 /* The signature rule, handed in by the caller: true if signature is valid for message under key. Must answer false for key types
- * and lengths that it does not know. base/crypto/ed25519.h has one for SB_KEY_ED25519. */
+ * and lengths that it does not know. */
 struct sb_verifier {
     void *ctx;
     bool (*verify)(void *ctx, const struct sb_pubkey *key, sb_bytes message, sb_bytes signature);
 };
+
+/* sb_verifier_ed25519: the chain's rule: ed25519 keys as base/crypto/ed25519.h accepts them, nothing else. Part of sb_crypto. */
+struct sb_verifier sb_verifier_ed25519(void);
 
 /* sb_vote_verify: the vote names a validator of the set by index and address, and its signature is valid.
  * SB_E_RANGE, SB_E_NOT_FOUND (index and address disagree) or SB_E_SIGNATURE otherwise. */

@@ -40,7 +40,8 @@ void sb_bloom_merge(sb_bloom *into, const sb_bloom *from);
 /* sb_receipt_encode: append the consensus form (type byte for types 1 to 4, then rlp([status, gas, bloom, logs])). */
 void sb_receipt_encode(struct sb_buf *out, const struct sb_receipt *receipt);
 /* sb_receipt_decode: strict inverse; log data borrows from raw, lists live in the arena. */
-sb_err sb_receipt_decode(struct sb_receipt *ret_receipt, struct sb_arena *arena, sb_bytes raw) SB_MUST_USE;
+sb_err sb_receipt_decode(struct sb_receipt *ret_receipt, struct sb_arena *arena,
+                         sb_bytes raw) SB_MUST_USE;
 
 /* sb_logs_hash: keccak256(rlp(logs)), the value that state tests check. */
 sb_err sb_logs_hash(sb_hash *ret_hash, const struct sb_log *logs, size_t log_count) SB_MUST_USE;

@@ -29,7 +29,8 @@ struct sb_state_view {
     void *ctx;
 
     /* account: *ret_exists says whether the account is in the state; *ret_account is filled in both cases. */
-    sb_err (*account)(void *ctx, const sb_addr *addr, struct sb_account *ret_account, bool *ret_exists);
+    sb_err (*account)(void *ctx, const sb_addr *addr, struct sb_account *ret_account,
+                      bool *ret_exists);
 
     /* storage: value of a slot (key big-endian as in the EVM); zero when absent. */
     sb_err (*storage)(void *ctx, const sb_addr *addr, const sb_hash *key, sb_u256 *ret_value);
@@ -51,9 +52,10 @@ struct sb_slot_diff {
 
 struct sb_account_diff {
     sb_addr addr;
-    bool exists;          /* false: the account and all of its storage are gone; the fields below are zero */
-    bool storage_cleared; /* drop all older storage before `slots` apply (re-created within the block) */
-    bool code_changed;    /* `code` holds the new code */
+    bool exists; /* false: the account and all of its storage are gone; the fields below are zero */
+    bool
+        storage_cleared; /* drop all older storage before `slots` apply (re-created within the block) */
+    bool code_changed; /* `code` holds the new code */
     uint64_t nonce;
     sb_u256 balance;
     sb_hash code_hash;
@@ -70,7 +72,8 @@ struct sb_blob_diff {
 
 /* What a block (or a transaction) changed. Borrowed memory: valid as long as the arena that it was built in. */
 struct sb_state_diff {
-    const struct sb_account_diff *accounts; /* ascending by address, only accounts that differ from the view */
+    const struct sb_account_diff
+        *accounts; /* ascending by address, only accounts that differ from the view */
     size_t account_count;
     const struct sb_blob_diff *blobs; /* ascending by id */
     size_t blob_count;

@@ -5,6 +5,7 @@
 
 #include "base/codec/rlp.h"
 #include "base/crypto/keccak.h"
+#include "base/types/field.h"
 
 /* Bytes below this begin a typed envelope, bytes from 0xc0 on a legacy list (EIP-2718). */
 #define LEGACY_FIRST_BYTE 0xc0
@@ -12,19 +13,6 @@
 #define EIP155_V_NONE     27
 
 /* ---- decoding ---- */
-
-static sb_err field_failed(struct sb_diag *diag, sb_err err, const char *name)
-{
-    return sb_fail(diag, err, "transaction: %s: %s", name, sb_err_text(err));
-}
-
-#define READ(name, call)                                                                           \
-    do {                                                                                           \
-        sb_err read_err_ = (call);                                                                 \
-        if (read_err_ != SB_OK) {                                                                  \
-            return field_failed(diag, read_err_, name);                                            \
-        }                                                                                          \
-    } while (0)
 
 static sb_err read_to(struct sb_tx *tx, struct sb_rlp *in)
 {
@@ -142,20 +130,20 @@ static sb_err decode_legacy(struct sb_tx *tx, sb_bytes raw, struct sb_diag *diag
     struct sb_rlp in = sb_rlp_open(raw);
     struct sb_rlp f;
     sb_u256 v;
-    READ("list", sb_rlp_read_list(&f, &in));
-    READ("end", sb_rlp_end(&in));
-    READ("nonce", sb_rlp_read_u64(&tx->nonce, &f));
-    READ("gasPrice", sb_rlp_read_u256(&tx->max_fee, &f));
+    SB_FIELD("transaction", "list", sb_rlp_read_list(&f, &in));
+    SB_FIELD("transaction", "end", sb_rlp_end(&in));
+    SB_FIELD("transaction", "nonce", sb_rlp_read_u64(&tx->nonce, &f));
+    SB_FIELD("transaction", "gasPrice", sb_rlp_read_u256(&tx->max_fee, &f));
     tx->max_priority_fee = tx->max_fee;
-    READ("gas", sb_rlp_read_u64(&tx->gas_limit, &f));
-    READ("to", read_to(tx, &f));
-    READ("value", sb_rlp_read_u256(&tx->value, &f));
-    READ("data", sb_rlp_read_bytes(&tx->data, &f, SIZE_MAX));
-    READ("v", sb_rlp_read_u256(&v, &f));
-    READ("v", split_v(tx, &v));
-    READ("r", sb_rlp_read_u256(&tx->r, &f));
-    READ("s", sb_rlp_read_u256(&tx->s, &f));
-    READ("end", sb_rlp_end(&f));
+    SB_FIELD("transaction", "gas", sb_rlp_read_u64(&tx->gas_limit, &f));
+    SB_FIELD("transaction", "to", read_to(tx, &f));
+    SB_FIELD("transaction", "value", sb_rlp_read_u256(&tx->value, &f));
+    SB_FIELD("transaction", "data", sb_rlp_read_bytes(&tx->data, &f, SIZE_MAX));
+    SB_FIELD("transaction", "v", sb_rlp_read_u256(&v, &f));
+    SB_FIELD("transaction", "v", split_v(tx, &v));
+    SB_FIELD("transaction", "r", sb_rlp_read_u256(&tx->r, &f));
+    SB_FIELD("transaction", "s", sb_rlp_read_u256(&tx->s, &f));
+    SB_FIELD("transaction", "end", sb_rlp_end(&f));
     return SB_OK;
 }
 
@@ -165,40 +153,43 @@ static sb_err decode_typed(struct sb_tx *tx, struct sb_arena *arena, sb_bytes pa
     struct sb_rlp in = sb_rlp_open(payload);
     struct sb_rlp f;
     bool y_parity;
-    READ("list", sb_rlp_read_list(&f, &in));
-    READ("end", sb_rlp_end(&in));
+    SB_FIELD("transaction", "list", sb_rlp_read_list(&f, &in));
+    SB_FIELD("transaction", "end", sb_rlp_end(&in));
     tx->has_chain_id = true;
-    READ("chainId", sb_rlp_read_u64(&tx->chain_id, &f));
-    READ("nonce", sb_rlp_read_u64(&tx->nonce, &f));
+    SB_FIELD("transaction", "chainId", sb_rlp_read_u64(&tx->chain_id, &f));
+    SB_FIELD("transaction", "nonce", sb_rlp_read_u64(&tx->nonce, &f));
     if (tx->type == SB_TX_ACCESS_LIST) {
-        READ("gasPrice", sb_rlp_read_u256(&tx->max_fee, &f));
+        SB_FIELD("transaction", "gasPrice", sb_rlp_read_u256(&tx->max_fee, &f));
         tx->max_priority_fee = tx->max_fee;
     } else {
-        READ("maxPriorityFeePerGas", sb_rlp_read_u256(&tx->max_priority_fee, &f));
-        READ("maxFeePerGas", sb_rlp_read_u256(&tx->max_fee, &f));
+        SB_FIELD("transaction", "maxPriorityFeePerGas",
+                 sb_rlp_read_u256(&tx->max_priority_fee, &f));
+        SB_FIELD("transaction", "maxFeePerGas", sb_rlp_read_u256(&tx->max_fee, &f));
     }
-    READ("gas", sb_rlp_read_u64(&tx->gas_limit, &f));
-    READ("to", read_to(tx, &f));
+    SB_FIELD("transaction", "gas", sb_rlp_read_u64(&tx->gas_limit, &f));
+    SB_FIELD("transaction", "to", read_to(tx, &f));
     if (tx->is_create && (tx->type == SB_TX_BLOB || tx->type == SB_TX_SET_CODE)) {
         return sb_fail(diag, SB_E_SHAPE,
                        "transaction: to: a transaction of type %d cannot create a contract",
                        (int)tx->type);
     }
-    READ("value", sb_rlp_read_u256(&tx->value, &f));
-    READ("data", sb_rlp_read_bytes(&tx->data, &f, SIZE_MAX));
-    READ("accessList", read_access_list(tx, arena, &f));
+    SB_FIELD("transaction", "value", sb_rlp_read_u256(&tx->value, &f));
+    SB_FIELD("transaction", "data", sb_rlp_read_bytes(&tx->data, &f, SIZE_MAX));
+    SB_FIELD("transaction", "accessList", read_access_list(tx, arena, &f));
     if (tx->type == SB_TX_BLOB) {
-        READ("maxFeePerBlobGas", sb_rlp_read_u256(&tx->max_fee_per_blob_gas, &f));
-        READ("blobVersionedHashes", read_hashes(&tx->blob_hashes, &tx->blob_hash_count, arena, &f));
+        SB_FIELD("transaction", "maxFeePerBlobGas",
+                 sb_rlp_read_u256(&tx->max_fee_per_blob_gas, &f));
+        SB_FIELD("transaction", "blobVersionedHashes",
+                 read_hashes(&tx->blob_hashes, &tx->blob_hash_count, arena, &f));
     }
     if (tx->type == SB_TX_SET_CODE) {
-        READ("authorizationList", read_authorizations(tx, arena, &f));
+        SB_FIELD("transaction", "authorizationList", read_authorizations(tx, arena, &f));
     }
-    READ("yParity", sb_rlp_read_bool(&y_parity, &f));
+    SB_FIELD("transaction", "yParity", sb_rlp_read_bool(&y_parity, &f));
     tx->y_parity = y_parity ? 1 : 0;
-    READ("r", sb_rlp_read_u256(&tx->r, &f));
-    READ("s", sb_rlp_read_u256(&tx->s, &f));
-    READ("end", sb_rlp_end(&f));
+    SB_FIELD("transaction", "r", sb_rlp_read_u256(&tx->r, &f));
+    SB_FIELD("transaction", "s", sb_rlp_read_u256(&tx->s, &f));
+    SB_FIELD("transaction", "end", sb_rlp_end(&f));
     return SB_OK;
 }
 

@@ -69,7 +69,8 @@ struct sb_tx {
  * In:  raw, kept alive by the caller as long as ret_tx; arena for lists
  * Returns SB_OK; SB_E_TRUNCATED, SB_E_TRAILING, SB_E_NON_CANONICAL, SB_E_RANGE, SB_E_TYPE or SB_E_NOMEM, with a message. Checks
  * form only: whether the signature is valid and the fees make sense is for sb_tx_sender and for vm/exec. */
-sb_err sb_tx_decode(struct sb_tx *ret_tx, struct sb_arena *arena, sb_bytes raw, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_tx_decode(struct sb_tx *ret_tx, struct sb_arena *arena, sb_bytes raw,
+                    struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_tx_encode: append the EIP-2718 form, the exact inverse of sb_tx_decode. */
 void sb_tx_encode(struct sb_buf *out, const struct sb_tx *tx);
@@ -87,7 +88,8 @@ sb_err sb_tx_sender(sb_addr *ret_sender, const struct sb_tx *tx) SB_MUST_USE;
 sb_err sb_tx_sign(struct sb_tx *tx, const uint8_t secret[32]) SB_MUST_USE;
 
 /* sb_authorization_authority: the signer of a type 4 tuple: keccak256(0x05 || rlp([chainId, address, nonce])), EIP-7702. */
-sb_err sb_authorization_authority(sb_addr *ret_authority, const struct sb_authorization *authorization) SB_MUST_USE;
+sb_err sb_authorization_authority(sb_addr *ret_authority,
+                                  const struct sb_authorization *authorization) SB_MUST_USE;
 
 /* sb_tx_effective_gas_price: min(max_fee, base_fee + max_priority_fee), EIP-1559. max_fee >= base_fee is the caller's check. */
 sb_u256 sb_tx_effective_gas_price(const struct sb_tx *tx, const sb_u256 *base_fee);
