@@ -28,7 +28,7 @@ struct sb_chain_options {
     const struct sb_genesis
         *genesis; /* borrowed for the life of the chain; protocol accounts added */
     struct sb_inference *inference; /* borrowed, may be NULL; handed to every execution */
-    const struct sb_logger *log;       /* borrowed, may be NULL */
+    const struct sb_logger *log;    /* borrowed, may be NULL */
     bool create;                    /* begin a chain when the folder has no database */
     bool read_only;                 /* no execution, no commit (verify, export) */
     size_t store_cache_bytes;       /* 0: the store's default */
@@ -139,6 +139,11 @@ sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *ex
  * what differs. */
 sb_err sb_chain_check_block(struct sb_chain *chain, uint64_t number,
                             struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_chain_set_sender_hint: where execution may look up the sender of a transaction before it recovers one (the pool has most of
+ * them). The hint answers true only with the sender that this very encoding recovers to. */
+typedef bool (*sb_chain_sender_hint_fn)(void *ctx, const sb_hash *tx_hash, sb_addr *ret_sender);
+void sb_chain_set_sender_hint(struct sb_chain *chain, sb_chain_sender_hint_fn fn, void *ctx);
 
 /* ---- subscribers ---- */
 

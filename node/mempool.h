@@ -45,8 +45,8 @@ void sb_mempool_free(struct sb_mempool *mempool);
 
 /* sb_mempool_add: decode, check and admit a raw transaction (copied).
  * Returns SB_OK with *ret_hash; otherwise diag holds the message for the client:
- *   a decoding error ("rlp: ..."), SB_E_SIGNATURE "invalid sender", SB_E_EXISTS "already known", SB_E_LIMIT "txpool is full" or
- *   "account limit exceeded", SB_E_ARG for all other refusals ("nonce too low: next nonce 5, tx nonce 3", "insufficient funds for
+ *   a decoding error, SB_E_SIGNATURE "invalid sender", SB_E_EXISTS "already known", SB_E_LIMIT "transaction underpriced" or "txpool is
+ *   full" (a full pool), "account limit exceeded" or "in-flight transaction limit reached for delegated accounts", SB_E_ARG for all other refusals ("nonce too low: next nonce 5, tx nonce 3", "insufficient funds for
  *   gas * price + value: ...", "replacement transaction underpriced", "intrinsic gas too low: ...", ...); SB_E_IO and its like when the
  *   state could not be read. ret_hash is written too for SB_E_EXISTS. */
 sb_err sb_mempool_add(struct sb_mempool *mempool, sb_bytes raw, sb_hash *ret_hash,

@@ -18,7 +18,7 @@ struct sb_node_options {
     const char *journal_dir;
     const struct sb_genesis *genesis; /* borrowed for the life of the node */
     struct sb_inference *inference;   /* borrowed, may be NULL */
-    const struct sb_logger *log;         /* borrowed, may be NULL */
+    const struct sb_logger *log;      /* borrowed, may be NULL */
     bool create;                      /* new chain: the folders may be empty */
     bool new_key;                     /* new validator key: the journal may be created */
     uint8_t validator_secret[64];     /* ed25519: seed || public key, copied */

@@ -1,0 +1,357 @@
+/* builder.c: see builder.h.
+ *
+ * What a build gathers: the raw bytes of the picked transactions, borrowed from the pool (the picker holds the references
+ * until the block is encoded), and their receipts, encoded one behind the other. */
+#include "node/builder.h"
+
+#include <stdlib.h>
+
+#include "base/codec/rlp.h"
+#include "base/crypto/keccak.h"
+#include "base/util/assert.h"
+#include "base/util/checked.h"
+#include "node/chain_impl.h"
+
+/* Room that headers, commit and list headers take beside the transactions in an encoded block. */
+#define BLOCK_OVERHEAD_BYTES 32768
+/* The cheapest transaction: with less gas left than this, nothing fits. */
+#define TX_GAS_MIN 21000
+
+static const uint8_t empty_list[] = {0xc0};
+
+struct build {
+    struct sb_arena *arena;
+    struct sb_chain *chain;
+    struct sb_mempool *mempool;
+    const struct sb_builder_options *options;
+    struct sb_executor *x;
+    struct sb_header header;
+    sb_bytes *raw_txs;       /* borrowed from the pool's entries */
+    sb_bytes *receipt_items; /* lengths while receipts grow; pointers are set at the end */
+    size_t tx_count, tx_capacity;
+    size_t tx_bytes;
+    struct sb_buf receipts;
+};
+
+/* ---- picking and executing ---- */
+
+static bool time_is_up(const struct sb_builder_options *options, uint64_t started_ms)
+{
+    uint64_t max = options->build_ms_max != 0 ? options->build_ms_max : SB_BUILDER_TIME_MS_DEFAULT;
+    return options->monotonic_ms != NULL &&
+           options->monotonic_ms(options->monotonic_ctx) - started_ms >= max;
+}
+
+static sb_err reserve(struct build *b)
+{
+    if (b->tx_count < b->tx_capacity) {
+        return SB_OK;
+    }
+    size_t capacity = b->tx_capacity == 0 ? 64 : b->tx_capacity * 2;
+    sb_bytes *raw_txs = sb_arena_array(b->arena, capacity, sizeof *raw_txs);
+    sb_bytes *receipt_items = sb_arena_array(b->arena, capacity, sizeof *receipt_items);
+    if (raw_txs == NULL || receipt_items == NULL) {
+        return SB_E_NOMEM;
+    }
+    sb_copy(raw_txs, b->raw_txs, b->tx_count * sizeof *raw_txs);
+    sb_copy(receipt_items, b->receipt_items, b->tx_count * sizeof *receipt_items);
+    b->raw_txs = raw_txs;
+    b->receipt_items = receipt_items;
+    b->tx_capacity = capacity;
+    return SB_OK;
+}
+
+static sb_err take(struct build *b, const struct sb_pool_tx *tx, const struct sb_tx_result *result)
+{
+    struct sb_receipt receipt = {.type = tx->tx.type,
+                                 .success = result->status == SB_EVM_SUCCESS,
+                                 .cumulative_gas = sb_executor_gas_used(b->x),
+                                 .logs = result->logs,
+                                 .log_count = result->log_count};
+    for (size_t i = 0; i < result->log_count; i++) {
+        sb_bloom_add_log(&receipt.bloom, &result->logs[i]);
+    }
+    sb_bloom_merge(&b->header.logs_bloom, &receipt.bloom);
+    size_t start = b->receipts.len;
+    sb_receipt_encode(&b->receipts, &receipt);
+    SB_TRY(sb_buf_err(&b->receipts));
+    SB_TRY(reserve(b));
+    b->raw_txs[b->tx_count] = tx->raw;
+    b->receipt_items[b->tx_count] = (sb_bytes){.data = NULL, .len = b->receipts.len - start};
+    b->tx_count++;
+    b->tx_bytes += tx->raw.len + SB_RLP_HEADER_BYTES_MAX;
+    return SB_OK;
+}
+
+/* try_next: execute the picker's best transaction and take it, or leave it (and its sender) out. */
+static sb_err try_next(struct build *b, struct sb_mempool_picker *picker,
+                       const struct sb_pool_tx *tx)
+{
+    uint64_t gas_left = b->header.gas_limit - sb_executor_gas_used(b->x);
+    uint64_t bytes_max = sb_chain_genesis(b->chain)->params.block_bytes_max;
+    if (tx->tx.gas_limit > gas_left ||
+        b->tx_bytes + tx->raw.len + BLOCK_OVERHEAD_BYTES > bytes_max) {
+        sb_mempool_picker_skip(picker); /* it may fit the next block */
+        return SB_OK;
+    }
+    struct sb_tx_result result;
+    SB_TRY(sb_executor_tx(&result, b->x, &tx->tx, &tx->sender, NULL));
+    if (result.reject != SB_TX_ACCEPTED) {
+        sb_mempool_drop(b->mempool, &tx->hash);
+        sb_mempool_picker_skip(picker);
+        return SB_OK;
+    }
+    SB_TRY(take(b, tx, &result));
+    sb_mempool_picker_next(picker);
+    return SB_OK;
+}
+
+static sb_err fill(struct build *b, struct sb_mempool_picker *picker)
+{
+    const struct sb_builder_options *o = b->options;
+    uint64_t started_ms = o->monotonic_ms != NULL ? o->monotonic_ms(o->monotonic_ctx) : 0;
+    SB_TRY(sb_executor_begin(b->x));
+    for (;;) {
+        const struct sb_pool_tx *tx = sb_mempool_picker_peek(picker);
+        uint64_t gas_left = b->header.gas_limit - sb_executor_gas_used(b->x);
+        if (tx == NULL || gas_left < TX_GAS_MIN || time_is_up(o, started_ms)) {
+            return SB_OK;
+        }
+        SB_TRY(try_next(b, picker, tx));
+    }
+}
+
+/* ---- closing the block ---- */
+
+static sb_err finish_header(struct build *b)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < b->tx_count; i++) { /* the buffer has come to rest */
+        b->receipt_items[i].data = b->receipts.data + at;
+        at += b->receipt_items[i].len;
+    }
+    b->header.gas_used = sb_executor_gas_used(b->x);
+    SB_TRY(sb_ordered_root(&b->header.receipts_root, b->receipt_items, b->tx_count));
+    SB_TRY(sb_ordered_root(&b->header.transactions_root, b->raw_txs, b->tx_count));
+    struct sb_state_diff diff;
+    struct sb_store_pending *pending;
+    SB_TRY(sb_overlay_diff(&diff, sb_executor_state(b->x), b->arena));
+    SB_TRY(sb_store_root(&b->header.state_root, &pending, sb_chain_store(b->chain), &diff));
+    sb_store_pending_free(pending);
+    return SB_OK;
+}
+
+static sb_err encode_payload(sb_bytes *ret_payload, const struct build *b)
+{
+    struct sb_block block = {.header = b->header,
+                             .raw_txs = b->raw_txs,
+                             .tx_count = b->tx_count,
+                             .raw_uncles = sb_span(empty_list, sizeof empty_list),
+                             .has_withdrawals = true,
+                             .raw_withdrawals = sb_span(empty_list, sizeof empty_list)};
+    struct sb_buf buf;
+    sb_buf_init(&buf, SB_CONSENSUS_BLOCK_BYTES_MAX);
+    sb_block_encode(&buf, &block);
+    sb_err err = sb_buf_err(&buf);
+    const uint8_t *copy = err == SB_OK ? sb_arena_dup(b->arena, sb_buf_bytes(&buf)) : NULL;
+    if (err == SB_OK && copy == NULL) {
+        err = SB_E_NOMEM;
+    }
+    if (err == SB_OK) {
+        *ret_payload = sb_span(copy, buf.len);
+    }
+    sb_buf_fini(&buf);
+    return err;
+}
+
+static sb_err make_consensus_block(struct sb_consensus_block *ret_block, const struct build *b,
+                                   const struct sb_chain_head *head, uint64_t time_ms,
+                                   const struct sb_commit *last_commit, sb_bytes payload)
+{
+    struct sb_consensus_block block = {.header = {.version = SB_CONSENSUS_VERSION,
+                                                  .chain_id = sb_chain_domain(b->chain)->chain_id,
+                                                  .height = b->header.number,
+                                                  .time_ms = time_ms,
+                                                  .last_block_id = head->consensus_id,
+                                                  .validators_hash = b->chain->validators_hash,
+                                                  .next_validators_hash = b->chain->validators_hash,
+                                                  .params_hash = b->chain->params_hash,
+                                                  .payload_hash = sb_header_hash(&b->header),
+                                                  .proposer = b->options->proposer},
+                                       .last_commit = *last_commit,
+                                       .payload = payload};
+    SB_TRY(sb_commit_hash(&block.header.last_commit_hash, last_commit));
+    SB_TRY(sb_late_precommits_hash(&block.header.late_precommits_hash, NULL, 0));
+    SB_TRY(sb_evidence_list_hash(&block.header.evidence_hash, NULL, 0));
+    *ret_block = block;
+    return SB_OK;
+}
+
+static sb_err encode_block(struct sb_built_block *ret_block, const struct build *b,
+                           const struct sb_consensus_block *block)
+{
+    struct sb_buf buf;
+    sb_buf_init(&buf, SB_CONSENSUS_BLOCK_BYTES_MAX);
+    sb_consensus_block_encode(&buf, block);
+    sb_err err = sb_buf_err(&buf);
+    const uint8_t *copy = err == SB_OK ? sb_arena_dup(b->arena, sb_buf_bytes(&buf)) : NULL;
+    if (err == SB_OK && copy == NULL) {
+        err = SB_E_NOMEM;
+    }
+    if (err == SB_OK) {
+        *ret_block = (struct sb_built_block){.encoded = sb_span(copy, buf.len),
+                                             .block_id = sb_consensus_block_id(&block->header),
+                                             .tx_count = b->tx_count,
+                                             .gas_used = b->header.gas_used};
+    }
+    sb_buf_fini(&buf);
+    return err;
+}
+
+static void log_missing_precompile(void *ctx, const sb_addr *addr)
+{
+    const struct sb_chain *chain = ctx;
+    sb_log(chain->log, SB_LOG_WARN, "builder",
+           "a transaction called a precompile that this build does not have; its frame failed",
+           SB_LOG_HEX("address", addr->b, sizeof addr->b), SB_LOG_END);
+}
+
+static sb_err run(struct sb_built_block *ret_block, struct build *b,
+                  const struct sb_chain_head *head, uint64_t time_ms,
+                  const struct sb_commit *last_commit)
+{
+    struct sb_mempool_picker *picker = sb_mempool_pick(b->mempool, &b->header.base_fee);
+    if (picker == NULL) {
+        return SB_E_NOMEM;
+    }
+    sb_bytes payload;
+    sb_err err = fill(b, picker);
+    if (err == SB_OK) {
+        err = finish_header(b);
+    }
+    if (err == SB_OK) {
+        err = encode_payload(&payload, b);
+    }
+    sb_mempool_picker_free(picker); /* raw_txs end here */
+    struct sb_consensus_block block;
+    if (err == SB_OK) {
+        err = make_consensus_block(&block, b, head, time_ms, last_commit, payload);
+    }
+    return err == SB_OK ? encode_block(ret_block, b, &block) : err;
+}
+
+sb_err sb_builder_build(struct sb_built_block *ret_block, struct sb_arena *arena,
+                        struct sb_chain *chain, struct sb_mempool *mempool,
+                        const struct sb_builder_options *options, uint64_t time_ms,
+                        const struct sb_commit *last_commit, struct sb_diag *diag)
+{
+    struct sb_chain_head head = sb_chain_head(chain);
+    SB_ASSERT(time_ms > head.time_ms);
+    struct build b = {.arena = arena,
+                      .chain = chain,
+                      .mempool = mempool,
+                      .options = options,
+                      .header = sb_chain_next_header(chain, &head, time_ms)};
+    struct sb_block_env env = sb_chain_env(&b.header);
+    struct sb_store_view *view;
+    sb_err err = sb_store_view_open(&view, sb_chain_store(chain), head.header.number);
+    if (err != SB_OK) {
+        return sb_fail(diag, err, "the head's state cannot be read: %s", sb_err_text(err));
+    }
+    sb_buf_init(&b.receipts, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
+    b.x = sb_executor_new(sb_store_view_state(view), sb_chain_rules(chain), &env,
+                          sb_chain_inference(chain));
+    if (b.x == NULL) {
+        err = SB_E_NOMEM;
+    } else {
+        sb_executor_set_missing_hook(b.x, log_missing_precompile, chain);
+        err = run(ret_block, &b, &head, time_ms, last_commit);
+        sb_executor_free(b.x);
+    }
+    sb_buf_fini(&b.receipts);
+    sb_store_view_close(view);
+    if (err != SB_OK) {
+        return sb_fail(diag, err, "the next block cannot be built: %s", sb_err_text(err));
+    }
+    return SB_OK;
+}
+
+/* ---- the pending block ---- */
+
+/* choose_pending: references to the transactions that would fit by their gas limits. */
+static size_t choose_pending(const struct sb_pool_tx **chosen, size_t chosen_max,
+                             struct sb_mempool_picker *picker, uint64_t gas_limit)
+{
+    uint64_t gas = 0;
+    size_t bytes = 0;
+    size_t count = 0;
+    for (;;) {
+        const struct sb_pool_tx *tx = sb_mempool_picker_peek(picker);
+        if (tx == NULL || count == chosen_max) {
+            return count;
+        }
+        if (tx->tx.gas_limit > gas_limit - gas ||
+            bytes + tx->raw.len + BLOCK_OVERHEAD_BYTES > SB_CONSENSUS_BLOCK_BYTES_MAX) {
+            sb_mempool_picker_skip(picker);
+            continue;
+        }
+        gas += tx->tx.gas_limit;
+        bytes += tx->raw.len + SB_RLP_HEADER_BYTES_MAX;
+        chosen[count++] = tx;
+        sb_mempool_picker_next(picker);
+    }
+}
+
+/* fill_pending: lay the block out in the object's arena as if it had been stored. */
+static sb_err fill_pending(struct sb_chain_block_object *object, const struct sb_header *header,
+                           const struct sb_pool_tx **chosen, size_t count)
+{
+    struct sb_arena *arena = &object->arena;
+    sb_bytes *raw_txs = sb_arena_array(arena, count, sizeof *raw_txs);
+    sb_hash *hashes = sb_arena_array(arena, count, sizeof *hashes);
+    sb_addr *senders = sb_arena_array(arena, count, sizeof *senders);
+    if (raw_txs == NULL || hashes == NULL || senders == NULL) {
+        return SB_E_NOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        raw_txs[i] = chosen[i]->raw;
+        hashes[i] = chosen[i]->hash;
+        senders[i] = chosen[i]->sender;
+    }
+    struct build b = {.arena = arena, .header = *header, .raw_txs = raw_txs, .tx_count = count};
+    SB_TRY(sb_ordered_root(&b.header.transactions_root, raw_txs, count));
+    sb_bytes payload;
+    SB_TRY(encode_payload(&payload, &b));
+    SB_TRY(sb_block_decode(&object->pub.block, arena, payload, NULL));
+    object->pub.hash = sb_header_hash(&b.header);
+    object->pub.size_bytes = payload.len;
+    object->pub.tx_hashes = hashes;
+    object->pub.senders = senders;
+    object->pub.is_pending = true;
+    return SB_OK;
+}
+
+sb_err sb_builder_pending(const struct sb_rpc_block **ret_block, struct sb_chain *chain,
+                          struct sb_mempool *mempool, uint64_t time_ms)
+{
+    struct sb_chain_head head = sb_chain_head(chain);
+    uint64_t next_ms = time_ms > head.time_ms ? time_ms : head.time_ms + 1;
+    struct sb_header header = sb_chain_next_header(chain, &head, next_ms);
+    size_t chosen_max = (size_t)(header.gas_limit / TX_GAS_MIN);
+    struct sb_mempool_picker *picker = sb_mempool_pick(mempool, &header.base_fee);
+    const struct sb_pool_tx **chosen = calloc(chosen_max + 1, sizeof *chosen);
+    struct sb_chain_block_object *object = sb_chain_object_new();
+    sb_err err = SB_E_NOMEM;
+    if (picker != NULL && chosen != NULL && object != NULL) {
+        size_t count = choose_pending(chosen, chosen_max, picker, header.gas_limit);
+        err = fill_pending(object, &header, chosen, count);
+    }
+    sb_mempool_picker_free(picker);
+    free(chosen);
+    if (err != SB_OK) {
+        sb_chain_block_release(chain, object != NULL ? &object->pub : NULL);
+        return err;
+    }
+    *ret_block = &object->pub;
+    return SB_OK;
+}

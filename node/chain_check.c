@@ -1,0 +1,98 @@
+/* chain_check.c: does a stored block hold together? Asked of the head at every start, and of all blocks by `samebit verify`.
+ *
+ *      stored header + body = the payload  <--payload hash--  consensus block  <--id--  commit: > 2/3 of the power, valid signatures
+ *                                                               |
+ *                                                               +--last block id--> the consensus block before it */
+#include "base/crypto/keccak.h"
+#include "node/chain_impl.h"
+
+/* load_consensus: the stored consensus block with its real payload put back. */
+static sb_err load_consensus(struct sb_consensus_block *ret_block, struct sb_arena *arena,
+                             struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
+{
+    sb_bytes raw;
+    sb_bytes header;
+    sb_bytes body;
+    sb_bytes payload;
+    struct sb_consensus_block block;
+    SB_TRY(sb_store_consensus_block(&raw, arena, chain->store, number));
+    SB_TRY(sb_store_header(&header, arena, chain->store, number));
+    SB_TRY(sb_store_body(&body, arena, chain->store, number));
+    SB_TRY(sb_chain_join_block(&payload, arena, header, body));
+    SB_TRY(sb_consensus_block_decode(&block, arena, raw, diag));
+    block.payload = payload;
+    *ret_block = block;
+    return SB_OK;
+}
+
+static sb_err last_id_of(sb_hash *ret_id, struct sb_arena *arena, struct sb_chain *chain,
+                         uint64_t number, struct sb_diag *diag)
+{
+    if (number == 1) {
+        *ret_id = chain->domain.genesis_hash;
+        return SB_OK;
+    }
+    sb_bytes raw;
+    struct sb_consensus_block block;
+    SB_TRY(sb_store_consensus_block(&raw, arena, chain->store, number - 1));
+    SB_TRY(sb_consensus_block_decode(&block, arena, raw, diag));
+    *ret_id = sb_consensus_block_id(&block.header);
+    return SB_OK;
+}
+
+static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_arena *arena,
+                          struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
+{
+    struct sb_consensus_block block;
+    struct sb_commit commit;
+    sb_bytes raw_commit;
+    sb_hash last_id;
+    SB_TRY(load_consensus(&block, arena, chain, number, diag));
+    SB_TRY(sb_consensus_block_check(&block, diag));
+    if (block.header.height != number || block.header.chain_id != chain->domain.chain_id) {
+        return sb_fail(diag, SB_E_ARG, "the consensus block is of another height or chain");
+    }
+    SB_TRY(last_id_of(&last_id, arena, chain, number, diag));
+    if (!sb_hash_equal(&last_id, &block.header.last_block_id)) {
+        return sb_fail(diag, SB_E_ARG, "last block id is not that of the block before");
+    }
+    SB_TRY(sb_store_commit_of(&raw_commit, arena, chain->store, number));
+    SB_TRY(sb_commit_decode(&commit, arena, raw_commit, diag));
+    sb_hash id = sb_consensus_block_id(&block.header);
+    SB_TRY(sb_commit_verify(&commit, number, &id, &chain->genesis->validators, &chain->domain,
+                            &sb_chain_verifier, diag));
+    *ret_header = block.header;
+    return SB_OK;
+}
+
+sb_err sb_chain_checked_consensus_header(struct sb_consensus_header *ret_header,
+                                         struct sb_chain *chain, uint64_t number,
+                                         struct sb_diag *diag)
+{
+    struct sb_arena arena;
+    sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
+    struct sb_diag why = {.text = ""};
+    sb_err err = check_block(ret_header, &arena, chain, number, &why);
+    sb_arena_fini(&arena);
+    if (err == SB_OK) {
+        return SB_OK;
+    }
+    const char *text = why.text[0] != '\0' ? why.text : sb_err_text(err);
+    bool is_failure = err == SB_E_IO || err == SB_E_NOMEM;
+    return sb_fail(diag, is_failure ? err : SB_E_CORRUPT, "stored block %llu: %s",
+                   (unsigned long long)number, text);
+}
+
+sb_err sb_chain_check_block(struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
+{
+    struct sb_consensus_header header;
+    if (number == 0) {
+        sb_hash hash;
+        struct sb_header genesis;
+        SB_TRY(sb_chain_header(&genesis, &hash, chain, 0));
+        return sb_hash_equal(&hash, &chain->domain.genesis_hash)
+                   ? SB_OK
+                   : sb_fail(diag, SB_E_CORRUPT, "stored block 0 is not the genesis block");
+    }
+    return sb_chain_checked_consensus_header(&header, chain, number, diag);
+}

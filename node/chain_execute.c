@@ -1,0 +1,411 @@
+/* chain_execute.c: the verdict on a proposed block, and its commit (see chain.h).
+ *
+ *      encoded --> decode --> consensus header --> Ethereum header, the part known beforehand --> senders
+ *              --> sb_exec_block on the head's state --> root --> Ethereum header, the outcome --> executed
+ *
+ * Cheap checks come before dear ones. The expected header is made from the parent and the execution alone; the proposed one is then
+ * compared with it field by field, so that a field which nobody thought of cannot slip through: what is not free must be equal. Free
+ * are only extraData (bounded by its decoder) and, within the consensus header, the time. */
+#include <stdlib.h>
+
+#include "base/codec/rlp.h"
+#include "base/crypto/keccak.h"
+#include "base/util/assert.h"
+#include "node/chain_impl.h"
+
+struct sb_chain_executed {
+    struct sb_chain_block_object *object; /* owned; everything below lives in its arena */
+    sb_bytes encoded;
+    struct sb_consensus_block consensus;
+    sb_hash consensus_id;
+    struct sb_block_result result;
+    struct sb_store_pending *pending; /* owned until the commit takes it */
+};
+
+bool sb_chain_err_is_invalid(sb_err err)
+{
+    switch (err) {
+    case SB_OK:
+    case SB_E_NOMEM:
+    case SB_E_IO:
+    case SB_E_BUSY:
+    case SB_E_TIMEOUT:
+    case SB_E_CANCELLED:
+    case SB_E_INTERNAL:
+    case SB_E_CORRUPT:
+    case SB_E_NOT_FOUND:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* ---- consensus header ---- */
+
+static sb_err differs(struct sb_diag *diag, const char *what)
+{
+    return sb_fail(diag, SB_E_ARG, "%s is not what this block must have", what);
+}
+
+static sb_err check_last_commit(const struct sb_chain *chain, const struct sb_chain_head *head,
+                                const struct sb_consensus_block *block, struct sb_diag *diag)
+{
+    if (head->header.number == 0) {
+        const struct sb_commit *none = &block->last_commit;
+        return none->height == 0 && none->round == 0 && none->sig_count == 0 &&
+                       sb_hash_is_zero(&none->block_id)
+                   ? SB_OK
+                   : differs(diag, "last commit of the first block");
+    }
+    sb_err err =
+        sb_commit_verify(&block->last_commit, head->header.number, &head->consensus_id,
+                         &chain->genesis->validators, &chain->domain, &sb_chain_verifier, diag);
+    if (err != SB_OK) {
+        sb_diag_prefix(diag, "last commit");
+    }
+    return err;
+}
+
+/* check_consensus: every field of the consensus header and the lists of its body. */
+static sb_err check_consensus(const struct sb_chain *chain, const struct sb_chain_head *head,
+                              const struct sb_consensus_block *block, struct sb_diag *diag)
+{
+    const struct sb_consensus_header *h = &block->header;
+    SB_TRY(sb_consensus_block_check(block, diag));
+    if (h->chain_id != chain->domain.chain_id) {
+        return differs(diag, "chain id");
+    }
+    if (h->height != head->header.number + 1) {
+        return differs(diag, "height");
+    }
+    if (h->time_ms <= head->time_ms) {
+        return differs(diag, "time_ms");
+    }
+    if (!sb_hash_equal(&h->last_block_id, &head->consensus_id)) {
+        return differs(diag, "last block id");
+    }
+    if (!sb_hash_equal(&h->validators_hash, &chain->validators_hash)) {
+        return differs(diag, "validators hash");
+    }
+    if (!sb_hash_equal(&h->next_validators_hash, &chain->validators_hash)) {
+        return differs(diag, "next validators hash");
+    }
+    if (!sb_hash_equal(&h->params_hash, &chain->params_hash)) {
+        return differs(diag, "params hash");
+    }
+    /* one validator proposes every block, votes first in every commit, and has nobody to accuse */
+    if (!sb_addr_equal(&h->proposer, &chain->genesis->validators.validators[0].address)) {
+        return differs(diag, "proposer");
+    }
+    if (block->late_precommit_count != 0) {
+        return differs(diag, "list of late precommits");
+    }
+    if (block->evidence_count != 0) {
+        return differs(diag, "list of evidence");
+    }
+    if (h->randomness_proof_len != 0) {
+        return differs(diag, "randomness proof");
+    }
+    if (!sb_hash_is_zero(&h->extension_root)) {
+        return differs(diag, "extension root");
+    }
+    return check_last_commit(chain, head, block, diag);
+}
+
+/* ---- Ethereum header ---- */
+
+#define SAME(field) (memcmp(&got->field, &want->field, sizeof got->field) == 0)
+
+/* first_difference: name of the first field outside the outcome of execution that differs; NULL when all agree. */
+static const char *first_difference(const struct sb_header *got, const struct sb_header *want)
+{
+    return got->field_count != want->field_count ? "number of header fields"
+           : !SAME(parent_hash)                  ? "parentHash"
+           : !SAME(uncles_hash)                  ? "sha3Uncles"
+           : !SAME(coinbase)                     ? "miner"
+           : !SAME(difficulty)                   ? "difficulty"
+           : !SAME(number)                       ? "number"
+           : !SAME(gas_limit)                    ? "gasLimit"
+           : !SAME(timestamp)                    ? "timestamp"
+           : !SAME(mix_hash)                     ? "mixHash"
+           : !SAME(nonce)                        ? "nonce"
+           : !SAME(base_fee)                     ? "baseFeePerGas"
+           : !SAME(withdrawals_root)             ? "withdrawalsRoot"
+           : !SAME(blob_gas_used)                ? "blobGasUsed"
+           : !SAME(excess_blob_gas)              ? "excessBlobGas"
+           : !SAME(parent_beacon_root)           ? "parentBeaconBlockRoot"
+           : !SAME(requests_hash)                ? "requestsHash"
+                                                 : NULL;
+}
+
+/* first_outcome_difference: the same for the fields that execution yields. */
+static const char *first_outcome_difference(const struct sb_header *got,
+                                            const struct sb_header *want)
+{
+    return !SAME(transactions_root) ? "transactionsRoot"
+           : !SAME(gas_used)        ? "gasUsed"
+           : !SAME(receipts_root)   ? "receiptsRoot"
+           : !SAME(logs_bloom)      ? "logsBloom"
+           : !SAME(state_root)      ? "stateRoot"
+                                    : NULL;
+}
+#undef SAME
+
+static sb_err check_header(const struct sb_chain *chain, const struct sb_chain_head *head,
+                           const struct sb_chain_executed *x, struct sb_diag *diag)
+{
+    const struct sb_block *block = &x->object->pub.block;
+    struct sb_header want = sb_chain_next_header(chain, head, x->consensus.header.time_ms);
+    const char *name = first_difference(&block->header, &want);
+    if (name != NULL) {
+        return differs(diag, name);
+    }
+    static const uint8_t empty_list[] = {0xc0};
+    sb_bytes empty = sb_span(empty_list, sizeof empty_list);
+    if (!sb_span_equal(block->raw_uncles, empty)) {
+        return differs(diag, "list of uncles");
+    }
+    if (!block->has_withdrawals || !sb_span_equal(block->raw_withdrawals, empty)) {
+        return differs(diag, "list of withdrawals");
+    }
+    return SB_OK;
+}
+
+/* ---- execution ---- */
+
+static sb_err find_senders(struct sb_chain *chain, struct sb_chain_block_object *object,
+                           struct sb_diag *diag)
+{
+    size_t count = object->pub.block.tx_count;
+    sb_addr *senders = sb_arena_array(&object->arena, count, sizeof *senders);
+    sb_hash *hashes = sb_arena_array(&object->arena, count, sizeof *hashes);
+    if (senders == NULL || hashes == NULL) {
+        return SB_E_NOMEM;
+    }
+    sb_keccak256_multi(hashes, object->pub.block.raw_txs, count);
+    pthread_mutex_lock(&chain->lock);
+    sb_chain_sender_hint_fn hint = chain->sender_hint;
+    void *hint_ctx = chain->sender_hint_ctx;
+    pthread_mutex_unlock(&chain->lock);
+    for (size_t i = 0; i < count; i++) {
+        if (hint != NULL && hint(hint_ctx, &hashes[i], &senders[i])) {
+            continue;
+        }
+        if (sb_tx_sender(&senders[i], &object->pub.block.txs[i]) != SB_OK) {
+            return sb_fail(diag, SB_E_ARG, "transaction %zu has no valid signature", i);
+        }
+    }
+    object->pub.tx_hashes = hashes;
+    object->pub.senders = senders;
+    return SB_OK;
+}
+
+static sb_err run_block(struct sb_chain_executed *x, struct sb_chain *chain,
+                        const struct sb_chain_head *head, struct sb_diag *diag)
+{
+    struct sb_chain_block_object *object = x->object;
+    struct sb_block_env env = sb_chain_env(&object->pub.block.header);
+    struct sb_store_view *view;
+    SB_TRY(sb_store_view_open(&view, chain->store, head->header.number));
+    sb_err err =
+        sb_exec_block(&x->result, &object->arena, sb_store_view_state(view), &chain->rules, &env,
+                      chain->inference, &object->pub.block, object->pub.senders, diag);
+    sb_store_view_close(view);
+    return err;
+}
+
+/* check_outcome: what execution gave against what the header promises. */
+static sb_err check_outcome(struct sb_chain_executed *x, struct sb_chain *chain,
+                            struct sb_diag *diag)
+{
+    const struct sb_block_result *result = &x->result;
+    const struct sb_header *got = &x->object->pub.block.header;
+    struct sb_header want = *got;
+    want.transactions_root = result->transactions_root;
+    want.receipts_root = result->receipts_root;
+    want.gas_used = result->gas_used;
+    want.logs_bloom = result->bloom;
+    const char *name = first_outcome_difference(got, &want);
+    if (name != NULL) {
+        return differs(diag, name);
+    }
+    SB_TRY(sb_store_root(&want.state_root, &x->pending, chain->store, &result->diff));
+    name = first_outcome_difference(got, &want);
+    return name == NULL ? SB_OK : differs(diag, name);
+}
+
+static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_bytes encoded,
+                      struct sb_diag *diag)
+{
+    struct sb_chain_block_object *object = x->object;
+    struct sb_chain_head head = sb_chain_head(chain);
+    if (encoded.len > chain->genesis->params.block_bytes_max) {
+        return sb_fail(diag, SB_E_ARG, "the block has %zu bytes, over the maximum of %llu",
+                       encoded.len, (unsigned long long)chain->genesis->params.block_bytes_max);
+    }
+    const uint8_t *copy = sb_arena_dup(&object->arena, encoded);
+    if (copy == NULL) {
+        return SB_E_NOMEM;
+    }
+    x->encoded = sb_span(copy, encoded.len);
+    SB_TRY(sb_consensus_block_decode(&x->consensus, &object->arena, x->encoded, diag));
+    SB_TRY(check_consensus(chain, &head, &x->consensus, diag));
+    x->consensus_id = sb_consensus_block_id(&x->consensus.header);
+    SB_TRY(sb_block_decode(&object->pub.block, &object->arena, x->consensus.payload, diag));
+    object->pub.hash = x->consensus.header.payload_hash;
+    object->pub.size_bytes = x->consensus.payload.len;
+    SB_TRY(check_header(chain, &head, x, diag));
+    SB_TRY(find_senders(chain, object, diag));
+    SB_TRY(run_block(x, chain, &head, diag));
+    object->pub.receipts = x->result.receipts;
+    return check_outcome(x, chain, diag);
+}
+
+sb_err sb_chain_execute(struct sb_chain_executed **ret_executed, struct sb_chain *chain,
+                        sb_bytes encoded, struct sb_diag *diag)
+{
+    SB_ASSERT(!chain->read_only);
+    struct sb_chain_executed *x = calloc(1, sizeof *x);
+    if (x != NULL) {
+        x->object = sb_chain_object_new();
+    }
+    if (x == NULL || x->object == NULL) {
+        free(x);
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    struct sb_diag why = {.text = ""};
+    sb_err err = execute(x, chain, encoded, &why);
+    if (err != SB_OK) {
+        sb_chain_executed_free(chain, x);
+        return sb_fail(diag, err, "%s", why.text[0] != '\0' ? why.text : sb_err_text(err));
+    }
+    *ret_executed = x;
+    return SB_OK;
+}
+
+void sb_chain_executed_free(struct sb_chain *chain, struct sb_chain_executed *executed)
+{
+    if (executed == NULL) {
+        return;
+    }
+    if (executed->pending != NULL) {
+        sb_store_pending_free(executed->pending);
+    }
+    if (executed->object != NULL) {
+        sb_chain_block_release(chain, &executed->object->pub);
+    }
+    free(executed);
+}
+
+/* ---- commit ---- */
+
+/* split_payload: the stored parts of an Ethereum block: rlp(header), and rlp of the list of all that follows. */
+static sb_err split_payload(sb_bytes *ret_header, sb_bytes *ret_body, struct sb_arena *arena,
+                            sb_bytes payload)
+{
+    struct sb_rlp in = sb_rlp_open(payload);
+    struct sb_rlp items;
+    struct sb_rlp_item header;
+    SB_TRY(sb_rlp_read_list(&items, &in));
+    SB_TRY(sb_rlp_read_item(&header, &items));
+    size_t rest = (size_t)(items.end - items.at);
+    uint8_t list[SB_RLP_HEADER_BYTES_MAX];
+    size_t list_len = sb_rlp_header(list, SB_RLP_LIST, rest);
+    uint8_t *body = sb_arena_alloc(arena, list_len + rest);
+    if (body == NULL) {
+        return SB_E_NOMEM;
+    }
+    memcpy(body, list, list_len);
+    sb_copy(body + list_len, items.at, rest);
+    *ret_header = header.raw;
+    *ret_body = sb_span(body, list_len + rest);
+    return SB_OK;
+}
+
+static sb_err encode_receipts(const sb_bytes **ret_receipts, struct sb_buf *buf,
+                              struct sb_arena *arena, const struct sb_block_result *result)
+{
+    sb_bytes *receipts = sb_arena_array(arena, result->tx_count, sizeof *receipts);
+    if (receipts == NULL) {
+        return SB_E_NOMEM;
+    }
+    for (size_t i = 0; i < result->tx_count; i++) {
+        size_t start = buf->len;
+        sb_receipt_encode(buf, &result->receipts[i]);
+        receipts[i] = (sb_bytes){.data = NULL, .len = buf->len - start};
+    }
+    SB_TRY(sb_buf_err(buf));
+    size_t at = 0;
+    for (size_t i = 0; i < result->tx_count; i++) { /* the buffer has come to rest */
+        receipts[i].data = buf->data + at;
+        at += receipts[i].len;
+    }
+    *ret_receipts = receipts;
+    return SB_OK;
+}
+
+/* store_executed: the one batch. The consensus block is stored with an empty payload, since header and body are stored beside it. */
+static sb_err store_executed(struct sb_chain *chain, struct sb_chain_executed *x,
+                             const struct sb_commit *commit, struct sb_buf *scratch,
+                             struct sb_diag *diag)
+{
+    struct sb_arena *arena = &x->object->arena;
+    const struct sb_rpc_block *pub = &x->object->pub;
+    static const uint8_t empty_list[] = {0xc0};
+    struct sb_consensus_block bare = x->consensus;
+    bare.payload = sb_span(empty_list, sizeof empty_list);
+    sb_consensus_block_encode(&scratch[0], &bare);
+    sb_commit_encode(&scratch[1], commit);
+    SB_TRY(sb_buf_err(&scratch[0]));
+    SB_TRY(sb_buf_err(&scratch[1]));
+    struct sb_store_block block = {.number = pub->block.header.number,
+                                   .block_hash = pub->hash,
+                                   .state_root = pub->block.header.state_root,
+                                   .tx_hashes = pub->tx_hashes,
+                                   .senders = pub->senders,
+                                   .tx_count = pub->block.tx_count,
+                                   .consensus_block = sb_buf_bytes(&scratch[0]),
+                                   .commit = sb_buf_bytes(&scratch[1])};
+    SB_TRY(split_payload(&block.header, &block.body, arena, x->consensus.payload));
+    SB_TRY(encode_receipts(&block.receipts, &scratch[2], arena, &x->result));
+    struct sb_store_pending *pending = x->pending;
+    x->pending = NULL;
+    return sb_store_commit_take(chain->store, pending, &block, diag);
+}
+
+static void announce(struct sb_chain *chain, const struct sb_chain_executed *x)
+{
+    struct sb_chain_event event = {.block = &x->object->pub,
+                                   .diff = &x->result.diff,
+                                   .next_base_fee = sb_chain_next_base_fee(chain)};
+    pthread_mutex_lock(&chain->lock);
+    struct sb_chain_subscriber list[SB_CHAIN_SUBSCRIBERS_MAX];
+    size_t count = chain->subscriber_count;
+    memcpy(list, chain->subscribers, count * sizeof list[0]);
+    pthread_mutex_unlock(&chain->lock);
+    for (size_t i = 0; i < count; i++) {
+        list[i].fn(list[i].ctx, &event);
+    }
+}
+
+sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *executed,
+                            const struct sb_commit *commit, struct sb_diag *diag)
+{
+    SB_ASSERT(sb_hash_equal(&commit->block_id, &executed->consensus_id));
+    struct sb_buf scratch[3];
+    for (size_t i = 0; i < 3; i++) {
+        sb_buf_init(&scratch[i], SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
+    }
+    sb_err err = store_executed(chain, executed, commit, scratch, diag);
+    for (size_t i = 0; i < 3; i++) {
+        sb_buf_fini(&scratch[i]);
+    }
+    if (err == SB_OK) {
+        sb_chain_block_retain(&executed->object->pub); /* the head's reference */
+        sb_chain_set_head(chain, executed->object, &executed->consensus_id,
+                          executed->consensus.header.time_ms);
+        announce(chain, executed);
+    }
+    sb_chain_executed_free(chain, executed);
+    return err;
+}
