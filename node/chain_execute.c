@@ -24,20 +24,15 @@ struct sb_chain_executed {
 
 bool sb_chain_err_is_invalid(sb_err err)
 {
-    switch (err) {
-    case SB_OK:
-    case SB_E_NOMEM:
-    case SB_E_IO:
-    case SB_E_BUSY:
-    case SB_E_TIMEOUT:
-    case SB_E_CANCELLED:
-    case SB_E_INTERNAL:
-    case SB_E_CORRUPT:
-    case SB_E_NOT_FOUND:
-        return false;
-    default:
-        return true;
+    static const sb_err failures[] = {SB_OK,          SB_E_NOMEM,     SB_E_IO,      SB_E_BUSY,
+                                      SB_E_TIMEOUT,   SB_E_CANCELLED, SB_E_CORRUPT, SB_E_INTERNAL,
+                                      SB_E_NOT_FOUND};
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        if (err == failures[i]) {
+            return false;
+        }
     }
+    return true;
 }
 
 /* ---- consensus header ---- */

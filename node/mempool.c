@@ -467,7 +467,7 @@ static sb_err add_entry(struct sb_mempool *pool, struct sb_pool_entry *entry,
 sb_err sb_mempool_add(struct sb_mempool *mempool, sb_bytes raw, sb_hash *ret_hash,
                       struct sb_diag *diag)
 {
-    struct sb_pool_entry *entry;
+    struct sb_pool_entry *entry = NULL;
     SB_TRY(make_entry(&entry, mempool, raw, diag));
     sb_hash hash = entry->pub.hash;
     struct sb_mempool_news news = {.entries = NULL};
