@@ -4,6 +4,8 @@
  *   ln    x = m 2^e, 1 <= m < 2;           ln m = 2 atanh((m - 1) / (m + 1)), 41 terms;   plus e ln 2 */
 #include "base/num/sd59x18.h"
 
+#include <string.h>
+
 #include "base/util/checked.h"
 
 #define FRACTION_BITS 127
@@ -67,37 +69,101 @@ static sb_err signed_result(sb_u256 *ret, bool negative, const sb_u256 *q, int r
     return SB_OK;
 }
 
-sb_err sb_sd_mul(sb_u256 *ret, const sb_u256 *x, const sb_u256 *y)
+/* A non-negative sum of products of words: 512 bits each, and room for 2^64 of them. */
+#define SUM_LIMBS 9
+struct product_sum {
+    uint64_t w[SUM_LIMBS];
+};
+
+static void sum_add_product(struct product_sum *sum, const sb_u256 *a, const sb_u256 *b)
+{
+    for (int i = 0; i < 4; i++) {
+        uint64_t carry = 0;
+        for (int j = 0; j < 4; j++) {
+            sb_u128 t = (sb_u128)a->w[i] * b->w[j] + sum->w[i + j] + carry;
+            sum->w[i + j] = (uint64_t)t;
+            carry = (uint64_t)(t >> 64);
+        }
+        for (int k = i + 4; k < SUM_LIMBS && carry != 0; k++) {
+            sb_u128 t = (sb_u128)sum->w[k] + carry;
+            sum->w[k] = (uint64_t)t;
+            carry = (uint64_t)(t >> 64);
+        }
+    }
+}
+
+static bool sum_less(const struct product_sum *a, const struct product_sum *b)
+{
+    for (int i = SUM_LIMBS - 1; i >= 0; i--) {
+        if (a->w[i] != b->w[i]) {
+            return a->w[i] < b->w[i];
+        }
+    }
+    return false;
+}
+
+/* a - b for a >= b. */
+static void sum_sub(struct product_sum *a, const struct product_sum *b)
+{
+    uint64_t borrow = 0;
+    for (int i = 0; i < SUM_LIMBS; i++) {
+        sb_u128 t = (sb_u128)a->w[i] - b->w[i] - borrow;
+        a->w[i] = (uint64_t)t;
+        borrow = (uint64_t)(t >> 64) & 1;
+    }
+}
+
+void sb_sd_dot_init(struct sb_sd_dot *dot)
+{
+    *dot = (struct sb_sd_dot){.positive = {0}, .negative = {0}};
+}
+
+void sb_sd_dot_add(struct sb_sd_dot *dot, const sb_u256 *x, const sb_u256 *y)
 {
     bool x_negative = false;
     bool y_negative = false;
     sb_u256 a = magnitude(&x_negative, x);
     sb_u256 b = magnitude(&y_negative, y);
-    uint64_t product[8] = {0};
-    for (int i = 0; i < 4; i++) {
-        uint64_t carry = 0;
-        for (int j = 0; j < 4; j++) {
-            sb_u128 t = (sb_u128)a.w[i] * b.w[j] + product[i + j] + carry;
-            product[i + j] = (uint64_t)t;
-            carry = (uint64_t)(t >> 64);
-        }
-        product[i + 4] = carry;
+    struct product_sum sum;
+    uint64_t *side = x_negative != y_negative ? dot->negative : dot->positive;
+    memcpy(sum.w, side, sizeof sum.w);
+    sum_add_product(&sum, &a, &b);
+    memcpy(side, sum.w, sizeof sum.w);
+}
+
+sb_err sb_sd_dot_result(sb_u256 *ret, const struct sb_sd_dot *dot)
+{
+    struct product_sum sum;
+    struct product_sum other;
+    memcpy(sum.w, dot->positive, sizeof sum.w);
+    memcpy(other.w, dot->negative, sizeof other.w);
+    bool negative = sum_less(&sum, &other);
+    if (negative) {
+        struct product_sum swap = sum;
+        sum = other;
+        other = swap;
     }
+    sum_sub(&sum, &other);
     uint64_t remainder = 0;
-    for (int i = 7; i >= 0; i--) {
-        sb_u128 part = ((sb_u128)remainder << 64) | product[i];
-        product[i] = (uint64_t)(part / SB_SD_ONE);
+    for (int i = SUM_LIMBS - 1; i >= 0; i--) {
+        sb_u128 part = ((sb_u128)remainder << 64) | sum.w[i];
+        sum.w[i] = (uint64_t)(part / SB_SD_ONE);
         remainder = (uint64_t)(part % SB_SD_ONE);
     }
-    if ((product[4] | product[5] | product[6] | product[7]) != 0) {
+    if ((sum.w[4] | sum.w[5] | sum.w[6] | sum.w[7] | sum.w[8]) != 0) {
         return SB_E_RANGE;
     }
-    sb_u256 q = {.w = {product[0], product[1], product[2], product[3]}};
+    sb_u256 q = {.w = {sum.w[0], sum.w[1], sum.w[2], sum.w[3]}};
     uint64_t half = SB_SD_ONE / 2;
-    return signed_result(ret, x_negative != y_negative, &q,
-                         remainder > half    ? 1
-                         : remainder == half ? 0
-                                             : -1);
+    return signed_result(ret, negative, &q, remainder > half ? 1 : remainder == half ? 0 : -1);
+}
+
+sb_err sb_sd_mul(sb_u256 *ret, const sb_u256 *x, const sb_u256 *y)
+{
+    struct sb_sd_dot dot;
+    sb_sd_dot_init(&dot);
+    sb_sd_dot_add(&dot, x, y);
+    return sb_sd_dot_result(ret, &dot);
 }
 
 /* One step of quotient and remainder: r += add, then q += 1 and r -= y if r >= y. add <= r's bound keeps r below 2 y. */

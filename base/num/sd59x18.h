@@ -14,6 +14,16 @@
 /* sb_sd_mul: x * y / 10^18, the exact product rounded once. sb_sd_div: x * 10^18 / y likewise; y = 0 is SB_E_RANGE. */
 sb_err sb_sd_mul(sb_u256 *ret, const sb_u256 *x, const sb_u256 *y) SB_MUST_USE;
 sb_err sb_sd_div(sb_u256 *ret, const sb_u256 *x, const sb_u256 *y) SB_MUST_USE;
+/* An inner product: exact sums of exact products, rounded once at the end, so that the order of the terms does not matter.
+ * result: SB_E_RANGE when it does not fit. Fewer than 2^64 terms. */
+struct sb_sd_dot {
+    uint64_t positive[9];
+    uint64_t negative[9];
+};
+void sb_sd_dot_init(struct sb_sd_dot *dot);
+void sb_sd_dot_add(struct sb_sd_dot *dot, const sb_u256 *x, const sb_u256 *y);
+sb_err sb_sd_dot_result(sb_u256 *ret, const struct sb_sd_dot *dot) SB_MUST_USE;
+
 /* sb_sd_sqrt: floor of the exact root; x >= 0 and below 2^195 (so that x * 10^18 fits a word). */
 sb_err sb_sd_sqrt(sb_u256 *ret, const sb_u256 *x) SB_MUST_USE;
 /* sb_sd_exp: e^x for x < 136; 0 below -42. sb_sd_exp2: 2^x for x < 196; 0 below -61. Error: 1 unit or 2^-110 relative. */
