@@ -4,21 +4,9 @@
 #include <stdlib.h>
 
 #include "base/codec/rlp.h"
-#include "base/crypto/ed25519.h"
 #include "base/crypto/keccak.h"
 #include "base/util/assert.h"
 #include "node/chain_impl.h"
-
-static bool verify_ed25519(void *ctx, const struct sb_pubkey *key, sb_bytes message,
-                           sb_bytes signature)
-{
-    (void)ctx;
-    return key->type == SB_KEY_ED25519 && key->len == SB_ED25519_PUBLIC_BYTES &&
-           signature.len == SB_ED25519_SIGNATURE_BYTES &&
-           sb_ed25519_verify(signature.data, message, key->bytes);
-}
-
-const struct sb_verifier sb_chain_verifier = {.ctx = NULL, .verify = verify_ed25519};
 
 /* ---- opening ---- */
 
@@ -147,6 +135,7 @@ sb_err sb_chain_open(struct sb_chain **ret_chain, const struct sb_chain_options 
     chain->inference = options->inference;
     chain->log = options->log;
     chain->read_only = options->read_only;
+    chain->verifier = sb_verifier_ed25519();
     chain->rules = sb_rules_make(SB_PROFILE_SAMEBIT, SB_REV_OSAKA, genesis->config.chain_id);
     chain->validators_hash = sb_validator_set_hash(&genesis->validators);
     chain->params_hash = sb_params_hash(&genesis->params);

@@ -60,7 +60,7 @@ static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_aren
     SB_TRY(sb_commit_decode(&commit, arena, raw_commit, diag));
     sb_hash id = sb_consensus_block_id(&block.header);
     SB_TRY(sb_commit_verify(&commit, number, &id, &chain->genesis->validators, &chain->domain,
-                            &sb_chain_verifier, diag));
+                            &chain->verifier, diag));
     *ret_header = block.header;
     return SB_OK;
 }

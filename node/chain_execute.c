@@ -24,9 +24,9 @@ struct sb_chain_executed {
 
 bool sb_chain_err_is_invalid(sb_err err)
 {
-    static const sb_err failures[] = {SB_OK,          SB_E_NOMEM,     SB_E_IO,      SB_E_BUSY,
-                                      SB_E_TIMEOUT,   SB_E_CANCELLED, SB_E_CORRUPT, SB_E_INTERNAL,
-                                      SB_E_NOT_FOUND};
+    static const sb_err failures[] = {SB_OK,        SB_E_NOMEM,    SB_E_IO,
+                                      SB_E_BUSY,    SB_E_TIMEOUT,  SB_E_CANCELLED,
+                                      SB_E_CORRUPT, SB_E_INTERNAL, SB_E_NOT_FOUND};
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         if (err == failures[i]) {
             return false;
@@ -54,7 +54,7 @@ static sb_err check_last_commit(const struct sb_chain *chain, const struct sb_ch
     }
     sb_err err =
         sb_commit_verify(&block->last_commit, head->header.number, &head->consensus_id,
-                         &chain->genesis->validators, &chain->domain, &sb_chain_verifier, diag);
+                         &chain->genesis->validators, &chain->domain, &chain->verifier, diag);
     if (err != SB_OK) {
         sb_diag_prefix(diag, "last commit");
     }

@@ -46,6 +46,7 @@ struct sb_chain {
     bool read_only;
     struct sb_chain_domain domain;
     struct sb_rules rules;
+    struct sb_verifier verifier;
     sb_hash validators_hash;
     sb_hash params_hash;
     struct sb_store *store;
@@ -59,9 +60,6 @@ struct sb_chain {
     sb_chain_sender_hint_fn sender_hint;
     void *sender_hint_ctx;
 };
-
-/* The signature rule of validators: libsodium's ed25519. */
-extern const struct sb_verifier sb_chain_verifier;
 
 /* sb_chain_object_new: an empty block object with one reference; NULL when out of memory. */
 struct sb_chain_block_object *sb_chain_object_new(void);

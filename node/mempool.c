@@ -225,9 +225,23 @@ static sb_err cost_of(sb_u256 *ret_cost, const struct sb_tx *tx, struct sb_diag 
     return SB_OK;
 }
 
+static struct sb_pool_entry *entry_new(void)
+{
+    struct sb_pool_entry *entry = calloc(1, sizeof *entry);
+    if (entry != NULL) {
+        atomic_init(&entry->refs, 1);
+        sb_arena_init(&entry->arena, ENTRY_ARENA_BYTES_MAX);
+    }
+    return entry;
+}
+
 static sb_err fill_entry(struct sb_pool_entry *entry, const struct sb_mempool *pool, sb_bytes raw,
                          struct sb_diag *diag)
 {
+    if (raw.len > SB_TX_BYTES_MAX) {
+        return sb_fail(diag, SB_E_ARG, "oversized data: transaction size %zu, limit %zu", raw.len,
+                       SB_TX_BYTES_MAX);
+    }
     const uint8_t *copy = sb_arena_dup(&entry->arena, raw);
     if (copy == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory");
@@ -240,28 +254,6 @@ static sb_err fill_entry(struct sb_pool_entry *entry, const struct sb_mempool *p
     if (sb_tx_sender(&entry->pub.sender, &entry->pub.tx) != SB_OK) {
         return sb_fail(diag, SB_E_SIGNATURE, "invalid sender");
     }
-    return SB_OK;
-}
-
-static sb_err make_entry(struct sb_pool_entry **ret_entry, const struct sb_mempool *pool,
-                         sb_bytes raw, struct sb_diag *diag)
-{
-    if (raw.len > SB_TX_BYTES_MAX) {
-        return sb_fail(diag, SB_E_ARG, "oversized data: transaction size %zu, limit %zu", raw.len,
-                       SB_TX_BYTES_MAX);
-    }
-    struct sb_pool_entry *entry = calloc(1, sizeof *entry);
-    if (entry == NULL) {
-        return sb_fail(diag, SB_E_NOMEM, "out of memory");
-    }
-    atomic_init(&entry->refs, 1);
-    sb_arena_init(&entry->arena, ENTRY_ARENA_BYTES_MAX);
-    sb_err err = fill_entry(entry, pool, raw, diag);
-    if (err != SB_OK) {
-        sb_pool_tx_release(&entry->pub);
-        return err;
-    }
-    *ret_entry = entry;
     return SB_OK;
 }
 
@@ -467,11 +459,16 @@ static sb_err add_entry(struct sb_mempool *pool, struct sb_pool_entry *entry,
 sb_err sb_mempool_add(struct sb_mempool *mempool, sb_bytes raw, sb_hash *ret_hash,
                       struct sb_diag *diag)
 {
-    struct sb_pool_entry *entry = NULL;
-    SB_TRY(make_entry(&entry, mempool, raw, diag));
-    sb_hash hash = entry->pub.hash;
+    struct sb_pool_entry *entry = entry_new();
+    if (entry == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
     struct sb_mempool_news news = {.entries = NULL};
-    sb_err err = add_entry(mempool, entry, &news, diag);
+    sb_err err = fill_entry(entry, mempool, raw, diag);
+    sb_hash hash = entry->pub.hash;
+    if (err == SB_OK) {
+        err = add_entry(mempool, entry, &news, diag);
+    }
     if (err == SB_OK || err == SB_E_EXISTS) {
         *ret_hash = hash;
     }
