@@ -18,23 +18,26 @@ def main() -> int:
             name, out = test["name"], test.get("stdout", "")
             cases = re.findall(r"^(not ok|ok)\b([^\n]*)", out, re.M)
             repeat = " ".join(test.get("command", [name]))
-            bad = 0
+            bad = skips = 0
             for verdict, text in cases:
-                if "# SKIP" in text.upper() or "# skip" in text:
-                    skipped += 1
+                if "# SKIP" in text.upper():
+                    skips += 1
                     print(f"skip {name}:{text}")
                 elif verdict == "ok":
                     passed += 1
                 else:
                     bad += 1
                     print(f"FAIL {name}:{text}")
+            skipped += skips
             if not cases:
                 if test["result"] == "OK":
                     passed += 1
                 elif test["result"] == "SKIP":
                     skipped += 1
                     print(f"skip {name}")
-            if test["result"] not in ("OK", "SKIP", "EXPECTEDFAIL") and bad == 0:
+            # cmocka writes "not ok ... # SKIP"; meson takes that for a failure although the program says 0
+            only_skips = skips > 0 and test.get("returncode") == 0
+            if test["result"] not in ("OK", "SKIP", "EXPECTEDFAIL") and bad == 0 and not only_skips:
                 bad = 1
                 print(f"FAIL {name}: {test['result']} (status {test.get('returncode')})")
             if bad:
