@@ -2,12 +2,6 @@
 #include "vm/evm/frame.h"
 #include "vm/evm/gas.h"
 
-/* EIP-150: a caller keeps one 64th of what it has. */
-static int64_t all_but_one_64th(int64_t gas)
-{
-    return gas - gas / 64;
-}
-
 struct call_operands {
     sb_addr addr;
     sb_u256 value;
@@ -32,26 +26,28 @@ static struct call_operands call_operands(const sb_u256 *sp, enum sb_opcode op)
     return c;
 }
 
-/* Everything but memory and the callee's own gas. */
-static int64_t call_extra_gas(struct run *r, const struct call_operands *c, enum sb_opcode op)
+int64_t call_transfer_gas(struct run *r, const sb_addr *to, bool has_value, enum sb_opcode op)
+{
+    int64_t gas = has_value ? GAS_CALL_VALUE : 0;
+    if (op == SB_OP_CALL) {
+        bool is_new = r->revision >= SB_REV_SPURIOUS_DRAGON
+                          ? has_value && sb_overlay_is_empty(r->state, to)
+                          : !sb_overlay_exists(r->state, to);
+        gas += is_new ? GAS_NEW_ACCOUNT : 0;
+    }
+    return gas;
+}
+
+/* Cold access of the callee and of its delegate; both are warm afterwards. */
+static int64_t call_access_gas(struct run *r, const sb_addr *a)
 {
     int64_t gas = 0;
-    if (r->revision >= SB_REV_BERLIN && !sb_overlay_warm_addr(r->state, &c->addr)) {
+    if (r->revision >= SB_REV_BERLIN && !sb_overlay_warm_addr(r->state, a)) {
         gas += GAS_COLD_ACCOUNT - GAS_WARM_ACCESS;
     }
     sb_addr delegate;
-    if (r->revision >= SB_REV_PRAGUE &&
-        delegation_of(&delegate, r, sb_overlay_code(r->state, &c->addr))) {
+    if (r->revision >= SB_REV_PRAGUE && delegation_of(&delegate, r, sb_overlay_code(r->state, a))) {
         gas += sb_overlay_warm_addr(r->state, &delegate) ? GAS_WARM_ACCESS : GAS_COLD_ACCOUNT;
-    }
-    if (c->has_value) {
-        gas += GAS_CALL_VALUE;
-    }
-    if (op == SB_OP_CALL) {
-        bool is_new = r->revision >= SB_REV_SPURIOUS_DRAGON
-                          ? c->has_value && sb_overlay_is_empty(r->state, &c->addr)
-                          : !sb_overlay_exists(r->state, &c->addr);
-        gas += is_new ? GAS_NEW_ACCOUNT : 0;
     }
     return gas;
 }
@@ -131,7 +127,9 @@ enum sb_evm_status op_call(struct run *r, struct frame *f, sb_u256 *sp, enum sb_
         return status;
     }
     struct sb_message msg = call_message(f, &c, op);
-    if (!gas_charge(f, call_extra_gas(r, &c, op)) || !callee_gas_take(&msg.gas, r, f, &sp[-1])) {
+    int64_t extra_gas =
+        call_access_gas(r, &c.addr) + call_transfer_gas(r, &c.addr, c.has_value, op);
+    if (!gas_charge(f, extra_gas) || !callee_gas_take(&msg.gas, r, f, &sp[-1])) {
         return SB_EVM_OUT_OF_GAS;
     }
     msg.gas += c.has_value ? GAS_CALL_STIPEND : 0;

@@ -145,6 +145,11 @@ enum sb_evm_status op_create(struct run *r, struct frame *f, sb_u256 *sp, enum s
 /* caller_resume: give the outcome of its callee to a frame: gas, return data, output in memory, result on the stack. */
 void caller_resume(struct frame *f, const struct sb_evm_result *result, bool is_create);
 
+/* call_transfer_gas: price of the value and of a new account. op is one of the CALL family. */
+int64_t call_transfer_gas(struct run *r, const sb_addr *to, bool has_value, enum sb_opcode op);
+/* selfdestruct_new_account_gas: paying someone who is not there costs as much as making them (EIP-150, EIP-161). */
+int64_t selfdestruct_new_account_gas(struct run *r, const sb_addr *heir, const sb_u256 *balance);
+
 /* instructions.c: the rest that is too long for the loop. */
 enum sb_evm_status op_exp(struct run *r, struct frame *f, sb_u256 *sp);
 enum sb_evm_status op_keccak256(struct run *r, struct frame *f, sb_u256 *sp);
@@ -169,8 +174,8 @@ enum sb_evm_status op_log(struct run *r, struct frame *f, sb_u256 *sp, size_t to
 enum sb_evm_status op_return(struct run *r, struct frame *f, sb_u256 *sp);
 enum sb_evm_status op_selfdestruct(struct run *r, struct frame *f, sb_u256 *sp);
 
-/* trace.c: report the instruction at f->pc; gas is what was left before it. */
-void trace_step(const struct run *r, const struct frame *f, const uint8_t *pc, const sb_u256 *sp,
+/* trace.c: report the instruction at pc; gas is what was left before it, error why it is known to fail. */
+void trace_step(struct run *r, const struct frame *f, const uint8_t *pc, const sb_u256 *sp,
                 int64_t gas, enum sb_evm_status error);
 
 /* interp.c: run r->top and its callees to the end. */

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "base/num/u256.h"
 #include "vm/exec/rules.h"
 
 #define GAS_MEMORY_WORD              3
@@ -56,10 +57,30 @@ static inline int64_t memory_gas(uint64_t words)
     return (int64_t)(words * GAS_MEMORY_WORD + words * words / GAS_MEMORY_QUADRATIC_DIVISOR);
 }
 
+/* all_but_one_64th: what a caller may hand on at most (EIP-150). */
+static inline int64_t all_but_one_64th(int64_t gas)
+{
+    return gas - gas / 64;
+}
+
 /* words_of: 32-byte words that hold len bytes. */
 static inline uint64_t words_of(uint64_t len)
 {
     return len / 32 + (len % 32 != 0);
 }
+
+/* exp_gas: the dynamic part of EXP. */
+static inline int64_t exp_gas(enum sb_revision revision, const sb_u256 *exponent)
+{
+    int64_t byte_gas = revision >= SB_REV_SPURIOUS_DRAGON ? GAS_EXP_BYTE : GAS_EXP_BYTE_FRONTIER;
+    return byte_gas * (int64_t)sb_u256_byte_len(exponent);
+}
+
+/* What an SSTORE costs (without cold access) and gives back, from the slot's original, current and new value. */
+struct sstore_price {
+    int64_t gas, refund;
+};
+struct sstore_price sstore_price(const struct sstore_gas *table, const sb_u256 *original,
+                                 const sb_u256 *current, const sb_u256 *value);
 
 #endif

@@ -33,8 +33,7 @@ static enum sb_evm_status charge_account(struct run *r, struct frame *f, const s
 
 enum sb_evm_status op_exp(struct run *r, struct frame *f, sb_u256 *sp)
 {
-    int64_t byte_gas = r->revision >= SB_REV_SPURIOUS_DRAGON ? GAS_EXP_BYTE : GAS_EXP_BYTE_FRONTIER;
-    CHARGE(byte_gas * (int64_t)sb_u256_byte_len(&sp[-2]));
+    CHARGE(exp_gas(r->revision, &sp[-2]));
     sp[-2] = sb_u256_exp(&sp[-1], &sp[-2]);
     return SB_EVM_SUCCESS;
 }
@@ -196,13 +195,8 @@ enum sb_evm_status op_sload(struct run *r, struct frame *f, sb_u256 *sp)
     return SB_EVM_SUCCESS;
 }
 
-/* What an SSTORE costs and gives back, from the slot's original, current and new value (EIP-2200's table). */
-struct sstore_price {
-    int64_t gas, refund;
-};
-
-static struct sstore_price sstore_price(const struct sstore_gas *table, const sb_u256 *original,
-                                        const sb_u256 *current, const sb_u256 *value)
+struct sstore_price sstore_price(const struct sstore_gas *table, const sb_u256 *original,
+                                 const sb_u256 *current, const sb_u256 *value)
 {
     struct sstore_price price = {.gas = table->noop, .refund = 0};
     if (!table->is_net) {
@@ -306,9 +300,7 @@ enum sb_evm_status op_return(struct run *r, struct frame *f, sb_u256 *sp)
     return SB_EVM_SUCCESS;
 }
 
-/* EIP-150 and EIP-161: paying someone who is not there costs as much as making them. */
-static int64_t selfdestruct_new_account_gas(struct run *r, const sb_addr *heir,
-                                            const sb_u256 *balance)
+int64_t selfdestruct_new_account_gas(struct run *r, const sb_addr *heir, const sb_u256 *balance)
 {
     if (r->revision >= SB_REV_SPURIOUS_DRAGON) {
         return !sb_u256_is_zero(balance) && sb_overlay_is_empty(r->state, heir) ? GAS_NEW_ACCOUNT
