@@ -1,4 +1,4 @@
-/* p256.h: ECDSA verification over NIST P-256 by nettle, as P256VERIFY wants it (EIP-7951). Part of sb_crypto. */
+/* p256.h: ECDSA verification over NIST P-256 on nettle's curve, as P256VERIFY wants it (EIP-7951). Part of sb_crypto. */
 #ifndef SB_BASE_CRYPTO_P256_H
 #define SB_BASE_CRYPTO_P256_H
 
