@@ -449,7 +449,8 @@ sb_u256 sb_u256_not(const sb_u256 *a)
 
 uint8_t sb_u256_byte(const sb_u256 *a, uint64_t i)
 {
-    return i >= 32 ? 0 : (uint8_t)(a->w[3 - i / 8] >> (8 * (7 - i % 8)));
+    uint64_t limb = i >= 32 ? 0 : a->w[3 - i / 8];
+    return (uint8_t)(limb >> (8 * (7 - i % 8)));
 }
 
 unsigned sb_u256_bit_len(const sb_u256 *a)
