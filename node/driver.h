@@ -12,7 +12,8 @@
  * the journal is ahead of the database (the height is run again from the journal, with the same signatures), or they are equal.
  *
  * The driver has no clock and no loop of its own: time and timers are the host's, so tests and the simulator run it in virtual time.
- * One thread. A failure of disk or state is final: sb_driver_failed, and the host stops. */
+ * One thread. Every failure is final: the same failure answers each later
+ * call, and the host stops. */
 #ifndef SB_NODE_DRIVER_H
 #define SB_NODE_DRIVER_H
 
@@ -58,9 +59,10 @@ void sb_driver_free(struct sb_driver *driver);
 /* sb_driver_is_idle: the last height is committed and the next has not begun: sb_driver_propose may be called. */
 bool sb_driver_is_idle(const struct sb_driver *driver);
 
-/* sb_driver_propose: begin the next height. With one validator the block is built, voted and committed before it returns.
- * The block's time is max(now, last + 1 ms). A failure is final. */
-sb_err sb_driver_propose(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
+/* sb_driver_propose: begin the next height, when idle. With one validator the block is built, voted and committed before it returns.
+ * The block's time is max(now, last + 1 ms). allow_empty false: nothing happens when no transaction can go into the block. */
+sb_err sb_driver_propose(struct sb_driver *driver, bool allow_empty,
+                         struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_driver_timeout: a timer has run out. */
 sb_err sb_driver_timeout(struct sb_driver *driver, enum sb_bft_timeout kind, uint64_t height,
