@@ -10,6 +10,8 @@
 #include "base/types/block.h"
 #include "vm/evm/evm.h"
 
+#define SB_BLOB_GAS UINT64_C(131072) /* EIP-4844 GAS_PER_BLOB */
+
 enum sb_tx_reject {
     SB_TX_ACCEPTED = 0,
 #define SB_TX_REJECT(name, text) SB_TX_REJECT_##name,
@@ -34,9 +36,9 @@ enum sb_tx_reject sb_tx_check_static(const struct sb_rules *rules, const struct 
 struct sb_exec_relax {
     bool skip_nonce;      /* any nonce */
     bool skip_eoa_check;  /* sender may have code (EIP-3607) */
-    bool skip_base_fee;   /* max fee may be below the base fee; with max fee 0 nothing is paid */
-    bool skip_balance;    /* sender may lack the funds for gas */
-    bool skip_gas_cap;    /* EIP-7825 does not apply */
+    bool skip_base_fee;   /* max fee may be below the base fee; with max fee 0 nothing is paid and BASEFEE reads 0 */
+    bool skip_balance;    /* sender may lack the funds for gas, and pays none; the value must be there */
+    bool skip_gas_cap;    /* neither EIP-7825 nor the block's gas limit applies */
 };
 
 struct sb_tx_result {
@@ -98,9 +100,17 @@ sb_err sb_exec_block(struct sb_block_result *ret_result, struct sb_arena *arena,
                      const struct sb_rules *rules, const struct sb_block_env *env, struct sb_inference *inference,
                      const struct sb_block *block, const sb_addr *senders, struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_executor_block: the same on an executor that the caller has made, and has given its hooks; no other call may come before. */
+sb_err sb_executor_block(struct sb_block_result *ret_result, struct sb_arena *arena, struct sb_executor *x,
+                         const struct sb_block *block, const sb_addr *senders, struct sb_diag *diag) SB_MUST_USE;
+
 /* sb_base_fee_next: EIP-1559 base fee of the child of a block. */
 sb_u256 sb_base_fee_next(uint64_t parent_gas_limit, uint64_t parent_gas_used, const sb_u256 *parent_base_fee);
 /* sb_blob_base_fee: EIP-4844 fake_exponential(1, excess, fraction). */
 sb_u256 sb_blob_base_fee(uint64_t excess_blob_gas, uint64_t update_fraction);
+/* sb_excess_blob_gas_next: excess blob gas of the child of a block (EIP-4844; from Osaka on with the reserve price of EIP-7918). The
+ * rules are the child's; the parent's fields are zero when it is older than Cancun. */
+uint64_t sb_excess_blob_gas_next(const struct sb_rules *rules, uint64_t parent_excess, uint64_t parent_blob_gas_used,
+                                 const sb_u256 *parent_base_fee);
 
 #endif

@@ -126,9 +126,9 @@ static sb_err take_diff(struct sb_state_diff *ret_diff, struct sb_arena *arena,
     return SB_OK;
 }
 
-static sb_err run_block(struct sb_block_result *ret_result, struct sb_arena *arena,
-                        struct sb_executor *x, const struct sb_block *block, const sb_addr *senders,
-                        struct sb_diag *diag)
+sb_err sb_executor_block(struct sb_block_result *ret_result, struct sb_arena *arena,
+                         struct sb_executor *x, const struct sb_block *block,
+                         const sb_addr *senders, struct sb_diag *diag)
 {
     struct sb_block_result result = {.tx_count = 0};
     SB_TRY(sb_executor_begin(x));
@@ -149,7 +149,7 @@ sb_err sb_exec_block(struct sb_block_result *ret_result, struct sb_arena *arena,
     if (x == NULL) {
         return SB_E_NOMEM;
     }
-    sb_err err = run_block(ret_result, arena, x, block, senders, diag);
+    sb_err err = sb_executor_block(ret_result, arena, x, block, senders, diag);
     sb_executor_free(x);
     return err;
 }

@@ -19,7 +19,6 @@
 
 #define STATE_BYTES_MAX         ((size_t)4 << 30) /* gas ends a block long before */
 
-#define BLOB_GAS                131072u /* EIP-4844 GAS_PER_BLOB */
 #define REFUND_QUOTIENT         2
 #define REFUND_QUOTIENT_EIP3529 5
 #define SYSTEM_CALL_GAS         30000000
@@ -145,7 +144,7 @@ static bool max_cost(sb_u256 *ret_cost, const struct sb_tx *tx, bool with_gas)
             sb_u256_add_carry(&cost, &cost, &part)) {
             return false;
         }
-        uint64_t blob_gas = (uint64_t)tx->blob_hash_count * BLOB_GAS;
+        uint64_t blob_gas = (uint64_t)tx->blob_hash_count * SB_BLOB_GAS;
         if (sb_u256_mul_u64(&part, &tx->max_fee_per_blob_gas, blob_gas) ||
             sb_u256_add_carry(&cost, &cost, &part)) {
             return false;
@@ -286,7 +285,7 @@ static void buy_gas(const struct run *run)
     if (run->tx->type == SB_TX_BLOB && !run->relax.skip_balance) {
         sb_u256 blobs;
         bool overflow = sb_u256_mul_u64(&blobs, &run->env.blob_base_fee,
-                                        (uint64_t)run->tx->blob_hash_count * BLOB_GAS) ||
+                                        (uint64_t)run->tx->blob_hash_count * SB_BLOB_GAS) ||
                         sb_u256_add_carry(&cost, &cost, &blobs);
         SB_ASSERT(!overflow);
     }

@@ -1,8 +1,10 @@
-/* fees.c: the two fees that a block derives from its parent: base fee (EIP-1559) and blob base fee (EIP-4844). */
+/* fees.c: the two fees that a block derives from its parent: base fee (EIP-1559) and blob base fee (EIP-4844, EIP-7918). */
+#include "base/util/checked.h"
 #include "vm/exec/exec.h"
 
 #define BASE_FEE_CHANGE_DENOMINATOR 8u
 #define GAS_ELASTICITY              2u
+#define BLOB_BASE_COST              8192u /* EIP-7918 */
 
 static const sb_u256 k_u256_max = {.w = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
 
@@ -60,4 +62,34 @@ sb_u256 sb_blob_base_fee(uint64_t excess_blob_gas, uint64_t update_fraction)
         term = sb_u256_div(&term, &divisor);
     }
     return sb_u256_div(&sum, &fraction);
+}
+
+/* EIP-7918: while blobs cost less than the execution gas that one is worth, the excess does not fall below what was used. */
+static bool below_reserve_price(const struct sb_rules *rules, uint64_t excess,
+                                const sb_u256 *base_fee)
+{
+    sb_u256 blob_fee = sb_blob_base_fee(excess, rules->blob_base_fee_update_fraction);
+    sb_u256 blob_price;
+    sb_u256 reserve;
+    if (sb_u256_mul_u64(&blob_price, &blob_fee, SB_BLOB_GAS)) {
+        return false;
+    }
+    return sb_u256_mul_u64(&reserve, base_fee, BLOB_BASE_COST) || sb_u256_lt(&blob_price, &reserve);
+}
+
+uint64_t sb_excess_blob_gas_next(const struct sb_rules *rules, uint64_t parent_excess,
+                                 uint64_t parent_blob_gas_used, const sb_u256 *parent_base_fee)
+{
+    uint64_t target = rules->blobs_per_block_target * SB_BLOB_GAS;
+    uint64_t sum = sat_add_u64(parent_excess, parent_blob_gas_used);
+    if (sum < target) {
+        return 0;
+    }
+    if (rules->revision >= SB_REV_OSAKA &&
+        below_reserve_price(rules, parent_excess, parent_base_fee)) {
+        uint64_t max = rules->blobs_per_block_max;
+        uint64_t share = sat_mul_u64(parent_blob_gas_used, max - rules->blobs_per_block_target);
+        return sat_add_u64(parent_excess, share / max);
+    }
+    return sum - target;
 }

@@ -1,7 +1,7 @@
 /* rules.c: the table of limits by revision and the names of the revisions; see rules.h.
  *
  * Each limit starts with one revision (or is replaced by a later one); a revision takes the newest entry that is not above it.
- * Blob-parameter forks (EIP-7892) are no revisions: whoever knows the chain's schedule overwrites the three blob fields. */
+ * Blob-parameter forks (EIP-7892) are no revisions: whoever knows the chain's schedule overwrites the blob fields. */
 #include "vm/exec/rules.h"
 
 #include <stddef.h>
@@ -16,6 +16,8 @@
 #define BLOB_FRACTION_PRAGUE   5007716u            /* EIP-7691 */
 #define BLOBS_PER_BLOCK_CANCUN 6u
 #define BLOBS_PER_BLOCK_PRAGUE 9u
+#define BLOBS_TARGET_CANCUN    3u
+#define BLOBS_TARGET_PRAGUE    6u
 #define BLOBS_PER_TX_OSAKA     6u /* EIP-7594 */
 
 /* The public suites write some revisions in two ways; the first is the one printed. */
@@ -51,9 +53,11 @@ struct sb_rules sb_rules_make(enum sb_profile profile, enum sb_revision revision
     if (revision >= SB_REV_PRAGUE) {
         rules.blob_base_fee_update_fraction = BLOB_FRACTION_PRAGUE;
         rules.blobs_per_block_max = BLOBS_PER_BLOCK_PRAGUE;
+        rules.blobs_per_block_target = BLOBS_TARGET_PRAGUE;
     } else if (revision >= SB_REV_CANCUN) {
         rules.blob_base_fee_update_fraction = BLOB_FRACTION_CANCUN;
         rules.blobs_per_block_max = BLOBS_PER_BLOCK_CANCUN;
+        rules.blobs_per_block_target = BLOBS_TARGET_CANCUN;
     }
     rules.blobs_per_tx_max =
         revision >= SB_REV_OSAKA ? BLOBS_PER_TX_OSAKA : rules.blobs_per_block_max;

@@ -41,6 +41,7 @@ struct sb_rules {
     uint64_t tx_gas_max;          /* EIP-7825: 2^24 at Osaka; UINT64_MAX before */
     uint64_t blob_base_fee_update_fraction; /* EIP-4844 3338477, EIP-7691 5007716 */
     uint64_t blobs_per_block_max; /* 6 at Cancun, 9 at Prague */
+    uint64_t blobs_per_block_target; /* 3 at Cancun, 6 at Prague */
     uint64_t blobs_per_tx_max;    /* EIP-7594 (Osaka): 6 */
 };
 
