@@ -1,32 +1,35 @@
-/* p256.c: the verification equation over nettle's point products; see p256.h.
+/* p256.c: ECDSA over secp256r1: nettle multiplies points, GMP does the rest; see p256.h.
  *
- *     w = 1/s    P1 = (h w) G    P2 = (r w) Y    valid when x(P1 + P2) mod n = r
+ *   u1 = hash / s, u2 = r / s mod n;   R = u1 * G + u2 * Q;   valid if R is not infinity and x(R) mod n = r         (FIPS 186-5, 6.4.2)
  *
- * nettle's own ecdsa_verify (3.8) refuses valid signatures for which P1 = P2: its addition cannot double. Whoever chooses hash and
- * key can make such a signature, and a chain may not depend on the version of a library; so the two products are taken from nettle,
- * and the addition is done here, with all its cases. nettle's ecc_point_set refuses coordinates not below p and points off the curve,
- * so also (0, 0). Spec: FIPS 186-4, 6.4; SEC 1, 2.2.1. */
+ * nettle's ecdsa_verify is not used: its addition of points has no case for equal ones, so it refuses valid signatures with
+ * u1 * G = u2 * Q ("point duplication" in Wycheproof's vectors). The addition here is complete. The same gap could open inside one of
+ * nettle's multiplications for a scalar made for it; what comes out then is (0, 0), for a projective Z of zero stays zero, and that is
+ * no point of the curve. Such a product is computed again as the sum of two, split where nobody can steer it. */
 #include "base/crypto/p256.h"
 
+#include <gmp.h>
 #include <nettle/ecc-curve.h>
 #include <nettle/ecc.h>
 
+#include "base/crypto/hash.h"
 #include "base/util/assert.h"
 
-static const uint8_t k_prime[32] = {
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-};
-static const uint8_t k_order[32] = {
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+#define FIELD_PRIME "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff"
+#define GROUP_ORDER "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"
+
+#define SPLITS_MAX 16 /* the first suffices but for a chance of about 2^-200 */
+
+struct point {
+    mpz_t x, y;
+    bool infinity;
 };
 
-/* All numbers of one verification. */
+/* Numbers of one verification. */
 struct work {
-    mpz_t p, n, r, s, u1, u2, x1, y1, x2, y2, t;
+    mpz_t prime, order;
+    mpz_t slope, t, u; /* scratch of point_add */
     struct ecc_scalar scalar;
-    struct ecc_point key;
     struct ecc_point product;
 };
 
@@ -35,98 +38,177 @@ static void import_number(mpz_t ret, const uint8_t bytes[32])
     mpz_import(ret, 32, 1, 1, 1, 0, bytes);
 }
 
+static void point_init(struct point *p)
+{
+    mpz_inits(p->x, p->y, NULL);
+    p->infinity = true;
+}
+
+static void point_clear(struct point *p)
+{
+    mpz_clears(p->x, p->y, NULL);
+}
+
 static void work_init(struct work *w)
 {
-    mpz_inits(w->p, w->n, w->r, w->s, w->u1, w->u2, w->x1, w->y1, w->x2, w->y2, w->t, NULL);
+    mpz_init_set_str(w->prime, FIELD_PRIME, 16);
+    mpz_init_set_str(w->order, GROUP_ORDER, 16);
+    mpz_inits(w->slope, w->t, w->u, NULL);
     ecc_scalar_init(&w->scalar, nettle_get_secp_256r1());
-    ecc_point_init(&w->key, nettle_get_secp_256r1());
     ecc_point_init(&w->product, nettle_get_secp_256r1());
-    import_number(w->p, k_prime);
-    import_number(w->n, k_order);
 }
 
-static void work_fini(struct work *w)
+static void work_clear(struct work *w)
 {
-    ecc_point_clear(&w->product);
-    ecc_point_clear(&w->key);
+    mpz_clears(w->prime, w->order, w->slope, w->t, w->u, NULL);
     ecc_scalar_clear(&w->scalar);
-    mpz_clears(w->p, w->n, w->r, w->s, w->u1, w->u2, w->x1, w->y1, w->x2, w->y2, w->t, NULL);
+    ecc_point_clear(&w->product);
 }
 
-/* factor * G, or factor * key when point is not NULL, for a factor in [1, n-1]. */
-static void multiply(mpz_t ret_x, mpz_t ret_y, struct work *w, const struct ecc_point *point,
-                     const mpz_t factor)
+/* sum += addend, for any two points: slope (y2-y1)/(x2-x1), or (3x^2-3)/2y for equal ones. */
+static void point_add(struct work *w, struct point *sum, const struct point *addend)
 {
-    int in_range = ecc_scalar_set(&w->scalar, factor);
-    SB_ASSERT(in_range == 1);
-    if (point != NULL) {
-        ecc_point_mul(&w->product, &w->scalar, point);
+    if (addend->infinity) {
+        return;
+    }
+    if (sum->infinity) {
+        mpz_set(sum->x, addend->x);
+        mpz_set(sum->y, addend->y);
+        sum->infinity = false;
+        return;
+    }
+    if (mpz_cmp(sum->x, addend->x) != 0) {
+        mpz_sub(w->t, addend->y, sum->y);
+        mpz_sub(w->u, addend->x, sum->x);
+    } else if (mpz_cmp(sum->y, addend->y) == 0 && mpz_sgn(sum->y) != 0) {
+        mpz_mul(w->t, sum->x, sum->x);
+        mpz_sub_ui(w->t, w->t, 1);
+        mpz_mul_ui(w->t, w->t, 3);
+        mpz_mul_2exp(w->u, sum->y, 1);
+    } else {
+        sum->infinity = true; /* opposite points */
+        return;
+    }
+    mpz_mod(w->u, w->u, w->prime);
+    int invertible = mpz_invert(w->u, w->u, w->prime);
+    SB_ASSERT(invertible != 0);
+    mpz_mul(w->slope, w->t, w->u);
+    mpz_mod(w->slope, w->slope, w->prime);
+
+    mpz_mul(w->t, w->slope, w->slope);
+    mpz_sub(w->t, w->t, sum->x);
+    mpz_sub(w->t, w->t, addend->x);
+    mpz_mod(w->t, w->t, w->prime); /* x3 */
+    mpz_sub(w->u, sum->x, w->t);
+    mpz_mul(w->u, w->u, w->slope);
+    mpz_sub(w->u, w->u, sum->y);
+    mpz_mod(sum->y, w->u, w->prime);
+    mpz_set(sum->x, w->t);
+}
+
+/* ret = number * base (NULL: the generator), 0 < number < n; false if nettle's formulas fell into their gap. */
+static bool multiply_once(struct work *w, struct point *ret, const mpz_t number,
+                          const struct ecc_point *base)
+{
+    int in_range = ecc_scalar_set(&w->scalar, number);
+    SB_ASSERT(in_range != 0);
+    if (base != NULL) {
+        ecc_point_mul(&w->product, &w->scalar, base);
     } else {
         ecc_point_mul_g(&w->product, &w->scalar);
     }
-    ecc_point_get(&w->product, ret_x, ret_y);
+    ecc_point_get(&w->product, ret->x, ret->y);
+    ret->infinity = false;
+    return mpz_sgn(ret->x) != 0 || mpz_sgn(ret->y) != 0;
 }
 
-/* ret_x = x(P1 + P2) for P1 = (x1, y1), P2 = (x2, y2), both not infinity; false when the sum is. Uses t, x1, y1 as scratch. */
-static bool add_points(mpz_t ret_x, struct work *w)
+/* number = part + rest with a part that is a hash of number and round; false if one of the two is zero. */
+static bool split(struct work *w, mpz_t ret_part, mpz_t ret_rest, const mpz_t number, uint8_t round)
 {
-    if (mpz_cmp(w->x1, w->x2) == 0) {
-        if (mpz_cmp(w->y1, w->y2) != 0) {
-            return false;
-        }
-        /* P1 = P2 = u1 G, so the sum is (2 u1) G; n is an odd prime, so 2 u1 is not 0 modulo n. */
-        mpz_mul_2exp(w->t, w->u1, 1);
-        mpz_mod(w->t, w->t, w->n);
-        multiply(ret_x, w->y1, w, NULL, w->t);
-        return true;
-    }
-    /* x3 = ((y2 - y1) / (x2 - x1))^2 - x1 - x2 */
-    mpz_sub(w->t, w->x2, w->x1);
-    int invertible = mpz_invert(w->t, w->t, w->p);
-    SB_ASSERT(invertible != 0);
-    mpz_sub(w->y1, w->y2, w->y1);
-    mpz_mul(w->t, w->t, w->y1);
-    mpz_mod(w->t, w->t, w->p);
-    mpz_mul(w->t, w->t, w->t);
-    mpz_sub(w->t, w->t, w->x1);
-    mpz_sub(w->t, w->t, w->x2);
-    mpz_mod(ret_x, w->t, w->p);
-    return true;
+    uint8_t bytes[33] = {round};
+    size_t len = 0;
+    (void)mpz_export(bytes + 1, &len, 1, 1, 1, 0, number);
+    sb_hash hash = sb_sha256(sb_span(bytes, sizeof bytes));
+    import_number(ret_part, hash.b);
+    mpz_mod(ret_part, ret_part, w->order);
+    mpz_sub(ret_rest, number, ret_part);
+    mpz_mod(ret_rest, ret_rest, w->order);
+    return mpz_sgn(ret_part) != 0 && mpz_sgn(ret_rest) != 0;
 }
 
-/* The equation, for r and s in range and a key on the curve. */
-static bool equation_holds(struct work *w, const uint8_t hash[32])
+/* sum += number * base, 0 <= number < n. */
+static void multiply_add(struct work *w, struct point *sum, const mpz_t number,
+                         const struct ecc_point *base)
 {
-    import_number(w->u1, hash);
-    int invertible = mpz_invert(w->t, w->s, w->n);
-    SB_ASSERT(invertible != 0);
-    mpz_mul(w->u1, w->u1, w->t);
-    mpz_mod(w->u1, w->u1, w->n);
-    mpz_mul(w->u2, w->r, w->t);
-    mpz_mod(w->u2, w->u2, w->n);
-    multiply(w->x2, w->y2, w, &w->key, w->u2);
-    if (mpz_sgn(w->u1) != 0) {
-        multiply(w->x1, w->y1, w, NULL, w->u1);
-        if (!add_points(w->x2, w)) {
-            return false;
-        }
+    if (mpz_sgn(number) == 0) {
+        return;
     }
-    mpz_mod(w->x2, w->x2, w->n);
-    return mpz_cmp(w->x2, w->r) == 0;
+    struct point first, second;
+    mpz_t part, rest;
+    point_init(&first);
+    point_init(&second);
+    mpz_inits(part, rest, NULL);
+    bool done = multiply_once(w, &first, number, base);
+    for (uint8_t round = 0; !done; round++) {
+        SB_ASSERT(round < SPLITS_MAX);
+        done = split(w, part, rest, number, round) && multiply_once(w, &first, part, base) &&
+               multiply_once(w, &second, rest, base);
+    }
+    point_add(w, &first, &second);
+    point_add(w, sum, &first);
+    mpz_clears(part, rest, NULL);
+    point_clear(&first);
+    point_clear(&second);
+}
+
+/* The equation, for r and s in [1, n-1]. */
+static bool equation_holds(struct work *w, const uint8_t hash[32], const mpz_t r, const mpz_t s,
+                           const struct ecc_point *key)
+{
+    mpz_t inverse, factor;
+    mpz_inits(inverse, factor, NULL);
+    struct point sum;
+    point_init(&sum);
+    int invertible = mpz_invert(inverse, s, w->order);
+    SB_ASSERT(invertible != 0);
+    import_number(factor, hash);
+    mpz_mul(factor, factor, inverse);
+    mpz_mod(factor, factor, w->order);
+    multiply_add(w, &sum, factor, NULL);
+    mpz_mul(factor, r, inverse);
+    mpz_mod(factor, factor, w->order);
+    multiply_add(w, &sum, factor, key);
+    mpz_mod(sum.x, sum.x, w->order);
+    bool holds = !sum.infinity && mpz_cmp(sum.x, r) == 0;
+    point_clear(&sum);
+    mpz_clears(inverse, factor, NULL);
+    return holds;
+}
+
+static bool in_group(const struct work *w, const mpz_t number)
+{
+    return mpz_sgn(number) > 0 && mpz_cmp(number, w->order) < 0;
 }
 
 bool sb_p256_verify(const uint8_t hash[32], const uint8_t r[32], const uint8_t s[32],
                     const uint8_t x[32], const uint8_t y[32])
 {
     struct work w;
+    struct ecc_point key;
+    mpz_t key_x, key_y, number_r, number_s;
     work_init(&w);
-    import_number(w.r, r);
-    import_number(w.s, s);
-    import_number(w.x1, x);
-    import_number(w.y1, y);
-    bool valid = mpz_sgn(w.r) > 0 && mpz_cmp(w.r, w.n) < 0 && mpz_sgn(w.s) > 0 &&
-                 mpz_cmp(w.s, w.n) < 0 && ecc_point_set(&w.key, w.x1, w.y1) == 1 &&
-                 equation_holds(&w, hash);
-    work_fini(&w);
+    ecc_point_init(&key, nettle_get_secp_256r1());
+    mpz_inits(key_x, key_y, number_r, number_s, NULL);
+    import_number(key_x, x);
+    import_number(key_y, y);
+    import_number(number_r, r);
+    import_number(number_s, s);
+    /* nettle refuses coordinates not below p and points off the curve, so also (0, 0) */
+    bool valid = in_group(&w, number_r) && in_group(&w, number_s) &&
+                 ecc_point_set(&key, key_x, key_y) == 1 &&
+                 equation_holds(&w, hash, number_r, number_s, &key);
+    mpz_clears(key_x, key_y, number_r, number_s, NULL);
+    ecc_point_clear(&key);
+    work_clear(&w);
     return valid;
 }
