@@ -129,7 +129,8 @@ enum { SB_IN_GATHER_X, SB_IN_GATHER_TABLE };
  * roots i32 [T]: first node of each tree, ascending, roots[0] = 0; tree t owns nodes [roots[t], roots[t + 1]).
  * tree_class i32 [T]: first class that the tree adds to. feature i32 [M]: the feature tested, or -1 for a leaf. threshold i32 [M].
  * child i32 [M, 2]: next node if x[feature] <= threshold, and if not; both after the node and inside the tree. Of a leaf: its row in
- * `leaf`, and 0; its threshold is 0. leaf i64 [L, W]: W values for classes tree_class[t] .. + W - 1. base i64 [C]. */
+ * `leaf`, and 0; its threshold is 0; the leaves, in the order of the nodes, take the rows 0 .. L - 1.
+ * leaf i64 [L, W]: W values for classes tree_class[t] .. + W - 1. base i64 [C]. */
 enum {
     SB_IN_TREE_X,
     SB_IN_TREE_ROOTS,

@@ -33,22 +33,17 @@
 /* Stored with a registration; changes when what is accepted, or its units, could. */
 #define SB_TENSOR_VERIFIER_VERSION 1u
 
-/* SB_DTYPE(name, id, bytes, min, max): id is the byte in the model file. bool holds 0 or 1 in a byte. */
-#define SB_DTYPE_LIST(SB_DTYPE)                                                                    \
-    SB_DTYPE(I8, 1, 1, INT8_MIN, INT8_MAX)                                                         \
-    SB_DTYPE(U8, 2, 1, 0, UINT8_MAX)                                                               \
-    SB_DTYPE(I16, 3, 2, INT16_MIN, INT16_MAX)                                                      \
-    SB_DTYPE(U16, 4, 2, 0, UINT16_MAX)                                                             \
-    SB_DTYPE(I32, 5, 4, INT32_MIN, INT32_MAX)                                                      \
-    SB_DTYPE(I64, 6, 8, INT64_MIN, INT64_MAX)                                                      \
-    SB_DTYPE(BOOL, 7, 1, 0, 1)
-
+/* Element types; the number is the byte in the model file. bool holds 0 or 1 in a byte. */
 enum sb_dtype {
     SB_DTYPE_NONE = 0,
-#define SB_DTYPE_ENUM(name, id, bytes, min, max) SB_DTYPE_##name = id,
-    SB_DTYPE_LIST(SB_DTYPE_ENUM)
-#undef SB_DTYPE_ENUM
-        SB_DTYPE_COUNT
+    SB_DTYPE_I8 = 1,
+    SB_DTYPE_U8 = 2,
+    SB_DTYPE_I16 = 3,
+    SB_DTYPE_U16 = 4,
+    SB_DTYPE_I32 = 5,
+    SB_DTYPE_I64 = 6,
+    SB_DTYPE_BOOL = 7,
+    SB_DTYPE_COUNT
 };
 
 /* sb_dtype_bytes: bytes of one element; 0 for a number that is no type. */

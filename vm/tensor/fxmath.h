@@ -1,0 +1,27 @@
+/* fxmath.h: exp, sigmoid and tanh in integers. Arguments are Q26, results Q31 (2^31 stands for 1). docs/spec/numerics.md 9.
+ *
+ * Largest error against the real function: exp 7.9e-8, sigmoid 2.9e-8, tanh 5.8e-8; exp(0) is exactly 1 and exp never increases with a. */
+#ifndef SB_VM_TENSOR_FXMATH_H
+#define SB_VM_TENSOR_FXMATH_H
+
+#include <stdint.h>
+
+#define SB_FX_ONE_Q31 ((int64_t)1 << 31)
+
+/* sb_fx_exp_neg: e^-a, a in Q26: 0 .. 2^31. (9.1) */
+int64_t sb_fx_exp_neg(uint32_t a);
+
+/* sb_fx_exp_pos: e^a as mantissa * 2^exponent in Q31, exponent 0 .. 93; the mantissa is in [2^30, 2^31]. (9.1) */
+struct sb_fx_scaled {
+    int64_t mantissa;
+    unsigned exponent;
+};
+struct sb_fx_scaled sb_fx_exp_pos(uint32_t a);
+
+/* sb_fx_sigmoid: 1 / (1 + e^-x) of x = a or -a: 0 .. 2^31 - 1. (9.2) */
+int64_t sb_fx_sigmoid(uint32_t a, int negative);
+
+/* sb_fx_tanh: of x = a or -a: -(2^31 - 1) .. 2^31 - 1. (9.3) */
+int64_t sb_fx_tanh(uint32_t a, int negative);
+
+#endif

@@ -1,0 +1,45 @@
+/* linear.h: what GEMM and CONV2D share: checks of their constants, the overflow proof, and the finishing of sums. Private. */
+#ifndef SB_VM_TENSOR_LINEAR_H
+#define SB_VM_TENSOR_LINEAR_H
+
+#include "vm/tensor/kernels.h"
+#include "vm/tensor/op.h"
+
+/* Rows of weights: out_count rows of row_elements each; a convolution reads a window of x for each. */
+struct sb_linear {
+    uint64_t out_count;
+    uint64_t row_elements;
+};
+
+/* sb_linear_infer: types of x, w, bias, mult, shift and y, ranges of the constants; shapes of the vectors. */
+sb_err sb_linear_infer(const struct sb_check *c, uint64_t out_count) SB_MUST_USE;
+sb_err sb_linear_fx_infer(const struct sb_check *c, uint64_t out_count,
+                          uint32_t shift_attr) SB_MUST_USE;
+
+/* sb_linear_prove: every sum of a row's products, in any order and with or without its bias, fits the accumulator; sets the
+ * output's range. Exact: uses each weight. */
+sb_err sb_linear_prove(const struct sb_check *c, struct sb_linear l) SB_MUST_USE;
+sb_err sb_linear_fx_prove(const struct sb_check *c, struct sb_linear l,
+                          uint32_t shift_attr) SB_MUST_USE;
+
+/* sb_linear_cost: units of `groups` products of these dimensions, and of finishing them. Dimensions count as padded to the reference
+ * tile (m to 4, n to 16, k to 4). */
+void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups);
+void sb_linear_fx_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups);
+
+/* sb_linear_rows: ret_y rows (y_stride elements apart) of d.m x d.n results from x [m][k] and weights that start at row first_out. */
+struct sb_linear_rows {
+    const struct sb_exec *exec;
+    struct sb_gemm_dims d;
+    size_t first_out;
+    size_t y_stride;
+    unsigned fx_shift; /* fx only */
+};
+#define SB_LINEAR_BLOCK_ROWS 16u /* most rows (m) in one call */
+/* x: d.m rows of d.k elements of the input's type; y_index: element of the output where row 0, column first_out of this call goes;
+ * acc: room for SB_LINEAR_BLOCK_ROWS * d.n sums. */
+void sb_linear_run(const struct sb_linear_rows *r, const void *x, size_t y_index, int32_t *acc);
+void sb_linear_fx_run(const struct sb_linear_rows *r, const int32_t *x, size_t y_index,
+                      int64_t *acc);
+
+#endif

@@ -1,0 +1,309 @@
+/* ops_shape.c: operators that only move elements: RESHAPE, TRANSPOSE, CONCAT, PAD, GATHER. Spec: docs/spec/numerics.md 10.
+ *
+ * They never clamp: the verifier demands that what is moved lies in the output's declared range. */
+#include "base/util/assert.h"
+#include "vm/tensor/kernels.h"
+#include "vm/tensor/op.h"
+
+static struct sb_interval raw_interval(const struct sb_tensor *t)
+{
+    return (struct sb_interval){.lo = t->lo, .hi = t->hi};
+}
+
+static sb_err move_prove(const struct sb_check *c)
+{
+    return sb_prove_moved(c, raw_interval(c->in[0]));
+}
+
+static sb_err copy_cost(const struct sb_check *c)
+{
+    sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE, c->out->bytes);
+    return SB_OK;
+}
+
+/* ---- RESHAPE ---- */
+
+static sb_err reshape_infer(const struct sb_check *c)
+{
+    SB_TRY(sb_check_same_quant(c, c->in[0], "input x"));
+    if (c->in[0]->count != c->out->count) {
+        return sb_fail(c->diag, SB_E_SHAPE, "x '%s' has %llu elements, the output %llu",
+                       c->in[0]->name, (unsigned long long)c->in[0]->count,
+                       (unsigned long long)c->out->count);
+    }
+    return SB_OK;
+}
+
+static void reshape_run(const struct sb_exec *x)
+{
+    memcpy(x->out, x->in[0], (size_t)x->out_tensor->bytes);
+}
+
+const struct sb_op_code sb_op_reshape = {
+    .infer = reshape_infer, .prove = move_prove, .cost = copy_cost, .run = reshape_run};
+
+/* ---- TRANSPOSE ---- */
+
+static sb_err transpose_infer(const struct sb_check *c)
+{
+    static const char *const names[] = {"PERM[0]", "PERM[1]", "PERM[2]",
+                                        "PERM[3]", "PERM[4]", "PERM[5]"};
+    const struct sb_shape *shape = &c->in[0]->desc.shape;
+    struct sb_shape want = {.rank = shape->rank};
+    uint32_t seen = 0;
+    SB_TRY(sb_check_same_quant(c, c->in[0], "input x"));
+    for (uint32_t i = 0; i < SB_TENSOR_RANK_MAX; i++) {
+        SB_TRY(sb_check_attr(c, SB_ATTR_TRANSPOSE_PERM + i, names[i], 0,
+                             i < shape->rank ? (int64_t)shape->rank - 1 : 0));
+        if (i < shape->rank) {
+            want.dims[i] = shape->dims[c->attrs[i]];
+            seen |= 1u << c->attrs[i];
+        }
+    }
+    if (seen != (1u << shape->rank) - 1) {
+        return sb_fail(c->diag, SB_E_RANGE, "PERM names a dimension twice");
+    }
+    return sb_check_shape(c, c->out, "output", &want);
+}
+
+static sb_err transpose_cost(const struct sb_check *c)
+{
+    sb_units_add(&c->node->units, SB_GAS_CLASS_GATHER_BYTE, c->out->bytes);
+    return SB_OK;
+}
+
+/* Walks y in order, keeping the place in x; a dimension's step in x is the stride of the dimension it comes from. */
+static void transpose_run(const struct sb_exec *x)
+{
+    const struct sb_shape *xs = &x->in_tensor[0]->desc.shape;
+    const struct sb_shape *ys = &x->out_tensor->desc.shape;
+    size_t size = sb_dtype_bytes(x->out_tensor->desc.dtype);
+    size_t x_stride[SB_TENSOR_RANK_MAX];
+    size_t step[SB_TENSOR_RANK_MAX];
+    uint32_t index[SB_TENSOR_RANK_MAX] = {0};
+    size_t stride = size;
+    for (uint32_t i = xs->rank; i-- > 0;) {
+        x_stride[i] = stride;
+        stride *= xs->dims[i];
+    }
+    for (uint32_t i = 0; i < ys->rank; i++) {
+        step[i] = x_stride[x->attrs[i]];
+    }
+    const uint8_t *from = x->in[0];
+    uint8_t *to = x->out;
+    for (uint64_t n = x->out_tensor->count; n > 0; n--, to += size) {
+        memcpy(to, from, size);
+        for (uint32_t i = ys->rank; i-- > 0;) {
+            from += step[i];
+            if (++index[i] < ys->dims[i]) {
+                break;
+            }
+            from -= step[i] * ys->dims[i];
+            index[i] = 0;
+        }
+    }
+}
+
+const struct sb_op_code sb_op_transpose = {
+    .infer = transpose_infer, .prove = move_prove, .cost = transpose_cost, .run = transpose_run};
+
+/* ---- CONCAT ---- */
+
+static sb_err concat_infer(const struct sb_check *c)
+{
+    const struct sb_shape *first = &c->in[0]->desc.shape;
+    if (first->rank == 0) {
+        return sb_fail(c->diag, SB_E_SHAPE, "scalars cannot be concatenated");
+    }
+    SB_TRY(sb_check_attr(c, SB_ATTR_CONCAT_AXIS, "AXIS", 0, (int64_t)first->rank - 1));
+    uint32_t axis = (uint32_t)c->attrs[SB_ATTR_CONCAT_AXIS];
+    struct sb_shape want = *first;
+    want.dims[axis] = 0;
+    for (uint32_t i = 0; i < c->input_count; i++) {
+        SB_TRY(sb_check_same_quant(c, c->in[i], "an input"));
+        struct sb_shape like = *first;
+        if (axis < c->in[i]->desc.shape.rank) {
+            like.dims[axis] = c->in[i]->desc.shape.dims[axis];
+        }
+        SB_TRY(sb_check_shape(c, c->in[i], "an input", &like));
+        want.dims[axis] += like.dims[axis]; /* at most 16 * 2^24 */
+    }
+    return sb_check_shape(c, c->out, "output", &want);
+}
+
+static sb_err concat_prove(const struct sb_check *c)
+{
+    struct sb_interval all = raw_interval(c->in[0]);
+    for (uint32_t i = 1; i < c->input_count; i++) {
+        all = sb_interval_hull(all, raw_interval(c->in[i]));
+    }
+    return sb_prove_moved(c, all);
+}
+
+/* Rows before the axis; what one input contributes to a row is contiguous. */
+static size_t rows_before(const struct sb_shape *shape, uint32_t axis)
+{
+    size_t rows = 1;
+    for (uint32_t i = 0; i < axis; i++) {
+        rows *= shape->dims[i];
+    }
+    return rows;
+}
+
+static sb_err concat_cost(const struct sb_check *c)
+{
+    SB_TRY(copy_cost(c));
+    size_t rows = rows_before(&c->out->desc.shape, (uint32_t)c->attrs[SB_ATTR_CONCAT_AXIS]);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, sat_mul_u64(rows, c->input_count));
+    return SB_OK;
+}
+
+static void concat_run(const struct sb_exec *x)
+{
+    size_t rows = rows_before(&x->out_tensor->desc.shape, (uint32_t)x->attrs[SB_ATTR_CONCAT_AXIS]);
+    size_t y_row_bytes = (size_t)x->out_tensor->bytes / rows;
+    size_t at = 0;
+    for (uint32_t i = 0; i < x->input_count; i++) {
+        size_t row_bytes = (size_t)x->in_tensor[i]->bytes / rows;
+        for (size_t row = 0; row < rows; row++) {
+            memcpy((uint8_t *)x->out + row * y_row_bytes + at,
+                   (const uint8_t *)x->in[i] + row * row_bytes, row_bytes);
+        }
+        at += row_bytes;
+    }
+}
+
+const struct sb_op_code sb_op_concat = {
+    .infer = concat_infer, .prove = concat_prove, .cost = concat_cost, .run = concat_run};
+
+/* ---- PAD ---- */
+
+static sb_err pad_infer(const struct sb_check *c)
+{
+    struct sb_shape want = c->in[0]->desc.shape;
+    SB_TRY(sb_check_same_quant(c, c->in[0], "input x"));
+    for (uint32_t i = 0; i < SB_TENSOR_RANK_MAX; i++) {
+        int64_t max = i < want.rank ? SB_TENSOR_DIM_MAX : 0;
+        SB_TRY(sb_check_attr(c, SB_ATTR_PAD_BEFORE + i, "BEFORE", 0, max));
+        SB_TRY(sb_check_attr(c, SB_ATTR_PAD_AFTER + i, "AFTER", 0, max));
+        if (i < want.rank) {
+            want.dims[i] +=
+                (uint32_t)(c->attrs[SB_ATTR_PAD_BEFORE + i] + c->attrs[SB_ATTR_PAD_AFTER + i]);
+        }
+    }
+    SB_TRY(sb_check_attr(c, SB_ATTR_PAD_VALUE, "VALUE", c->out->desc.lo, c->out->desc.hi));
+    return sb_check_shape(c, c->out, "output", &want);
+}
+
+static sb_err pad_prove(const struct sb_check *c)
+{
+    struct sb_interval value = {.lo = c->attrs[SB_ATTR_PAD_VALUE],
+                                .hi = c->attrs[SB_ATTR_PAD_VALUE]};
+    return sb_prove_moved(c, sb_interval_hull(raw_interval(c->in[0]), value));
+}
+
+static sb_err pad_cost(const struct sb_check *c)
+{
+    const struct sb_shape *shape = &c->in[0]->desc.shape;
+    uint64_t rows = shape->rank == 0 ? 1 : c->in[0]->count / shape->dims[shape->rank - 1];
+    SB_TRY(copy_cost(c));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, c->out->count);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_DIVIDE, rows);
+    return SB_OK;
+}
+
+/* Place in y of the row of x with this number (rows run along the last dimension). */
+static size_t padded_row_start(const struct sb_exec *x, size_t row)
+{
+    const struct sb_shape *xs = &x->in_tensor[0]->desc.shape;
+    const struct sb_shape *ys = &x->out_tensor->desc.shape;
+    size_t at = (size_t)x->attrs[SB_ATTR_PAD_BEFORE + xs->rank - 1];
+    size_t stride = ys->dims[xs->rank - 1];
+    for (uint32_t i = xs->rank - 1; i-- > 0;) {
+        at += (row % xs->dims[i] + (size_t)x->attrs[SB_ATTR_PAD_BEFORE + i]) * stride;
+        row /= xs->dims[i];
+        stride *= ys->dims[i];
+    }
+    return at;
+}
+
+static void pad_run(const struct sb_exec *x)
+{
+    const struct sb_tensor_desc *yd = &x->out_tensor->desc;
+    const struct sb_shape *xs = &x->in_tensor[0]->desc.shape;
+    size_t size = sb_dtype_bytes(yd->dtype);
+    uint8_t *y = x->out;
+    for (uint64_t i = 0; i < x->out_tensor->count; i++) {
+        sb_narrow(y + i * size, yd->dtype, &x->attrs[SB_ATTR_PAD_VALUE], 1);
+    }
+    if (xs->rank == 0) {
+        memcpy(y, x->in[0], size);
+        return;
+    }
+    size_t row_elements = xs->dims[xs->rank - 1];
+    size_t rows = (size_t)x->in_tensor[0]->count / row_elements;
+    for (size_t row = 0; row < rows; row++) {
+        const void *from = sb_element_at(x->in[0], yd->dtype, row * row_elements);
+        memcpy(y + padded_row_start(x, row) * size, from, row_elements * size);
+    }
+}
+
+const struct sb_op_code sb_op_pad = {
+    .infer = pad_infer, .prove = pad_prove, .cost = pad_cost, .run = pad_run};
+
+/* ---- GATHER ---- */
+
+static sb_err gather_infer(const struct sb_check *c)
+{
+    const struct sb_tensor *x = c->in[SB_IN_GATHER_X];
+    const struct sb_tensor *table = c->in[SB_IN_GATHER_TABLE];
+    SB_TRY(
+        sb_check_dtype(c, x, "input x", SB_DTYPE_BIT(U8) | SB_DTYPE_BIT(U16) | SB_DTYPE_BIT(I32)));
+    SB_TRY(sb_check_const(c, table, "input table"));
+    SB_TRY(sb_check_same_quant(c, table, "input table"));
+    struct sb_shape want = x->desc.shape;
+    const struct sb_shape *rows = &table->desc.shape;
+    if (rows->rank == 0 || x->desc.shape.rank + rows->rank - 1 > SB_TENSOR_RANK_MAX) {
+        return sb_fail(c->diag, SB_E_SHAPE,
+                       "the table '%s' is a scalar, or the output has more than %u dimensions",
+                       table->name, SB_TENSOR_RANK_MAX);
+    }
+    for (uint32_t i = 1; i < rows->rank; i++) {
+        want.dims[want.rank++] = rows->dims[i];
+    }
+    if (x->lo < 0 || x->hi >= rows->dims[0] || x->desc.quant.zero_point != 0) {
+        return sb_fail(c->diag, SB_E_RANGE,
+                       "indices '%s' are not proven inside the %u rows of '%s'", x->name,
+                       rows->dims[0], table->name);
+    }
+    return sb_check_shape(c, c->out, "output", &want);
+}
+
+static sb_err gather_prove(const struct sb_check *c)
+{
+    return sb_prove_moved(c, raw_interval(c->in[SB_IN_GATHER_TABLE]));
+}
+
+static sb_err gather_cost(const struct sb_check *c)
+{
+    SB_TRY(copy_cost(c));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_GATHER_BYTE, c->in[SB_IN_GATHER_X]->bytes);
+    return SB_OK;
+}
+
+static void gather_run(const struct sb_exec *x)
+{
+    const struct sb_tensor *index = x->in_tensor[SB_IN_GATHER_X];
+    const struct sb_tensor *table = x->in_tensor[SB_IN_GATHER_TABLE];
+    size_t row_bytes = (size_t)table->bytes / table->desc.shape.dims[0];
+    for (size_t i = 0; i < index->count; i++) {
+        int64_t row = 0;
+        sb_widen(&row, sb_element_at(x->in[SB_IN_GATHER_X], index->desc.dtype, i),
+                 index->desc.dtype, 1);
+        memcpy((uint8_t *)x->out + i * row_bytes,
+               (const uint8_t *)x->in[SB_IN_GATHER_TABLE] + (size_t)row * row_bytes, row_bytes);
+    }
+}
+
+const struct sb_op_code sb_op_gather = {
+    .infer = gather_infer, .prove = gather_prove, .cost = gather_cost, .run = gather_run};
