@@ -1,0 +1,77 @@
+/* db.h: RocksDB as the store needs it: families, point reads, ordered scans, snapshots and one synced batch at a time.
+ *
+ * The only door to rocksdb/c.h. Its error texts become sb_err: damage is SB_E_CORRUPT, everything else that fails is SB_E_IO.
+ * All functions but open and close may be called from any thread; one batch or iterator belongs to one thread. */
+#ifndef SB_STORAGE_DB_H
+#define SB_STORAGE_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/util/err.h"
+#include "base/util/span.h"
+
+enum sb_family {
+#define SB_FAMILY(name, text, history) SB_FAMILY_##name,
+#include "storage/families.def"
+#undef SB_FAMILY
+    SB_FAMILY_COUNT
+};
+
+struct sb_db;
+struct sb_db_snapshot;
+struct sb_db_batch;
+struct sb_db_iter;
+
+struct sb_db_options {
+    size_t cache_bytes;
+    bool create;
+    bool read_only;
+};
+
+/* sb_db_open: *ret_created: the folder had no database. Errors and messages as sb_store_open has them. */
+sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
+                  const struct sb_db_options *options, struct sb_diag *diag) SB_MUST_USE;
+void sb_db_close(struct sb_db *db);
+
+/* A consistent version of all families; NULL when out of memory. */
+struct sb_db_snapshot *sb_db_snapshot_new(struct sb_db *db);
+void sb_db_snapshot_free(struct sb_db_snapshot *snapshot);
+
+/* A value that was read, held in place: bytes stay valid until sb_db_value_free. handle NULL: the key is absent. */
+struct sb_db_value {
+    sb_bytes bytes;
+    void *handle;
+};
+/* sb_db_get: value of a key; absence is not an error. snapshot NULL: the newest version. */
+sb_err sb_db_get(struct sb_db_value *ret_value, struct sb_db *db,
+                 const struct sb_db_snapshot *snapshot, enum sb_family family,
+                 sb_bytes key) SB_MUST_USE;
+void sb_db_value_free(struct sb_db_value *value);
+
+/* Ordered scan of the keys that begin with `prefix`, from `start` on (which begins with it). Use:
+ *     for (more = sb_db_iter_first(it, ...); more; more = sb_db_iter_next(it)) ...;  err = sb_db_iter_err(it) */
+struct sb_db_iter *sb_db_iter_new(struct sb_db *db, const struct sb_db_snapshot *snapshot,
+                                  enum sb_family family);
+void sb_db_iter_free(struct sb_db_iter *iter);
+/* The span prefix is borrowed until the next call of first. */
+bool sb_db_iter_first(struct sb_db_iter *iter, sb_bytes prefix, sb_bytes start);
+bool sb_db_iter_next(struct sb_db_iter *iter);
+/* Valid until the iterator moves. */
+sb_bytes sb_db_iter_key(const struct sb_db_iter *iter);
+sb_bytes sb_db_iter_value(const struct sb_db_iter *iter);
+/* sb_db_iter_err: SB_OK when the scan ended because there was no more. */
+sb_err sb_db_iter_err(const struct sb_db_iter *iter) SB_MUST_USE;
+
+struct sb_db_batch *sb_db_batch_new(struct sb_db *db);
+void sb_db_batch_free(struct sb_db_batch *batch);
+void sb_db_batch_put(struct sb_db_batch *batch, enum sb_family family, sb_bytes key,
+                     sb_bytes value);
+void sb_db_batch_delete(struct sb_db_batch *batch, enum sb_family family, sb_bytes key);
+/* sb_db_batch_write: all of it or nothing, durable when it returns. After a failure the database takes no more writes. */
+sb_err sb_db_batch_write(struct sb_db *db, struct sb_db_batch *batch,
+                         struct sb_diag *diag) SB_MUST_USE;
+/* sb_db_delete_below: remove the keys of a family below `end`, all at once and not yet durable. */
+sb_err sb_db_delete_below(struct sb_db *db, enum sb_family family, sb_bytes end) SB_MUST_USE;
+
+#endif

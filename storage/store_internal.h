@@ -1,0 +1,67 @@
+/* store_internal.h: what the files of the store share: its struct, the pending change and the names of its keys. */
+#ifndef SB_STORAGE_STORE_INTERNAL_H
+#define SB_STORAGE_STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "storage/store.h"
+#include "storage/trie_cache.h"
+#include "storage/version.h"
+
+#define SB_STORE_FORMAT_VERSION 1
+
+struct sb_store {
+    struct sb_db *db;
+    struct sb_store_identity identity;
+    uint64_t history_blocks;
+    bool read_only;
+
+    pthread_mutex_t writer; /* held by root and commit: guards cache and failed */
+    struct sb_trie_cache *cache;
+    bool failed; /* a batch could not be written: no more commits */
+
+    pthread_mutex_t lock; /* guards newest, for the moment of taking a count */
+    struct sb_version *newest;
+};
+
+/* One key of the state that a block changes. Spans with data NULL: absent. */
+struct sb_change {
+    struct sb_change *next;
+    enum sb_family family;
+    sb_bytes key;
+    sb_bytes new_value;
+    sb_bytes old_value;
+};
+
+struct sb_store_pending {
+    struct sb_arena arena;   /* holds the changes */
+    struct sb_version *base; /* the version that they apply to; counted */
+    struct sb_change *first;
+    struct sb_change *last;
+    sb_hash root;
+};
+
+/* sb_store_newest: the newest version, counted for the caller. */
+struct sb_version *sb_store_newest(struct sb_store *store);
+
+/* Keys of the family META. */
+#define SB_META_FORMAT "format"
+#define SB_META_HEAD   "head"
+
+/* The head record: number (8) | block hash (32) | state root (32) | checksum of these (8). */
+#define SB_HEAD_RECORD_BYTES 80
+void sb_head_record_encode(uint8_t ret[SB_HEAD_RECORD_BYTES], const struct sb_store_head *head);
+
+/* A header record: block hash (32) | state root (32) | rlp(header). */
+#define SB_HEADER_RECORD_PREFIX 64
+struct sb_header_record {
+    sb_hash block_hash;
+    sb_hash state_root;
+    sb_bytes header; /* valid while holder is */
+    struct sb_db_value holder;
+};
+/* sb_header_record_get: SB_E_NOT_FOUND; SB_E_CORRUPT when it is too short. Free with sb_db_value_free(&record.holder). */
+sb_err sb_header_record_get(struct sb_header_record *ret_record, struct sb_db *db,
+                            const struct sb_db_snapshot *snapshot, uint64_t number) SB_MUST_USE;
+
+#endif

@@ -1,0 +1,428 @@
+/* test_store.c: the store against a model in memory: roots, views of the head and of older blocks, proofs, reopening, refusals. */
+#include "storage/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/crypto/keccak.h"
+#include "base/types/state_root.h"
+#include "tests/support/proof.h"
+#include "tests/support/synthetic.h"
+#include "tests/support/temp_dir.h"
+
+#define HISTORY 8
+
+static const struct sb_store_identity identity = {.genesis_hash = {{1, 2, 3}}, .chain_id = 23296};
+
+struct rig {
+    char dir[TEMP_DIR_PATH_BYTES + 8];
+    char parent[TEMP_DIR_PATH_BYTES];
+    struct sb_store *store;
+    struct synthetic_chain chain;
+    struct sb_arena arena;
+};
+
+static void rig_open(struct rig *rig)
+{
+    const struct sb_store_options options = {
+        .create = true, .history_blocks = HISTORY, .cache_bytes = 4 << 20};
+    struct sb_diag diag = {""};
+    sb_err err = sb_store_open(&rig->store, rig->dir, &identity, &options, &diag);
+    if (err != SB_OK) {
+        fail_msg("%s", diag.text);
+    }
+}
+
+static void rig_init(struct rig *rig, uint64_t seed, size_t accounts_a_block)
+{
+    memset(rig, 0, sizeof *rig);
+    temp_dir_make(rig->parent);
+    (void)snprintf(rig->dir, sizeof rig->dir, "%s/db", rig->parent);
+    synthetic_init(&rig->chain, seed, accounts_a_block);
+    sb_arena_init(&rig->arena, (size_t)1 << 28);
+    rig_open(rig);
+}
+
+static void rig_fini(struct rig *rig)
+{
+    sb_store_close(rig->store);
+    synthetic_fini(&rig->chain);
+    sb_arena_fini(&rig->arena);
+    temp_dir_remove(rig->parent);
+}
+
+/* rig_step: one block; its root must be the model's. */
+static void rig_step(struct rig *rig)
+{
+    struct sb_state_diff diff = synthetic_next(&rig->chain);
+    sb_hash root, model_root = sb_memory_state_root(rig->chain.model);
+    struct sb_store_pending *pending;
+    assert_int_equal(sb_store_root(&root, &pending, rig->store, &diff), SB_OK);
+    assert_memory_equal(root.b, model_root.b, 32);
+    struct sb_store_block block = synthetic_seal(&rig->chain, &root);
+    struct sb_diag diag = {""};
+    if (sb_store_commit_take(rig->store, pending, &block, &diag) != SB_OK) {
+        fail_msg("%s", diag.text);
+    }
+    struct sb_store_head head = sb_store_head(rig->store);
+    assert_true(head.exists);
+    assert_int_equal(head.number, block.number);
+    assert_memory_equal(head.block_hash.b, block.block_hash.b, 32);
+}
+
+/* ---- comparing a view with a model ---- */
+
+static void check_account(const struct sb_state_view *view, const struct sb_state_view *model,
+                          const sb_addr *addr)
+{
+    struct sb_account got, want;
+    bool got_exists, want_exists;
+    assert_int_equal(view->account(view->ctx, addr, &got, &got_exists), SB_OK);
+    assert_int_equal(model->account(model->ctx, addr, &want, &want_exists), SB_OK);
+    assert_int_equal(got_exists, want_exists);
+    assert_int_equal(got.nonce, want.nonce);
+    assert_true(sb_u256_equal(&got.balance, &want.balance));
+    assert_memory_equal(got.code_hash.b, want.code_hash.b, 32);
+    assert_int_equal(got.has_storage, want.has_storage);
+    sb_bytes got_code, want_code;
+    assert_int_equal(view->code(view->ctx, &got.code_hash, &got_code), SB_OK);
+    assert_int_equal(model->code(model->ctx, &got.code_hash, &want_code), SB_OK);
+    assert_true(sb_span_equal(got_code, want_code));
+    for (size_t i = 0; i < SYNTHETIC_SLOTS; i++) {
+        sb_hash key = synthetic_slot(i);
+        sb_u256 got_value, want_value;
+        assert_int_equal(view->storage(view->ctx, addr, &key, &got_value), SB_OK);
+        assert_int_equal(model->storage(model->ctx, addr, &key, &want_value), SB_OK);
+        assert_true(sb_u256_equal(&got_value, &want_value));
+    }
+}
+
+static void check_state(const struct sb_state_view *view, struct sb_memory_state *expected)
+{
+    struct sb_state_view model = sb_memory_state_view(expected);
+    for (size_t i = 0; i < SYNTHETIC_ACCOUNTS; i++) {
+        sb_addr addr = synthetic_addr(i);
+        check_account(view, &model, &addr);
+    }
+    for (size_t i = 0; i < SYNTHETIC_BLOBS; i++) {
+        sb_hash id = synthetic_blob_id(i);
+        sb_bytes got, want;
+        assert_int_equal(view->blob(view->ctx, &id, &got), SB_OK);
+        assert_int_equal(model.blob(model.ctx, &id, &want), SB_OK);
+        assert_true(sb_span_equal(got, want));
+        assert_int_equal(got.data == NULL, want.data == NULL);
+    }
+}
+
+/* check_proofs: of every account of the pool with all slots of it, against the model's root. */
+static void check_proofs(struct rig *rig, struct sb_store_view *view,
+                         struct sb_memory_state *expected)
+{
+    sb_hash root = sb_memory_state_root(expected), keys[SYNTHETIC_SLOTS];
+    struct sb_state_view model = sb_memory_state_view(expected);
+    for (size_t i = 0; i < SYNTHETIC_SLOTS; i++) {
+        keys[i] = synthetic_slot(i);
+    }
+    for (size_t i = 0; i < SYNTHETIC_ACCOUNTS; i++) {
+        sb_addr addr = synthetic_addr(i);
+        struct sb_store_proof proof;
+        assert_int_equal(sb_store_prove(&proof, &rig->arena, view, &addr, keys, SYNTHETIC_SLOTS),
+                         SB_OK);
+        sb_hash hash = sb_keccak256(sb_span(addr.b, 20));
+        sb_bytes value;
+        enum proof_verdict verdict =
+            proof_verify(&value, &root, sb_span(hash.b, 32), proof.nodes, proof.node_count);
+        assert_int_equal(verdict, proof.exists ? PROOF_PRESENT : PROOF_ABSENT);
+        if (proof.exists) {
+            uint8_t leaf[SB_ACCOUNT_LEAF_BYTES_MAX];
+            size_t len = sb_account_leaf(leaf, proof.account.nonce, &proof.account.balance,
+                                         &proof.storage_root, &proof.account.code_hash);
+            assert_true(sb_span_equal(value, sb_span(leaf, len)));
+        }
+        for (size_t k = 0; k < SYNTHETIC_SLOTS; k++) {
+            sb_u256 want;
+            assert_int_equal(model.storage(model.ctx, &addr, &keys[k], &want), SB_OK);
+            assert_true(sb_u256_equal(&proof.slots[k].value, &want));
+            sb_hash slot = sb_keccak256(sb_span(keys[k].b, 32));
+            verdict = proof_verify(&value, &proof.storage_root, sb_span(slot.b, 32),
+                                   proof.slots[k].nodes, proof.slots[k].node_count);
+            assert_int_equal(verdict, sb_u256_is_zero(&want) ? PROOF_ABSENT : PROOF_PRESENT);
+        }
+        sb_arena_reset(&rig->arena);
+    }
+}
+
+/* ---- tests ---- */
+
+static void store_random_blocks_match_the_model_at_every_kept_block(void **state)
+{
+    (void)state;
+    struct sb_random random = sb_random_init(__func__);
+    struct rig rig;
+    rig_init(&rig, random.state, 12);
+    struct sb_memory_state *models[HISTORY + 1];
+    for (size_t i = 0; i <= HISTORY; i++) {
+        models[i] = sb_memory_state_new();
+    }
+    for (uint64_t number = 0; number < 60; number++) {
+        rig_step(&rig);
+        sb_memory_state_copy(models[number % (HISTORY + 1)], rig.chain.model);
+        if (number % 7 == 3) { /* reopen: history must be there again */
+            sb_store_close(rig.store);
+            rig_open(&rig);
+        }
+        if (number % 5 != 4) {
+            continue;
+        }
+        for (uint64_t back = 0; back <= HISTORY && back <= number; back++) {
+            struct sb_store_view *view;
+            assert_int_equal(sb_store_view_open(&view, rig.store, number - back), SB_OK);
+            struct sb_memory_state *model = models[(number - back) % (HISTORY + 1)];
+            check_state(sb_store_view_state(view), model);
+            check_proofs(&rig, view, model);
+            sb_store_view_close(view);
+        }
+    }
+    struct sb_store_view *view;
+    assert_int_equal(sb_store_view_open(&view, rig.store, 60), SB_E_NOT_FOUND);
+    assert_int_equal(sb_store_view_open(&view, rig.store, 59 - HISTORY - 1), SB_E_NOT_FOUND);
+    for (size_t i = 0; i <= HISTORY; i++) {
+        sb_memory_state_free(models[i]);
+    }
+    rig_fini(&rig);
+}
+
+static void view_stays_the_same_while_commits_go_on(void **state)
+{
+    (void)state;
+    struct sb_random random = sb_random_init(__func__);
+    struct rig rig;
+    rig_init(&rig, random.state, 12);
+    for (int i = 0; i < 10; i++) {
+        rig_step(&rig);
+    }
+    struct sb_memory_state *model = sb_memory_state_new();
+    sb_memory_state_copy(model, rig.chain.model);
+    struct sb_store_view *head_view;
+    assert_int_equal(sb_store_view_open(&head_view, rig.store, 9), SB_OK);
+    for (int i = 0; i < 3; i++) {
+        rig_step(&rig);
+    }
+    struct sb_store_view *old_view;
+    assert_int_equal(sb_store_view_open(&old_view, rig.store, 9), SB_OK);
+    for (int i = 0; i < 3 * HISTORY; i++) { /* the diffs that old_view reads are pruned meanwhile */
+        rig_step(&rig);
+    }
+    check_state(sb_store_view_state(head_view), model);
+    check_state(sb_store_view_state(old_view), model);
+    check_proofs(&rig, head_view, model);
+    check_proofs(&rig, old_view, model);
+    sb_store_view_close(head_view);
+    sb_store_view_close(old_view);
+    sb_memory_state_free(model);
+    rig_fini(&rig);
+}
+
+static void chain_reads_give_back_what_was_committed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 7, 4);
+    for (int i = 0; i < 5; i++) {
+        rig_step(&rig);
+    }
+    struct sb_state_diff diff = synthetic_next(&rig.chain);
+    sb_hash root;
+    struct sb_store_pending *pending;
+    assert_int_equal(sb_store_root(&root, &pending, rig.store, &diff), SB_OK);
+    struct sb_store_block block = synthetic_seal(&rig.chain, &root);
+    assert_int_equal(sb_store_commit_take(rig.store, pending, &block, NULL), SB_OK);
+    uint64_t number;
+    sb_bytes bytes;
+    assert_int_equal(sb_store_number_by_hash(&number, rig.store, &block.block_hash), SB_OK);
+    assert_int_equal(number, 5);
+    assert_int_equal(sb_store_header(&bytes, &rig.arena, rig.store, 5), SB_OK);
+    assert_true(sb_span_equal(bytes, block.header));
+    assert_int_equal(sb_store_body(&bytes, &rig.arena, rig.store, 5), SB_OK);
+    assert_true(sb_span_equal(bytes, block.body));
+    assert_int_equal(sb_store_consensus_block(&bytes, &rig.arena, rig.store, 5), SB_OK);
+    assert_true(sb_span_equal(bytes, block.consensus_block));
+    assert_int_equal(sb_store_commit_of(&bytes, &rig.arena, rig.store, 5), SB_OK);
+    assert_true(sb_span_equal(bytes, block.commit));
+    assert_int_equal(sb_store_commit_of(&bytes, &rig.arena, rig.store, 0), SB_E_NOT_FOUND);
+    const sb_bytes *receipts;
+    const sb_addr *senders;
+    size_t count;
+    assert_int_equal(sb_store_senders(&senders, &count, &rig.arena, rig.store, 5), SB_OK);
+    assert_int_equal(count, block.tx_count);
+    assert_int_equal(sb_store_receipts(&receipts, &count, &rig.arena, rig.store, 5), SB_OK);
+    assert_int_equal(count, block.tx_count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index;
+        assert_true(sb_span_equal(receipts[i], block.receipts[i]));
+        assert_memory_equal(senders[i].b, block.senders[i].b, 20);
+        assert_int_equal(sb_store_tx_place(&number, &index, rig.store, &block.tx_hashes[i]), SB_OK);
+        assert_int_equal(number, 5);
+        assert_int_equal(index, i);
+    }
+    sb_hash absent = {{9}};
+    uint32_t index;
+    assert_int_equal(sb_store_number_by_hash(&number, rig.store, &absent), SB_E_NOT_FOUND);
+    assert_int_equal(sb_store_tx_place(&number, &index, rig.store, &absent), SB_E_NOT_FOUND);
+    assert_int_equal(sb_store_header(&bytes, &rig.arena, rig.store, 6), SB_E_NOT_FOUND);
+    struct sb_store_view *view;
+    assert_int_equal(sb_store_view_open(&view, rig.store, 5), SB_OK);
+    const struct sb_state_view *reads = sb_store_view_state(view);
+    sb_hash hash;
+    assert_int_equal(reads->block_hash(reads->ctx, 5, &hash), SB_OK);
+    assert_memory_equal(hash.b, block.block_hash.b, 32);
+    assert_int_equal(reads->block_hash(reads->ctx, 6, &hash), SB_OK);
+    assert_true(sb_hash_is_zero(&hash));
+    sb_store_view_close(view);
+    rig_fini(&rig);
+}
+
+static void commit_refuses_what_does_not_follow(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 3, 6);
+    rig_step(&rig);
+    rig_step(&rig);
+    struct sb_state_diff diff = synthetic_next(&rig.chain);
+    sb_hash root;
+    struct sb_store_pending *stale, *wrong_number, *wrong_root, *right;
+    assert_int_equal(sb_store_root(&root, &stale, rig.store, &diff), SB_OK);
+    assert_int_equal(sb_store_root(&root, &wrong_number, rig.store, &diff), SB_OK);
+    assert_int_equal(sb_store_root(&root, &wrong_root, rig.store, &diff), SB_OK);
+    assert_int_equal(sb_store_root(&root, &right, rig.store, &diff), SB_OK);
+    struct sb_store_block block = synthetic_seal(&rig.chain, &root), bad = block;
+    struct sb_diag diag = {""};
+    bad.number = 7;
+    assert_int_equal(sb_store_commit_take(rig.store, wrong_number, &bad, &diag), SB_E_ARG);
+    bad = block;
+    bad.state_root.b[0] ^= 1;
+    assert_int_equal(sb_store_commit_take(rig.store, wrong_root, &bad, &diag), SB_E_ARG);
+    assert_int_equal(sb_store_head(rig.store).number, 1);
+    assert_int_equal(sb_store_commit_take(rig.store, right, &block, &diag), SB_OK);
+    bad = block;
+    bad.number = 3;
+    assert_int_equal(sb_store_commit_take(rig.store, stale, &bad, &diag), SB_E_ARG);
+    assert_int_equal(sb_store_head(rig.store).number, 2);
+    rig_fini(&rig);
+}
+
+/* A root that is dropped leaves no trace, though it went through the cache. */
+static void pending_dropped_changes_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 11, 20);
+    for (int i = 0; i < 6; i++) {
+        rig_step(&rig);
+    }
+    struct sb_memory_state *model = sb_memory_state_new();
+    sb_memory_state_copy(model, rig.chain.model);
+    struct sb_random kept = rig.chain.random;
+    struct sb_state_diff diff = synthetic_next(&rig.chain);
+    sb_hash root;
+    struct sb_store_pending *pending;
+    assert_int_equal(sb_store_root(&root, &pending, rig.store, &diff), SB_OK);
+    sb_store_pending_free(pending);
+    sb_memory_state_copy(rig.chain.model, model);
+    rig.chain.random = kept;
+    rig.chain.random.state ^= 99;
+    for (int i = 0; i < 6; i++) {
+        rig_step(&rig);
+    }
+    sb_memory_state_free(model);
+    rig_fini(&rig);
+}
+
+/* ---- opening ---- */
+
+static sb_err try_open(struct sb_diag *diag, const char *dir, const struct sb_store_identity *as,
+                       bool create, bool read_only)
+{
+    const struct sb_store_options options = {.create = create, .read_only = read_only};
+    struct sb_store *store;
+    *diag = (struct sb_diag){""};
+    sb_err err = sb_store_open(&store, dir, as, &options, diag);
+    if (err == SB_OK) {
+        sb_store_close(store);
+    }
+    return err;
+}
+
+static void open_says_what_is_wrong_and_what_to_do(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 5, 6);
+    rig_step(&rig);
+    rig_step(&rig);
+    struct sb_diag diag;
+    char absent[TEMP_DIR_PATH_BYTES + 16];
+    (void)snprintf(absent, sizeof absent, "%s/absent", rig.parent);
+    assert_int_equal(try_open(&diag, absent, &identity, false, false), SB_E_NOT_FOUND);
+    assert_non_null(strstr(diag.text, "init"));
+    assert_int_equal(try_open(&diag, rig.dir, &identity, false, false), SB_E_BUSY);
+    assert_non_null(strstr(diag.text, "in use"));
+    assert_int_equal(try_open(&diag, rig.dir, &identity, false, true),
+                     SB_OK); /* readers may look on */
+    sb_store_close(rig.store);
+    struct sb_store_identity other = identity;
+    other.chain_id = 1;
+    assert_int_equal(try_open(&diag, rig.dir, &other, true, false), SB_E_ARG);
+    assert_non_null(strstr(diag.text, "23296"));
+    assert_non_null(strstr(diag.text, "chain 1 "));
+    other = identity;
+    other.genesis_hash.b[0] ^= 1;
+    assert_int_equal(try_open(&diag, rig.dir, &other, true, false), SB_E_ARG);
+    assert_int_equal(try_open(&diag, rig.dir, &identity, false, false), SB_OK);
+    rig_open(&rig);
+    rig_fini(&rig);
+}
+
+static void read_only_store_reads_and_refuses_commits(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 5, 6);
+    rig_step(&rig);
+    rig_step(&rig);
+    sb_store_close(rig.store);
+    const struct sb_store_options options = {.read_only = true};
+    assert_int_equal(sb_store_open(&rig.store, rig.dir, &identity, &options, NULL), SB_OK);
+    struct sb_store_view *view;
+    assert_int_equal(sb_store_view_open(&view, rig.store, 1), SB_OK);
+    check_state(sb_store_view_state(view), rig.chain.model);
+    sb_store_view_close(view);
+    struct sb_state_diff diff = synthetic_next(&rig.chain);
+    sb_hash root;
+    struct sb_store_pending *pending;
+    assert_int_equal(sb_store_root(&root, &pending, rig.store, &diff), SB_OK);
+    struct sb_store_block block = synthetic_seal(&rig.chain, &root);
+    assert_int_equal(sb_store_commit_take(rig.store, pending, &block, NULL), SB_E_ARG);
+    rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(store_random_blocks_match_the_model_at_every_kept_block),
+        cmocka_unit_test(view_stays_the_same_while_commits_go_on),
+        cmocka_unit_test(chain_reads_give_back_what_was_committed),
+        cmocka_unit_test(commit_refuses_what_does_not_follow),
+        cmocka_unit_test(pending_dropped_changes_nothing),
+        cmocka_unit_test(open_says_what_is_wrong_and_what_to_do),
+        cmocka_unit_test(read_only_store_reads_and_refuses_commits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
