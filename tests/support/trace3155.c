@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/codec/hex.h"
+#include "vm/evm/opcodes.h"
 
 static void trace_step(void *ctx, const struct sb_trace_step *step)
 {
@@ -17,7 +18,8 @@ static void trace_step(void *ctx, const struct sb_trace_step *step)
         (void)sb_hex_format_u256(text, &step->stack[i]);
         fprintf(out, "%s\"%s\"", i == 0 ? "" : ",", text);
     }
-    fprintf(out, "],\"depth\":%d,\"refund\":%" PRId64, step->depth, step->refund);
+    fprintf(out, "],\"depth\":%d,\"refund\":%" PRId64 ",\"opName\":\"%s\"", step->depth,
+            step->refund, sb_opcode_name(step->opcode));
     if (step->error != SB_EVM_SUCCESS) {
         fprintf(out, ",\"error\":\"%s\"", sb_evm_status_text(step->error));
     }

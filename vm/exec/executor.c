@@ -17,7 +17,7 @@
 #include "vm/exec/set_code.h"
 #include "vm/precompile/precompile.h"
 
-#define STATE_BYTES_MAX         ((size_t)4 << 30) /* gas ends a block long before */
+#define STATE_BYTES_MAX         ((size_t)1 << 30) /* gas ends a block long before */
 
 #define REFUND_QUOTIENT         2
 #define REFUND_QUOTIENT_EIP3529 5
