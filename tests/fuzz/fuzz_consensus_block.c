@@ -1,0 +1,24 @@
+/* fuzz_consensus_block.c: any consensus block that decodes encodes to the same bytes; checking it is total. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/types/consensus.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct sb_arena arena;
+    struct sb_buf out;
+    struct sb_consensus_block value;
+    sb_arena_init(&arena, (size_t)1 << 26);
+    sb_buf_init(&out, SIZE_MAX);
+    if (sb_consensus_block_decode(&value, &arena, sb_span(data, size), NULL) == SB_OK) {
+        sb_consensus_block_encode(&out, &value);
+        if (!sb_span_equal(sb_buf_bytes(&out), sb_span(data, size))) {
+            abort();
+        }
+        (void)!sb_consensus_block_check(&value, NULL);
+    }
+    sb_buf_fini(&out);
+    sb_arena_fini(&arena);
+    return 0;
+}
