@@ -69,7 +69,8 @@ struct sb_rpc_pool_tx {
 
 /* The transaction object of eth_call and its relatives. Absent fields are zero and their has_ flag false. */
 struct sb_rpc_call {
-    bool has_from, has_to, has_gas, has_gas_price, has_max_fee, has_max_priority_fee, has_nonce, has_chain_id;
+    bool has_from, has_to, has_gas, has_gas_price, has_max_fee, has_max_priority_fee, has_nonce,
+        has_chain_id;
     bool has_access_list, has_authorizations, has_blob_hashes, has_max_fee_per_blob_gas;
     sb_addr from, to;
     uint64_t gas, nonce, chain_id;
@@ -97,7 +98,8 @@ struct sb_rpc_account_override {
 };
 
 struct sb_rpc_block_override {
-    bool has_number, has_time, has_gas_limit, has_fee_recipient, has_prev_randao, has_base_fee, has_blob_base_fee;
+    bool has_number, has_time, has_gas_limit, has_fee_recipient, has_prev_randao, has_base_fee,
+        has_blob_base_fee;
     uint64_t number, time, gas_limit;
     sb_addr fee_recipient;
     sb_hash prev_randao;
@@ -211,55 +213,70 @@ struct sb_rpc_backend {
 
     /* ---- chain ---- */
     /* block: the reference is released with block_release. head is FAST, others read the database. SB_E_NOT_FOUND: null. */
-    sb_err (*block)(void *ctx, const struct sb_rpc_block_ref *ref, const struct sb_rpc_block **ret_block);
+    sb_err (*block)(void *ctx, const struct sb_rpc_block_ref *ref,
+                    const struct sb_rpc_block **ret_block);
     void (*block_release)(void *ctx, const struct sb_rpc_block *block);
     /* block_header: only the header, cheaper, for log filters by bloom and fee history. */
-    sb_err (*block_header)(void *ctx, uint64_t number, struct sb_header *ret_header, sb_hash *ret_hash);
-    sb_err (*tx_place)(void *ctx, const sb_hash *tx_hash, uint64_t *ret_number, uint32_t *ret_index);
+    sb_err (*block_header)(void *ctx, uint64_t number, struct sb_header *ret_header,
+                           sb_hash *ret_hash);
+    sb_err (*tx_place)(void *ctx, const sb_hash *tx_hash, uint64_t *ret_number,
+                       uint32_t *ret_index);
 
     /* ---- state ---- */
     /* state: a view of the block's state; release it with state_release. SB_E_NOT_FOUND: unknown block (failure says
      * "header not found") or older than the history ("missing trie node: state is not available ..."). */
-    sb_err (*state)(void *ctx, const struct sb_rpc_block_ref *ref, const struct sb_state_view **ret_view, void **ret_handle,
+    sb_err (*state)(void *ctx, const struct sb_rpc_block_ref *ref,
+                    const struct sb_state_view **ret_view, void **ret_handle,
                     struct sb_rpc_failure *failure);
     void (*state_release)(void *ctx, void *handle);
-    sb_err (*proof)(void *ctx, struct sb_arena *arena, const struct sb_rpc_block_ref *ref, const sb_addr *addr, const sb_hash *keys,
-                    size_t key_count, struct sb_rpc_proof *ret_proof, struct sb_rpc_failure *failure);
+    sb_err (*proof)(void *ctx, struct sb_arena *arena, const struct sb_rpc_block_ref *ref,
+                    const sb_addr *addr, const sb_hash *keys, size_t key_count,
+                    struct sb_rpc_proof *ret_proof, struct sb_rpc_failure *failure);
 
     /* ---- pool ---- */
     /* submit: decode, check and accept a raw transaction; returns once it is in the pool (or refused, with geth's wording). */
     sb_err (*submit)(void *ctx, sb_bytes raw, sb_hash *ret_hash, struct sb_rpc_failure *failure);
-    sb_err (*pool_tx)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash, struct sb_rpc_pool_tx *ret_tx);
-    uint64_t (*pool_nonce)(void *ctx, const sb_addr *sender, uint64_t state_nonce); /* FAST: next nonce with pending ones counted */
-    struct sb_rpc_pool_status (*pool_status)(void *ctx);                            /* FAST */
+    sb_err (*pool_tx)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                      struct sb_rpc_pool_tx *ret_tx);
+    uint64_t (*pool_nonce)(void *ctx, const sb_addr *sender,
+                           uint64_t state_nonce); /* FAST: next nonce with pending ones counted */
+    struct sb_rpc_pool_status (*pool_status)(void *ctx); /* FAST */
     /* pool_content: all transactions (sender NULL) or one sender's, ordered by sender and nonce. */
-    sb_err (*pool_content)(void *ctx, struct sb_arena *arena, const sb_addr *sender, const struct sb_rpc_pool_tx **ret_txs,
-                           size_t *ret_count);
+    sb_err (*pool_content)(void *ctx, struct sb_arena *arena, const sb_addr *sender,
+                           const struct sb_rpc_pool_tx **ret_txs, size_t *ret_count);
 
     /* ---- execution; stop is set when the time limit passes or the client is gone ---- */
     /* call: *ret_gas_used is written in every case, failure included; it is what a batch pays for. */
-    sb_err (*call)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const atomic_bool *stop, sb_bytes *ret_output,
-                   uint64_t *ret_gas_used, struct sb_rpc_failure *failure);
-    sb_err (*estimate_gas)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const atomic_bool *stop,
-                           uint64_t *ret_gas, struct sb_rpc_failure *failure);
-    sb_err (*access_list)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const atomic_bool *stop,
-                          struct sb_rpc_access_list *ret_list, struct sb_rpc_failure *failure);
-    sb_err (*simulate)(void *ctx, struct sb_arena *arena, const struct sb_rpc_simulation *simulation, const atomic_bool *stop,
+    sb_err (*call)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query,
+                   const atomic_bool *stop, sb_bytes *ret_output, uint64_t *ret_gas_used,
+                   struct sb_rpc_failure *failure);
+    sb_err (*estimate_gas)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query,
+                           const atomic_bool *stop, uint64_t *ret_gas,
+                           struct sb_rpc_failure *failure);
+    sb_err (*access_list)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query,
+                          const atomic_bool *stop, struct sb_rpc_access_list *ret_list,
+                          struct sb_rpc_failure *failure);
+    sb_err (*simulate)(void *ctx, struct sb_arena *arena,
+                       const struct sb_rpc_simulation *simulation, const atomic_bool *stop,
                        struct sb_json *out, struct sb_rpc_failure *failure);
     /* trace_tx / trace_call write the value of "result"; trace_block writes the array of {txHash, result}. */
-    sb_err (*trace_tx)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash, const struct sb_rpc_trace_config *config,
-                       const atomic_bool *stop, struct sb_json *out, struct sb_rpc_failure *failure);
-    sb_err (*trace_call)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query, const struct sb_rpc_trace_config *config,
-                         const atomic_bool *stop, struct sb_json *out, struct sb_rpc_failure *failure);
+    sb_err (*trace_tx)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                       const struct sb_rpc_trace_config *config, const atomic_bool *stop,
+                       struct sb_json *out, struct sb_rpc_failure *failure);
+    sb_err (*trace_call)(void *ctx, struct sb_arena *arena, const struct sb_rpc_query *query,
+                         const struct sb_rpc_trace_config *config, const atomic_bool *stop,
+                         struct sb_json *out, struct sb_rpc_failure *failure);
     sb_err (*trace_block)(void *ctx, struct sb_arena *arena, const struct sb_rpc_block_ref *ref,
-                          const struct sb_rpc_trace_config *config, const atomic_bool *stop, struct sb_json *out,
-                          struct sb_rpc_failure *failure);
+                          const struct sb_rpc_trace_config *config, const atomic_bool *stop,
+                          struct sb_json *out, struct sb_rpc_failure *failure);
 
     /* ---- models ---- */
     /* models: active models from index `offset`, at most `limit`. */
-    sb_err (*models)(void *ctx, struct sb_arena *arena, uint64_t offset, uint64_t limit, const struct sb_rpc_model **ret_models,
-                     size_t *ret_count, uint64_t *ret_total);
-    sb_err (*model)(void *ctx, struct sb_arena *arena, const sb_hash *id, struct sb_rpc_model *ret_model);
+    sb_err (*models)(void *ctx, struct sb_arena *arena, uint64_t offset, uint64_t limit,
+                     const struct sb_rpc_model **ret_models, size_t *ret_count,
+                     uint64_t *ret_total);
+    sb_err (*model)(void *ctx, struct sb_arena *arena, const sb_hash *id,
+                    struct sb_rpc_model *ret_model);
 };
 
 #endif

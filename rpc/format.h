@@ -24,8 +24,8 @@ struct sb_rpc_tx_place {
 };
 
 /* sb_rpc_write_tx: the transaction object. gasPrice is the effective price within a block and max_fee in the pool. */
-void sb_rpc_write_tx(struct sb_json *out, const struct sb_tx *tx, const sb_hash *hash, const sb_addr *sender,
-                     const struct sb_rpc_tx_place *place);
+void sb_rpc_write_tx(struct sb_json *out, const struct sb_tx *tx, const sb_hash *hash,
+                     const sb_addr *sender, const struct sb_rpc_tx_place *place);
 /* sb_rpc_write_block_tx: transaction `index` of a block; index < tx_count. */
 void sb_rpc_write_block_tx(struct sb_json *out, const struct sb_rpc_block *block, size_t index);
 
@@ -41,10 +41,12 @@ struct sb_rpc_log_place {
     uint32_t tx_index;
     uint32_t log_index; /* within the block */
 };
-void sb_rpc_write_log(struct sb_json *out, const struct sb_log *log, const struct sb_rpc_log_place *place);
+void sb_rpc_write_log(struct sb_json *out, const struct sb_log *log,
+                      const struct sb_rpc_log_place *place);
 
 /* sb_rpc_write_access_list: [{address, storageKeys}, ...]. */
-void sb_rpc_write_access_list(struct sb_json *out, const struct sb_access_entry *entries, size_t count);
+void sb_rpc_write_access_list(struct sb_json *out, const struct sb_access_entry *entries,
+                              size_t count);
 
 /* sb_rpc_create_address: keccak256(rlp([sender, nonce]))[12:], the address of a contract made by a transaction. */
 sb_addr sb_rpc_create_address(const sb_addr *sender, uint64_t nonce);

@@ -6,7 +6,8 @@
  *                                                 worker pool: everything that executes code or reads the database
  *
  * Invariants: only the loop thread touches sockets; a connection that waits for a worker is suspended and costs no thread; every
- * queue, body, answer, batch, filter and subscription has a bound in struct sb_rpc_options; a client that goes away stops its work.
+ * queue, body, answer, batch, filter and subscription has a bound in struct sb_rpc_options; a WebSocket client that goes away stops its
+ * work, work for any client ends at its time limit.
  * libmicrohttpd runs in external epoll mode, because its own epoll thread stalls when exactly 128 sockets are ready at once.
  * Spec: JSON-RPC 2.0, RFC 6455, execution-apis; errors as geth words them. */
 #ifndef SB_RPC_SERVER_H
@@ -21,32 +22,34 @@ struct sb_rpc_options {
     const char *host;           /* numeric address to listen on; "127.0.0.1" */
     uint16_t port;              /* 0: the system picks one, see sb_rpc_server_port */
     const char *client_version; /* web3_clientVersion; "Samebit" */
-    const char *cors_origin;    /* "*" any origin, "" none, otherwise exactly this one, also for WebSocket; "*" */
+    const char *
+        cors_origin; /* "*" any origin, "" none, otherwise exactly this one, also for WebSocket; "*" */
 
-    uint32_t worker_count;              /* threads that execute calls; 2 */
-    uint32_t worker_queue_max;          /* jobs that may wait for a worker; 1024 */
-    uint32_t connection_count_max;      /* open connections; 2048 */
-    uint32_t connection_per_ip_max;     /* of one address; 1024 */
-    uint32_t idle_timeout_s;            /* of a connection without traffic; 30 */
-    uint32_t session_count_max;         /* WebSocket sessions; 512 */
-    size_t session_queue_bytes_max;     /* unsent bytes of one WebSocket client before it is dropped; 32 MiB */
+    uint32_t worker_count;          /* threads that read and execute, at least 2; 4 */
+    uint32_t worker_queue_max;      /* jobs that may wait for a worker; 1024 */
+    uint32_t connection_count_max;  /* open connections; 2048 */
+    uint32_t connection_per_ip_max; /* of one address; 1024 */
+    uint32_t idle_timeout_s;        /* of a connection without traffic; 30 */
+    uint32_t session_count_max;     /* WebSocket sessions; 512 */
+    size_t
+        session_queue_bytes_max; /* unsent bytes of one WebSocket client before it is dropped; 32 MiB */
     uint32_t session_subscriptions_max; /* of one WebSocket client; 256 */
-    uint32_t session_in_flight_max;     /* requests of one WebSocket client that wait for workers; 64 */
+    uint32_t session_in_flight_max; /* requests of one WebSocket client that wait for workers; 64 */
 
     size_t body_bytes_max;     /* HTTP body or WebSocket message; 5 MiB */
     size_t response_bytes_max; /* one answer, batches included; 25 MiB */
     uint32_t depth_max;        /* nesting of a request; 32 */
     uint32_t batch_count_max;  /* entries of a batch; 1,000 */
 
-    uint64_t call_gas_max;   /* gas of eth_call and its relatives; 50,000,000 */
-    uint32_t call_ms_max;    /* time of one request; 2,000 */
-    uint64_t batch_gas_max;  /* gas of all executions of one batch; ten times call_gas_max */
-    uint32_t batch_ms_max;   /* time of one batch; 10,000 */
-    uint32_t trace_ms_max;   /* time of one debug_trace*, eth_simulateV1; 10,000 */
-    uint64_t log_blocks_max; /* block range of eth_getLogs; 100,000 */
-    uint32_t log_count_max;  /* logs of one answer; 10,000 */
-    uint32_t filter_count_max;
-    uint32_t filter_expiry_s; /* a filter nobody polls; 300 */
+    uint64_t call_gas_max;     /* gas of eth_call and its relatives; 50,000,000 */
+    uint32_t call_ms_max;      /* time of one request; 2,000 */
+    uint64_t batch_gas_max;    /* gas of all executions of one batch; ten times call_gas_max */
+    uint32_t batch_ms_max;     /* time of one batch; 10,000 */
+    uint32_t trace_ms_max;     /* time of one debug_trace*, eth_simulateV1; 10,000 */
+    uint64_t log_blocks_max;   /* block range of eth_getLogs; 100,000 */
+    uint32_t log_count_max;    /* logs of one answer; 10,000 */
+    uint32_t filter_count_max; /* of all clients; 1,024 */
+    uint32_t filter_expiry_s;  /* a filter nobody polls; 300 */
 
     /* Optional pages. ready: true when the node serves current data, otherwise the reason is appended. metrics: append Prometheus
      * text. Both are called on the loop thread and must not block. */
@@ -65,8 +68,8 @@ struct sb_rpc_counters {
 
 /* sb_rpc_server_new: a server that is not listening yet. Both structs are copied; the backend's functions are called until
  * sb_rpc_server_stop returns. Free with sb_rpc_server_free. SB_E_NOMEM, SB_E_ARG (with a message). */
-sb_err sb_rpc_server_new(struct sb_rpc_server **ret_server, const struct sb_rpc_backend *backend, const struct sb_rpc_options *options,
-                         struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_rpc_server_new(struct sb_rpc_server **ret_server, const struct sb_rpc_backend *backend,
+                         const struct sb_rpc_options *options, struct sb_diag *diag) SB_MUST_USE;
 /* sb_rpc_server_start: listen and start the threads. SB_E_BUSY if the port is taken, SB_E_ARG for a bad host, SB_E_IO. */
 sb_err sb_rpc_server_start(struct sb_rpc_server *server, struct sb_diag *diag) SB_MUST_USE;
 /* sb_rpc_server_stop: close all connections, stop running calls, join the threads. Harmless when not started. */
