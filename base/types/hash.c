@@ -1,4 +1,4 @@
-/* hash.c: the well-known hashes of hash.h; test_types recomputes each of them. */
+/* hash.c: the well-known hashes of hash.h; test_block.c recomputes each of them. */
 #include "base/types/hash.h"
 
 const sb_hash sb_hash_keccak_empty = {{0xc5, 0xd2, 0x46, 0x01, 0x86, 0xf7, 0x23, 0x3c,

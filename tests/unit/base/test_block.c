@@ -13,6 +13,7 @@
 
 #include "base/codec/rlp.h"
 #include "base/crypto/keccak.h"
+#include "base/crypto/sha256_portable.h"
 #include "base/types/state_root.h"
 #include "tests/support/conformance.h"
 
@@ -278,6 +279,8 @@ static void well_known_hashes_are_what_they_say(void **state)
     assert_memory_equal(hash.b, sb_hash_empty_trie.b, sizeof hash.b);
     hash = sb_keccak256(sb_span(&empty_list, 1));
     assert_memory_equal(hash.b, sb_hash_empty_list.b, sizeof hash.b);
+    hash = sb_sha256_portable(sb_span(NULL, 0));
+    assert_memory_equal(hash.b, sb_hash_sha256_empty.b, sizeof hash.b);
 }
 
 static void header_of_every_length_round_trips_and_others_are_refused(void **state)
