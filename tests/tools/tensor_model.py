@@ -12,6 +12,8 @@ makes cases, each a model file of one operator (or a small chain), inputs and th
     output HEX         likewise
     refuse ERROR       instead of inputs and outputs: loading must fail with this error code
 
+    tests/tools/tensor_model.py --corpus tests/fuzz/corpus/model        seeds for the fuzzer: one model file an operator
+
 Needs the Python 3 standard library only.
 """
 import argparse
@@ -707,14 +709,20 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cases", type=int, default=len(CASES))
+    parser.add_argument("--corpus", help="write the model files into this folder instead")
     args = parser.parse_args()
     for i in range(args.cases):
         make = CASES[i % len(CASES)]
         name = "%s_%d_%d" % (make.__name__[5:], args.seed, i)
         maker = Maker(random.Random("%d:%d" % (args.seed, i)), name)
         make(maker)
-        maker.m.write()
-    write_bounds()
+        if args.corpus:
+            with open("%s/%s.sbm" % (args.corpus, name), "wb") as out:
+                out.write(maker.m.encode())
+        else:
+            maker.m.write()
+    if not args.corpus:
+        write_bounds()
 
 
 if __name__ == "__main__":
