@@ -1,0 +1,115 @@
+/* native.c: form, gas and answers of the native precompiles; see native.h. */
+#include "vm/precompile/native.h"
+
+#include "base/util/endian.h"
+
+sb_addr native_addr(uint16_t low)
+{
+    sb_addr addr = {{0}};
+    be_store16(addr.b + sizeof addr.b - sizeof low, low);
+    return addr;
+}
+
+bool native_charge(struct native *n, uint64_t gas)
+{
+    uint64_t left = (uint64_t)n->call->message->gas - n->gas_used;
+    if (gas > left) {
+        (void)sb_precompile_fail(n->result, n->call);
+        return false;
+    }
+    n->gas_used += gas;
+    return true;
+}
+
+static sb_err finish(struct native *n, enum sb_precompile_outcome outcome, sb_bytes output)
+{
+    uint8_t *copy = sb_arena_dup(n->call->arena, output);
+    if (copy == NULL) {
+        return SB_E_NOMEM;
+    }
+    *n->result = (struct sb_precompile_result){
+        .outcome = outcome, .gas_used = (int64_t)n->gas_used, .output = sb_span(copy, output.len)};
+    return SB_OK;
+}
+
+static sb_err finish_buf(struct native *n, enum sb_precompile_outcome outcome, struct sb_buf *buf)
+{
+    sb_err err = sb_buf_err(buf) == SB_OK ? finish(n, outcome, sb_buf_bytes(buf)) : SB_E_NOMEM;
+    sb_buf_fini(buf);
+    return err;
+}
+
+sb_err native_return(struct native *n, sb_bytes output)
+{
+    return finish(n, SB_PRECOMPILE_OK, output);
+}
+
+sb_err native_return_buf(struct native *n, struct sb_buf *buf)
+{
+    return finish_buf(n, SB_PRECOMPILE_OK, buf);
+}
+
+sb_err native_return_u256(struct native *n, const sb_u256 *value)
+{
+    uint8_t word[SB_ABI_WORD_BYTES];
+    sb_u256_store_be(word, value);
+    return native_return(n, sb_span(word, sizeof word));
+}
+
+sb_err native_revert(struct native *n, const char *signature, const sb_u256 *args, size_t arg_count)
+{
+    struct sb_buf buf;
+    sb_buf_init(&buf, 1024);
+    sb_abi_put_error(&buf, sb_abi_selector(signature), args, arg_count);
+    return finish_buf(n, SB_PRECOMPILE_REVERT, &buf);
+}
+
+sb_err native_revert_text(struct native *n, const char *signature, const char *text)
+{
+    struct sb_buf buf;
+    struct sb_abi_writer w;
+    sb_buf_init(&buf, 4096);
+    sb_abi_put_selector(&buf, sb_abi_selector(signature));
+    sb_abi_begin(&w, &buf, 1);
+    sb_abi_put_bytes(&w, sb_span_str(text));
+    sb_abi_end(&w);
+    return finish_buf(n, SB_PRECOMPILE_REVERT, &buf);
+}
+
+sb_err native_bad_call(struct native *n)
+{
+    return native_revert(n, "BadCall()", NULL, 0);
+}
+
+bool native_begin(struct native *ret, struct sb_precompile_result *ret_result,
+                  const struct sb_precompile_call *call)
+{
+    const struct sb_message *message = call->message;
+    *ret = (struct native){.call = call, .result = ret_result};
+    if (!native_charge(ret, NATIVE_BASE_GAS)) {
+        return false;
+    }
+    bool plain = message->kind == SB_CALL || message->kind == SB_STATICCALL;
+    if (plain && sb_u256_is_zero(&message->value) &&
+        sb_abi_read_call(&ret->selector, &ret->args, message->input) == SB_OK) {
+        return true;
+    }
+    if (native_bad_call(ret) != SB_OK) {
+        (void)sb_precompile_fail(ret_result, call); /* no memory even for four bytes */
+    }
+    return false;
+}
+
+bool native_may_write(sb_err *ret_err, struct native *n, uint16_t low)
+{
+    if (n->call->message->is_static || n->call->message->kind == SB_STATICCALL) {
+        *ret_err = native_bad_call(n);
+        return false;
+    }
+    sb_addr allowed = native_addr(low);
+    if (!sb_addr_equal(&n->call->message->sender, &allowed)) {
+        *ret_err = native_revert(n, "NotAuthorised()", NULL, 0);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,273 @@
+/* tensor_ops.c: Tensor (0x5b02): single operations of the engine on the caller's numbers. docs/spec/precompiles.md section 3.
+ *
+ * There is no registration, hence no proof from weights: bounds follow from types and shapes alone (an i8 product sum of at most
+ * 131,071 terms fits int32), or the sum is wide. Gas is that of the same work inside a model. */
+#include "base/num/sd59x18.h"
+#include "base/util/endian.h"
+#include "vm/precompile/facts.h"
+#include "vm/precompile/native.h"
+#include "vm/tensor/fxmath.h"
+#include "vm/tensor/kernels.h"
+#include "vm/tensor/ops.h"
+
+#define MATMUL_K_MAX      131071u /* 131,071 * 128 * 128 < 2^31: notes and numerics.md 4 */
+#define MATMUL_ROWS_MAX   65536u
+#define MATMUL_OUTPUT_MAX ((uint64_t)1 << 22) /* elements */
+#define ELEMENTS_MAX      ((size_t)1 << 16)
+#define DOT_TERM_GAS      40
+#define SOFTMAX_TERM_GAS  120 /* exp, two 256-bit steps and one exact division */
+#define ARG_MAX_TERM_GAS  6
+#define OP_SWITCH_GAS     100
+
+/* Revert OpDisabled if governance switched the operator off. true: *ret_err is to be returned. */
+static bool is_off(sb_err *ret_err, struct native *n, uint16_t op)
+{
+    *ret_err = SB_OK;
+    if (!native_charge(n, OP_SWITCH_GAS)) {
+        return true;
+    }
+    struct sb_overlay *state = n->call->evm->state;
+    if (sb_ops_off_count(state) == 0 || !sb_op_is_off(state, op, 1)) {
+        return false;
+    }
+    sb_u256 args[2] = {sb_u256_from_u64(op), sb_u256_from_u64(1)};
+    *ret_err = native_revert(n, "OpDisabled(uint16,uint16)", args, 2);
+    return true;
+}
+
+static sb_err bad_shape(struct native *n, uint64_t argument)
+{
+    sb_u256 word = sb_u256_from_u64(argument);
+    return native_revert(n, "BadShape(uint256)", &word, 1);
+}
+
+struct matmul {
+    uint64_t m, k, n;
+    sb_bytes a, b;
+};
+
+/* The product through the engine's own kernel, which wants the right matrix by columns. */
+static sb_err matmul_run(struct native *n, const struct matmul *x)
+{
+    struct sb_arena *arena = n->call->arena;
+    size_t m = (size_t)x->m;
+    size_t k = (size_t)x->k;
+    size_t cols = (size_t)x->n;
+    int8_t *columns = sb_arena_alloc(arena, cols * k);
+    int32_t *acc = sb_arena_array(arena, m * cols, sizeof *acc);
+    int32_t *bias = sb_arena_zalloc(arena, cols * sizeof *bias);
+    uint8_t *left = sb_arena_dup(arena, x->a);
+    if (columns == NULL || acc == NULL || bias == NULL || left == NULL) {
+        return SB_E_NOMEM;
+    }
+    for (size_t row = 0; row < k; row++) {
+        for (size_t col = 0; col < cols; col++) {
+            columns[col * k + row] = (int8_t)x->b.data[row * cols + col];
+        }
+    }
+    struct sb_gemm_dims dims = {.m = m, .n = cols, .k = k};
+    sb_kernels_c.gemm_i8(acc, (const int8_t *)left, columns, bias, dims, 0);
+
+    struct sb_buf buf;
+    struct sb_abi_writer w;
+    uint8_t *bytes = sb_arena_alloc(arena, 4 * m * cols);
+    if (bytes == NULL) {
+        return SB_E_NOMEM;
+    }
+    for (size_t i = 0; i < m * cols; i++) {
+        le_store32(bytes + 4 * i, (uint32_t)acc[i]);
+    }
+    sb_buf_init(&buf, NATIVE_RETURN_BYTES_MAX);
+    sb_abi_begin(&w, &buf, 1);
+    sb_abi_put_bytes(&w, sb_span(bytes, 4 * m * cols));
+    sb_abi_end(&w);
+    return native_return_buf(n, &buf);
+}
+
+/* matmulI8(uint32 m, uint32 k, uint32 n, bytes a, bytes b): bytes */
+static sb_err matmul_i8(struct native *n)
+{
+    sb_err err = SB_OK;
+    struct matmul x;
+    if (sb_abi_read_u64(&x.m, n->args, 0) != SB_OK || sb_abi_read_u64(&x.k, n->args, 1) != SB_OK ||
+        sb_abi_read_u64(&x.n, n->args, 2) != SB_OK ||
+        sb_abi_read_bytes(&x.a, n->args, 3, SIZE_MAX) != SB_OK ||
+        sb_abi_read_bytes(&x.b, n->args, 4, SIZE_MAX) != SB_OK) {
+        return native_bad_call(n);
+    }
+    if (x.m == 0 || x.m > MATMUL_ROWS_MAX) {
+        return bad_shape(n, 0);
+    }
+    if (x.k == 0 || x.k > MATMUL_K_MAX) {
+        return bad_shape(n, 1);
+    }
+    if (x.n == 0 || x.n > MATMUL_ROWS_MAX || x.m * x.n > MATMUL_OUTPUT_MAX) {
+        return bad_shape(n, 2);
+    }
+    if (x.a.len != x.m * x.k || x.b.len != x.k * x.n) {
+        return bad_shape(n, x.a.len != x.m * x.k ? 3 : 4);
+    }
+    struct sb_units units = {{0}};
+    sb_units_add(&units, x.m >= 4 ? SB_GAS_CLASS_DENSE_MAC : SB_GAS_CLASS_GEMV_MAC,
+                 x.m * x.k * x.n);
+    sb_units_add(&units, SB_GAS_CLASS_IO_BYTE, x.a.len + x.b.len + 4 * x.m * x.n);
+    sb_units_add(&units, SB_GAS_CLASS_GATHER_BYTE, x.b.len);
+    if (is_off(&err, n, SB_OP_GEMM) || !native_charge(n, sb_cost_gas(&units, sb_rates_genesis()))) {
+        return err;
+    }
+    return matmul_run(n, &x);
+}
+
+static sb_u256 item(sb_bytes items, size_t i)
+{
+    return sb_u256_load_be(items.data + 32 * i, 32);
+}
+
+/* dot(int256[] a, int256[] b): int256 */
+static sb_err dot(struct native *n)
+{
+    sb_err err = SB_OK;
+    sb_bytes a;
+    sb_bytes b;
+    size_t a_count = 0;
+    size_t b_count = 0;
+    if (sb_abi_read_array(&a, &a_count, n->args, 0, 1, ELEMENTS_MAX) != SB_OK ||
+        sb_abi_read_array(&b, &b_count, n->args, 1, 1, ELEMENTS_MAX) != SB_OK) {
+        return native_bad_call(n);
+    }
+    if (a_count != b_count) {
+        return bad_shape(n, 1);
+    }
+    if (is_off(&err, n, SB_OP_GEMM_FX) || !native_charge(n, DOT_TERM_GAS * (uint64_t)a_count)) {
+        return err;
+    }
+    struct sb_sd_dot sum;
+    sb_sd_dot_init(&sum);
+    for (size_t i = 0; i < a_count; i++) {
+        sb_u256 x = item(a, i);
+        sb_u256 y = item(b, i);
+        sb_sd_dot_add(&sum, &x, &y);
+    }
+    sb_u256 value;
+    if (sb_sd_dot_result(&value, &sum) != SB_OK) {
+        sb_u256 args[2] = {sb_u256_zero(), sb_u256_from_u64(a_count)};
+        return native_revert(n, "BadInput(uint256,uint256)", args, 2);
+    }
+    return native_return_u256(n, &value);
+}
+
+static size_t index_of_max(sb_bytes items, size_t count)
+{
+    size_t best = 0;
+    sb_u256 most = item(items, 0);
+    for (size_t i = 1; i < count; i++) {
+        sb_u256 x = item(items, i);
+        if (sb_u256_slt(&most, &x)) {
+            best = i;
+            most = x;
+        }
+    }
+    return best;
+}
+
+/* e^-(most - x) in Q31; the difference is brought to Q26, half up, and cut at 2^32 - 1 (64.0). */
+static uint64_t softmax_term(const sb_u256 *most, const sb_u256 *x)
+{
+    sb_u256 difference = sb_u256_sub(most, x); /* below 2^256: most >= x */
+    sb_u256 bound = sb_u256_from_u64(SB_SD_ONE);
+    bound = sb_u256_shl(&bound, 6);
+    if (!sb_u256_lt(&difference, &bound)) {
+        return (uint64_t)sb_fx_exp_neg(UINT32_MAX);
+    }
+    sb_u256 unit = sb_u256_from_u64(SB_SD_ONE);
+    sb_u256 half = sb_u256_from_u64(SB_SD_ONE / 2);
+    sb_u256 scaled = sb_u256_shl(&difference, 26);
+    scaled = sb_u256_add(&scaled, &half);
+    scaled = sb_u256_div(&scaled, &unit);
+    uint64_t a = sb_u256_sat_u64(&scaled);
+    return (uint64_t)sb_fx_exp_neg(a > UINT32_MAX ? UINT32_MAX : (uint32_t)a);
+}
+
+/* softmax(int256[] x): uint16[] */
+static sb_err softmax(struct native *n)
+{
+    sb_err err = SB_OK;
+    sb_bytes items;
+    size_t count = 0;
+    if (sb_abi_read_array(&items, &count, n->args, 0, 1, ELEMENTS_MAX) != SB_OK) {
+        return native_bad_call(n);
+    }
+    if (count == 0) {
+        return bad_shape(n, 0);
+    }
+    if (is_off(&err, n, SB_OP_SOFTMAX) || !native_charge(n, SOFTMAX_TERM_GAS * (uint64_t)count)) {
+        return err;
+    }
+    uint64_t *terms = sb_arena_array(n->call->arena, count, sizeof *terms);
+    if (terms == NULL) {
+        return SB_E_NOMEM;
+    }
+    sb_u256 most = item(items, index_of_max(items, count));
+    uint64_t sum = 0; /* at most 2^16 * 2^31 */
+    for (size_t i = 0; i < count; i++) {
+        sb_u256 x = item(items, i);
+        terms[i] = softmax_term(&most, &x);
+        sum += terms[i];
+    }
+    struct sb_buf buf;
+    struct sb_abi_writer w;
+    struct sb_abi_writer list;
+    sb_buf_init(&buf, NATIVE_RETURN_BYTES_MAX);
+    sb_abi_begin(&w, &buf, 1);
+    sb_abi_put_array(&list, &w, count, 1);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t p = ((terms[i] << 16) + sum / 2) / sum;
+        sb_abi_put_u64(&list, p > UINT16_MAX ? UINT16_MAX : p);
+    }
+    sb_abi_end(&list);
+    sb_abi_end(&w);
+    return native_return_buf(n, &buf);
+}
+
+/* argmax(int256[] x): uint256 */
+static sb_err argmax(struct native *n)
+{
+    sb_err err = SB_OK;
+    sb_bytes items;
+    size_t count = 0;
+    if (sb_abi_read_array(&items, &count, n->args, 0, 1, ELEMENTS_MAX) != SB_OK) {
+        return native_bad_call(n);
+    }
+    if (count == 0) {
+        return bad_shape(n, 0);
+    }
+    if (is_off(&err, n, SB_OP_ARG_MAX) || !native_charge(n, ARG_MAX_TERM_GAS * (uint64_t)count)) {
+        return err;
+    }
+    sb_u256 index = sb_u256_from_u64(index_of_max(items, count));
+    return native_return_u256(n, &index);
+}
+
+sb_err sb_precompile_tensor_ops(struct sb_precompile_result *ret_result,
+                                const struct sb_precompile_call *call)
+{
+    static const struct {
+        const char *signature;
+        sb_err (*function)(struct native *n);
+    } functions[] = {
+        {"matmulI8(uint32,uint32,uint32,bytes,bytes)", matmul_i8},
+        {"dot(int256[],int256[])", dot},
+        {"softmax(int256[])", softmax},
+        {"argmax(int256[])", argmax},
+    };
+    struct native n;
+    if (!native_begin(&n, ret_result, call)) {
+        return SB_OK;
+    }
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        if (n.selector == sb_abi_selector(functions[i].signature)) {
+            return functions[i].function(&n);
+        }
+    }
+    return native_bad_call(&n);
+}
