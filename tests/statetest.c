@@ -19,6 +19,7 @@
 #include "base/crypto/keccak.h"
 #include "base/util/assert.h"
 #include "tests/support/fixture.h"
+#include "tests/support/fixture_tx.h"
 #include "tests/support/trace3155.h"
 #include "vm/exec/exec.h"
 
@@ -121,6 +122,11 @@ static void on_missing(void *ctx, const sb_addr *addr)
 
 /* ---------------------------------------------------------------- one entry */
 
+static size_t index_of(const json_t *entry, const char *name)
+{
+    return (size_t)json_integer_value(json_object_get(json_object_get(entry, "indexes"), name));
+}
+
 /* What the transaction of an entry came to. */
 struct outcome {
     bool refused;
@@ -145,22 +151,43 @@ static sb_err execute(struct runner *r, struct outcome *ret_outcome, struct sb_e
     return SB_OK;
 }
 
-/* Decode the signed bytes and run them; r->post holds the state afterwards. */
-static bool run_bytes(struct runner *r, struct outcome *ret_outcome, const struct sb_rules *rules,
-                      const struct sb_block_env *env, sb_bytes raw, const sb_addr *expected_sender)
+/* The transaction of an entry: from its signed bytes or, in older files, from its members. SB_OK, or why it is no transaction. */
+static sb_err load_tx(struct runner *r, struct sb_tx *ret_tx, sb_addr *ret_sender,
+                      const json_t *transaction, const json_t *entry, uint64_t chain_id)
+{
+    const json_t *txbytes = json_object_get(entry, "txbytes");
+    if (txbytes != NULL) {
+        sb_bytes raw;
+        if (!sb_fixture_bytes(&raw, &r->arena, txbytes)) {
+            return SB_E_SYNTAX;
+        }
+        SB_TRY(sb_tx_decode(ret_tx, &r->arena, raw, NULL));
+    } else {
+        const struct sb_fixture_indexes indexes = {.data = index_of(entry, "data"),
+                                                   .gas = index_of(entry, "gas"),
+                                                   .value = index_of(entry, "value")};
+        if (!sb_fixture_tx(ret_tx, &r->arena, transaction, &indexes, chain_id)) {
+            return SB_E_RANGE;
+        }
+    }
+    return sb_tx_sender(ret_sender, ret_tx);
+}
+
+/* Run an entry's transaction; r->post holds the state afterwards. */
+static bool run_tx(struct runner *r, struct outcome *ret_outcome, const struct sb_rules *rules,
+                   const struct sb_block_env *env, const json_t *transaction, const json_t *entry)
 {
     struct sb_tx tx;
     sb_addr sender;
-    sb_err err = sb_tx_decode(&tx, &r->arena, raw, NULL);
-    if (err == SB_OK) {
-        err = sb_tx_sender(&sender, &tx);
-    }
+    sb_err err = load_tx(r, &tx, &sender, transaction, entry, rules->chain_id);
     if (err != SB_OK) {
         *ret_outcome = (struct outcome){.refused = true, .refusal = sb_err_text(err)};
         sb_memory_state_copy(r->post, r->pre);
         return sb_logs_hash(&ret_outcome->logs_hash, NULL, 0) == SB_OK;
     }
-    if (expected_sender != NULL && !sb_addr_equal(&sender, expected_sender)) {
+    sb_addr expected;
+    if (sb_fixture_addr(&expected, json_object_get(transaction, "sender")) &&
+        !sb_addr_equal(&sender, &expected)) {
         return fail(r, "the recovered sender is not the transaction's");
     }
     struct sb_state_view view = sb_memory_state_view(r->pre);
@@ -262,19 +289,12 @@ static void run_entry(struct runner *r, const json_t *test, const struct sb_rule
                       const json_t *entry)
 {
     struct sb_block_env env;
-    sb_bytes raw;
-    sb_addr sender;
     struct outcome outcome;
-    const json_t *transaction = json_object_get(test, "transaction");
-    bool has_sender = sb_fixture_addr(&sender, json_object_get(transaction, "sender"));
-    bool good = load_env(r, &env, json_object_get(test, "env"), rules);
-    if (good && !sb_fixture_bytes(&raw, &r->arena, json_object_get(entry, "txbytes"))) {
-        good = fail(r, "post: no txbytes");
-    }
     r->touched_missing = false;
     sb_arena_reset(&r->diff_arena);
-    good = good && run_bytes(r, &outcome, rules, &env, raw, has_sender ? &sender : NULL) &&
-           compare(r, &outcome, entry);
+    bool good = load_env(r, &env, json_object_get(test, "env"), rules) &&
+                run_tx(r, &outcome, rules, &env, json_object_get(test, "transaction"), entry) &&
+                compare(r, &outcome, entry);
     settle_entry(r, good, entry);
 }
 
@@ -286,11 +306,6 @@ static bool wanted(const struct runner *r)
     return filter == NULL || strstr(r->name, filter) != NULL || strstr(r->file, filter) != NULL;
 }
 
-static long index_of(const json_t *entry, const char *name)
-{
-    return (long)json_integer_value(json_object_get(json_object_get(entry, "indexes"), name));
-}
-
 static void run_fork(struct runner *r, const char *test_name, const json_t *test,
                      const struct sb_rules *rules, const json_t *entries)
 {
@@ -298,7 +313,7 @@ static void run_fork(struct runner *r, const char *test_name, const json_t *test
     json_t *entry;
     json_array_foreach((json_t *)(uintptr_t)entries, i, entry)
     {
-        (void)snprintf(r->name, sizeof r->name, "%s/%s/d%ldg%ldv%ld", test_name,
+        (void)snprintf(r->name, sizeof r->name, "%s/%s/d%zug%zuv%zu", test_name,
                        sb_revision_name(rules->revision), index_of(entry, "data"),
                        index_of(entry, "gas"), index_of(entry, "value"));
         if (wanted(r)) {
