@@ -1039,6 +1039,35 @@ static void blob_base_fee_follows_the_exponential(void **state)
     assert_int_equal(sb_u256_bit_len(&fee), 256);
 }
 
+static void excess_blob_gas_follows_target_and_reserve_price(void **state)
+{
+    (void)state;
+    static const struct {
+        enum sb_revision revision;
+        uint64_t excess_blobs;
+        uint64_t used_blobs;
+        uint64_t base_fee;
+        uint64_t expected; /* blob gas */
+    } rows[] = {
+        {SB_REV_CANCUN, 0, 0, 7, 0},
+        {SB_REV_CANCUN, 0, 3, 7, 0},
+        {SB_REV_CANCUN, 0, 4, 7, SB_BLOB_GAS},
+        {SB_REV_CANCUN, 5, 1, 7, 3 * SB_BLOB_GAS},
+        {SB_REV_PRAGUE, 5, 4, 7, 3 * SB_BLOB_GAS},
+        {SB_REV_OSAKA, 0, 6, 16, 0}, /* 2^13 * 16 = 2^17 * 1: not below the reserve price */
+        {SB_REV_OSAKA, 0, 6, 17, 2 * SB_BLOB_GAS},
+        {SB_REV_OSAKA, 0, 5, 17, 0}, /* below the target there is no excess */
+        {SB_REV_OSAKA, 10, 9, 1000000000, 13 * SB_BLOB_GAS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sb_rules rules = sb_rules_make(SB_PROFILE_ETHEREUM, rows[i].revision, 1);
+        sb_u256 base_fee = sb_u256_from_u64(rows[i].base_fee);
+        uint64_t next = sb_excess_blob_gas_next(&rules, rows[i].excess_blobs * SB_BLOB_GAS,
+                                                rows[i].used_blobs * SB_BLOB_GAS, &base_fee);
+        assert_int_equal(next, rows[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1070,6 +1099,7 @@ int main(void)
         cmocka_unit_test(empty_block_has_the_empty_roots),
         cmocka_unit_test(base_fee_moves_by_at_most_an_eighth),
         cmocka_unit_test(blob_base_fee_follows_the_exponential),
+        cmocka_unit_test(excess_blob_gas_follows_target_and_reserve_price),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
