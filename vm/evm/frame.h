@@ -13,6 +13,7 @@
 #ifndef SB_VM_EVM_FRAME_H
 #define SB_VM_EVM_FRAME_H
 
+#include "base/util/endian.h"
 #include "vm/evm/code.h"
 #include "vm/evm/evm.h"
 #include "vm/evm/opcodes.h"
@@ -102,10 +103,24 @@ static inline sb_bytes memory_span(const struct frame *f, struct range range)
                           : sb_span(f->memory.data + range.offset, range.len);
 }
 
+/* word_load, word_store: 32 big-endian bytes, inline since the loop lives on them. */
+static inline sb_u256 word_load(const uint8_t *p)
+{
+    return (sb_u256){.w = {be_load64(p + 24), be_load64(p + 16), be_load64(p + 8), be_load64(p)}};
+}
+
+static inline void word_store(uint8_t *p, const sb_u256 *word)
+{
+    be_store64(p, word->w[3]);
+    be_store64(p + 8, word->w[2]);
+    be_store64(p + 16, word->w[1]);
+    be_store64(p + 24, word->w[0]);
+}
+
 static inline sb_addr word_to_addr(const sb_u256 *word)
 {
     uint8_t bytes[32];
-    sb_u256_store_be(bytes, word);
+    word_store(bytes, word);
     sb_addr a;
     memcpy(a.b, bytes + 12, sizeof a.b);
     return a;
@@ -119,13 +134,13 @@ static inline sb_u256 word_of_addr(const sb_addr *a)
 static inline sb_hash word_to_hash(const sb_u256 *word)
 {
     sb_hash h;
-    sb_u256_store_be(h.b, word);
+    word_store(h.b, word);
     return h;
 }
 
 static inline sb_u256 word_of_hash(const sb_hash *h)
 {
-    return sb_u256_load_be(h->b, sizeof h->b);
+    return word_load(h->b);
 }
 
 /* message.c: begin and end of messages. */

@@ -148,7 +148,7 @@ enum sb_evm_status op_mload(struct run *r, struct frame *f, sb_u256 *sp)
 {
     struct range range;
     TRY(memory_claim(&range, r, f, &sp[-1], &k_word_bytes));
-    sp[-1] = sb_u256_load_be(f->memory.data + range.offset, 32);
+    sp[-1] = word_load(f->memory.data + range.offset);
     return SB_EVM_SUCCESS;
 }
 
@@ -156,7 +156,7 @@ enum sb_evm_status op_mstore(struct run *r, struct frame *f, sb_u256 *sp)
 {
     struct range range;
     TRY(memory_claim(&range, r, f, &sp[-1], &k_word_bytes));
-    sb_u256_store_be(f->memory.data + range.offset, &sp[-2]);
+    word_store(f->memory.data + range.offset, &sp[-2]);
     return SB_EVM_SUCCESS;
 }
 

@@ -85,7 +85,7 @@ enum {
 #define PUSH_BYTES(n)                                                                              \
     OP(PUSH##n)                                                                                    \
     {                                                                                              \
-        *sp++ = sb_u256_load_be(pc + 1, (n));                                                      \
+        *sp++ = push_data(pc + 1, (n));                                                            \
         pc += (n) + 1;                                                                             \
         NEXT();                                                                                    \
     }
@@ -131,12 +131,24 @@ enum {
 #define LIMB_OR(i)  a->w[i] | b->w[i]
 #define LIMB_XOR(i) a->w[i] ^ b->w[i]
 
+/* The word of the n bytes at p. n is a constant, so this is one load for each limb; the limb that n cuts is loaded from p on and
+ * shifted, which the padding of code (code.h) allows. */
+static inline __attribute__((always_inline)) sb_u256 push_data(const uint8_t *p, unsigned n)
+{
+    sb_u256 word = sb_u256_zero();
+    for (unsigned i = 0; i * 8 < n; i++) {
+        unsigned left = n - i * 8;
+        word.w[i] = left >= 8 ? be_load64(p + left - 8) : be_load64(p) >> (64 - 8 * left);
+    }
+    return word;
+}
+
 static sb_u256 calldata_word(sb_bytes input, const sb_u256 *offset)
 {
     sb_bytes part = sb_span_slice(input, sb_u256_sat_u64(offset), 32);
     uint8_t bytes[32] = {0};
     sb_copy(bytes, part.data, part.len);
-    return sb_u256_load_be(bytes, sizeof bytes);
+    return word_load(bytes);
 }
 
 /* Why an instruction could not be paid for, in geth's order: unknown, then stack, then gas. */
@@ -294,7 +306,7 @@ traced:
         if (UNLIKELY(f->memory.len < 32 || offset > f->memory.len - 32)) {
             CALL_HELPER(op_mload(r, f, sp))
         } else {
-            sp[-1] = sb_u256_load_be(f->memory.data + offset, 32);
+            sp[-1] = word_load(f->memory.data + offset);
         }
         DONE(MLOAD);
     }
@@ -304,7 +316,7 @@ traced:
         if (UNLIKELY(f->memory.len < 32 || offset > f->memory.len - 32)) {
             CALL_HELPER(op_mstore(r, f, sp))
         } else {
-            sb_u256_store_be(f->memory.data + offset, &sp[-2]);
+            word_store(f->memory.data + offset, &sp[-2]);
         }
         DONE(MSTORE);
     }
