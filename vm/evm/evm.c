@@ -91,6 +91,10 @@ sb_err sb_evm_run(struct sb_evm_result *ret_result, const struct sb_evm *evm,
         memory->has_opcodes = true;
     }
     sb_arena_reset(&memory->arena);
+    if (sb_arena_alloc(&memory->arena, 0) ==
+        NULL) { /* a first chunk that rewinding to a frame's mark never gives back */
+        return SB_E_NOMEM;
+    }
     struct run r = {
         .evm = evm,
         .memory = memory,

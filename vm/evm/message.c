@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define MEMORY_BYTES_KEPT                                                                          \
-    ((size_t)1024 * 1024) /* a frame's block above this is not kept for the next one */
+    ((size_t)256 * 1024) /* a frame's block above this is not kept for the next one */
 #define STACK_ALIGN_BYTES 32
 
 static bool message_is_create(const struct sb_message *msg)

@@ -224,7 +224,7 @@ void sb_overlay_tx_begin(struct sb_overlay *o)
     o->journal_count = 0;
     o->log_count = 0;
     o->refund = 0;
-    sb_table_clear(&o->transients);
+    sb_table_clear(&o->transients, &o->heap);
     sb_arena_reset(&o->tx_arena);
 }
 

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CAPACITY_MIN ((size_t)64)
+#define CAPACITY_MIN   ((size_t)64)
+#define SPARSE_DIVISOR 32 /* a table that grew was 3/8 full at least */
 
 static void cell_put(struct sb_table_cell *cells, size_t capacity, struct sb_table_cell cell)
 {
@@ -49,17 +50,19 @@ bool sb_table_add(struct sb_table *table, struct sb_budget *budget, uint64_t has
     return true;
 }
 
-void sb_table_clear(struct sb_table *table)
-{
-    if (table->count != 0) {
-        memset(table->cells, 0, table->capacity * sizeof *table->cells);
-        table->count = 0;
-    }
-}
-
 void sb_table_fini(struct sb_table *table, struct sb_budget *budget)
 {
     budget->used_bytes -= table->capacity * sizeof *table->cells;
     free(table->cells);
     *table = (struct sb_table){.cells = NULL, .capacity = 0, .count = 0};
+}
+
+void sb_table_clear(struct sb_table *table, struct sb_budget *budget)
+{
+    if (table->count < table->capacity / SPARSE_DIVISOR) {
+        sb_table_fini(table, budget);
+    } else if (table->count != 0) {
+        memset(table->cells, 0, table->capacity * sizeof *table->cells);
+        table->count = 0;
+    }
 }

@@ -35,8 +35,9 @@ struct sb_table {
 
 /* sb_table_add: insert an item that is not there yet. False if the budget or the system refuses; the table is then unchanged. */
 bool sb_table_add(struct sb_table *table, struct sb_budget *budget, uint64_t hash, void *item);
-/* sb_table_clear: empty, memory kept. */
-void sb_table_clear(struct sb_table *table);
+/* sb_table_clear: empty. Memory is kept only if the table made use of it, so that one big transaction does not make the clearing dear
+ * for all small ones after it. */
+void sb_table_clear(struct sb_table *table, struct sb_budget *budget);
 /* sb_table_fini: give the memory back. */
 void sb_table_fini(struct sb_table *table, struct sb_budget *budget);
 
