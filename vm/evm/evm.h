@@ -23,8 +23,8 @@ struct sb_block_env {
     uint64_t timestamp; /* seconds */
     uint64_t gas_limit;
     sb_addr coinbase;
-    sb_u256 base_fee; /* wei per gas */
-    sb_u256 difficulty; /* before Paris */
+    sb_u256 base_fee;    /* wei per gas */
+    sb_u256 difficulty;  /* before Paris */
     sb_hash prev_randao; /* from Paris on */
     uint64_t excess_blob_gas;
     sb_u256 blob_base_fee; /* wei per blob gas */
@@ -46,7 +46,8 @@ struct sb_message {
     bool is_static;
     int64_t gas;
     sb_addr sender;
-    sb_addr recipient; /* whose storage and balance; for creations the new address, filled by the interpreter */
+    sb_addr
+        recipient; /* whose storage and balance; for creations the new address, filled by the interpreter */
     sb_addr code_addr; /* whose code runs */
     sb_u256 value;
     sb_bytes input; /* calldata, or initcode for creations */
@@ -89,7 +90,7 @@ struct sb_trace_step {
     sb_bytes memory;
     sb_bytes return_data;
     int64_t refund;
-    const sb_addr *address; /* executing account */
+    const sb_addr *address;   /* executing account */
     enum sb_evm_status error; /* why the instruction is about to fail, if it is known already */
 };
 
@@ -100,11 +101,13 @@ struct sb_tracer {
     void (*step)(void *ctx, const struct sb_trace_step *step);
     /* enter / leave: a frame (also of a precompile) begins and ends. */
     void (*enter)(void *ctx, const struct sb_message *message, int depth);
-    void (*leave)(void *ctx, enum sb_evm_status status, int64_t gas_used, sb_bytes output, int depth);
+    void (*leave)(void *ctx, enum sb_evm_status status, int64_t gas_used, sb_bytes output,
+                  int depth);
     void (*log)(void *ctx, const struct sb_log *log, int depth);
 };
 
-struct sb_inference; /* vm/precompile/inference.h: model cache, memo, scratch; NULL in profile ethereum */
+struct
+    sb_inference; /* vm/precompile/inference.h: model cache, memo, scratch; NULL in profile ethereum */
 
 /* Everything that one transaction's execution needs; the caller fills it and keeps it alive. */
 struct sb_evm {
@@ -114,16 +117,18 @@ struct sb_evm {
     struct sb_overlay *state;
     struct sb_inference *inference;
     const struct sb_tracer *tracer; /* may be NULL */
-    const atomic_bool *stop;        /* may be NULL; polled at calls, jumps and in long precompiles */
-    void (*on_missing_precompile)(void *ctx, const sb_addr *addr); /* may be NULL: the node logs it */
+    const atomic_bool *stop; /* may be NULL; polled at calls, jumps and in long precompiles */
+    void (*on_missing_precompile)(void *ctx,
+                                  const sb_addr *addr); /* may be NULL: the node logs it */
     void *on_missing_ctx;
 };
 
 struct sb_evm_result {
     enum sb_evm_status status;
     int64_t gas_left; /* zero unless success or revert */
-    sb_bytes output;  /* return data or revert data; valid until the next run on the same struct sb_evm_memory */
-    sb_addr created;  /* for creations: the address, whether they succeeded or not */
+    sb_bytes
+        output; /* return data or revert data; valid until the next run on the same struct sb_evm_memory */
+    sb_addr created; /* for creations: the address, whether they succeeded or not */
 };
 
 /* Reused frame memory (stacks, memories, code analyses). One per thread; owned by the caller. */
@@ -134,7 +139,7 @@ void sb_evm_memory_free(struct sb_evm_memory *memory);
 /* sb_evm_run: execute a message to its end, value transfer and, for creations, nonce increment of the sender included, as the
  * callee of a CALL or CREATE would be. The outermost frame of a transaction enters here too.
  * Returns SB_OK with *ret_result filled (whatever the outcome), or the overlay's sticky error. */
-sb_err sb_evm_run(struct sb_evm_result *ret_result, const struct sb_evm *evm, struct sb_evm_memory *memory,
-                  const struct sb_message *message) SB_MUST_USE;
+sb_err sb_evm_run(struct sb_evm_result *ret_result, const struct sb_evm *evm,
+                  struct sb_evm_memory *memory, const struct sb_message *message) SB_MUST_USE;
 
 #endif

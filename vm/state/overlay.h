@@ -21,7 +21,8 @@
 struct sb_overlay;
 
 /* sb_overlay_new: an overlay over view (borrowed, must outlive it). limit_bytes bounds its memory. NULL when out of memory. */
-struct sb_overlay *sb_overlay_new(const struct sb_state_view *view, const struct sb_rules *rules, size_t limit_bytes);
+struct sb_overlay *sb_overlay_new(const struct sb_state_view *view, const struct sb_rules *rules,
+                                  size_t limit_bytes);
 void sb_overlay_free(struct sb_overlay *o);
 sb_err sb_overlay_err(const struct sb_overlay *o) SB_MUST_USE;
 
@@ -60,11 +61,13 @@ bool sb_overlay_destroy(struct sb_overlay *o, const sb_addr *a);
 /* Storage. original: the value at the start of the transaction. */
 sb_u256 sb_overlay_slot(struct sb_overlay *o, const sb_addr *a, const sb_hash *key);
 sb_u256 sb_overlay_slot_original(struct sb_overlay *o, const sb_addr *a, const sb_hash *key);
-void sb_overlay_slot_set(struct sb_overlay *o, const sb_addr *a, const sb_hash *key, const sb_u256 *value);
+void sb_overlay_slot_set(struct sb_overlay *o, const sb_addr *a, const sb_hash *key,
+                         const sb_u256 *value);
 /* sb_overlay_storage_clear: forget all slots of an account, as the `state` override of eth_call asks. */
 void sb_overlay_storage_clear(struct sb_overlay *o, const sb_addr *a);
 sb_u256 sb_overlay_transient(struct sb_overlay *o, const sb_addr *a, const sb_hash *key);
-void sb_overlay_transient_set(struct sb_overlay *o, const sb_addr *a, const sb_hash *key, const sb_u256 *value);
+void sb_overlay_transient_set(struct sb_overlay *o, const sb_addr *a, const sb_hash *key,
+                              const sb_u256 *value);
 
 /* Access sets (EIP-2929): return true if the item was warm already, and make it warm. Model loads use warm_model (DESIGN 4, cost). */
 bool sb_overlay_warm_addr(struct sb_overlay *o, const sb_addr *a);
@@ -74,11 +77,13 @@ bool sb_overlay_is_warm_addr(const struct sb_overlay *o, const sb_addr *a);
 bool sb_overlay_is_warm_slot(const struct sb_overlay *o, const sb_addr *a, const sb_hash *key);
 
 /* sb_overlay_accessed: visit every address and slot that the transaction touched (eth_createAccessList). key is NULL for an address. */
-void sb_overlay_accessed(const struct sb_overlay *o, void (*visit)(void *ctx, const sb_addr *a, const sb_hash *key), void *ctx);
+void sb_overlay_accessed(const struct sb_overlay *o,
+                         void (*visit)(void *ctx, const sb_addr *a, const sb_hash *key), void *ctx);
 
 /* Logs and refund of the running transaction. log: topics and data are copied. */
 void sb_overlay_log(struct sb_overlay *o, const struct sb_log *log);
-const struct sb_log *sb_overlay_logs(const struct sb_overlay *o, size_t *ret_count); /* valid until tx_begin */
+const struct sb_log *sb_overlay_logs(const struct sb_overlay *o,
+                                     size_t *ret_count); /* valid until tx_begin */
 void sb_overlay_refund_add(struct sb_overlay *o, int64_t gas);
 int64_t sb_overlay_refund(const struct sb_overlay *o);
 
@@ -92,6 +97,7 @@ sb_hash sb_overlay_block_hash(struct sb_overlay *o, uint64_t number);
 
 /* sb_overlay_diff: what differs from the view, sorted, built in the arena (code and data borrow from the overlay).
  * SB_E_NOMEM, or the sticky error. */
-sb_err sb_overlay_diff(struct sb_state_diff *ret_diff, struct sb_overlay *o, struct sb_arena *arena) SB_MUST_USE;
+sb_err sb_overlay_diff(struct sb_state_diff *ret_diff, struct sb_overlay *o,
+                       struct sb_arena *arena) SB_MUST_USE;
 
 #endif

@@ -105,9 +105,9 @@ static inline void bench_fini(struct bench *b)
     sb_memory_state_free(b->base);
 }
 
-/* Status and gas of a program at a revision. */
-static inline enum sb_evm_status run_status(enum sb_revision revision, const char *hex, int64_t gas,
-                                            int64_t *ret_used)
+/* Status and gas of a program at a revision. Not inlined: a bench is some kilobytes, and tests call this often. */
+__attribute__((noinline, unused)) static enum sb_evm_status
+run_status(enum sb_revision revision, const char *hex, int64_t gas, int64_t *ret_used)
 {
     struct bench b;
     bench_init(&b, revision, hex);
@@ -145,7 +145,8 @@ static inline void expect_status(enum sb_revision revision, const char *hex,
 }
 
 /* The word that a program returns. */
-static inline sb_u256 run_word(enum sb_revision revision, const char *hex)
+__attribute__((noinline, unused)) static sb_u256 run_word(enum sb_revision revision,
+                                                          const char *hex)
 {
     struct bench b;
     bench_init(&b, revision, hex);
