@@ -401,7 +401,36 @@ static sb_err run_queue(struct sb_driver *driver, struct sb_diag *diag)
 
 bool sb_driver_is_idle(const struct sb_driver *driver)
 {
-    return driver->failed == SB_OK && sb_bft_status(driver->core).step == SB_BFT_DECIDED;
+    return driver->failed == SB_OK &&
+           (sb_bft_status(driver->core).step == SB_BFT_DECIDED || driver->open.get_value);
+}
+
+static void set_open_timers(struct sb_driver *driver)
+{
+    const struct sb_driver_host *host = &driver->options.host;
+    for (int kind = 0; kind < TIMER_KINDS; kind++) {
+        struct timer *timer = &driver->open.timers[kind];
+        if (timer->is_set) {
+            host->set_timer(host->ctx, (enum sb_bft_timeout)kind, timer->height, timer->round,
+                            timer->delay_ms);
+        }
+        timer->is_set = false;
+    }
+}
+
+/* begin: the prepared block goes into a new height, or into the one that waits for it since the restart. */
+static sb_err begin(struct sb_driver *driver, struct sb_diag *diag)
+{
+    if (driver->open.get_value) {
+        driver->open.get_value = false;
+        set_open_timers(driver);
+        return get_value(driver, diag);
+    }
+    struct sb_bft_input input = new_input(SB_BFT_IN_START_HEIGHT);
+    input.as.start.height = sb_chain_head_number(driver->chain) + 1;
+    input.as.start.set = sb_chain_validators(driver->chain);
+    push(driver, &input);
+    return SB_OK;
 }
 
 sb_err sb_driver_propose(struct sb_driver *driver, bool allow_empty, struct sb_diag *diag)
@@ -411,19 +440,18 @@ sb_err sb_driver_propose(struct sb_driver *driver, bool allow_empty, struct sb_d
     }
     SB_ASSERT(sb_driver_is_idle(driver));
     sb_err err = build_block(driver, diag);
+    if (err == SB_OK && !allow_empty && driver->block_tx_count == 0) {
+        forget_block(driver);
+        return SB_OK;
+    }
+    if (err == SB_OK) {
+        driver->is_prepared = true;
+        err = begin(driver, diag);
+    }
     if (err != SB_OK) {
         driver->failed = err;
         return err;
     }
-    if (!allow_empty && driver->block_tx_count == 0) {
-        forget_block(driver);
-        return SB_OK;
-    }
-    driver->is_prepared = true;
-    struct sb_bft_input input = new_input(SB_BFT_IN_START_HEIGHT);
-    input.as.start.height = sb_chain_head_number(driver->chain) + 1;
-    input.as.start.set = sb_chain_validators(driver->chain);
-    push(driver, &input);
     return run_queue(driver, diag);
 }
 
@@ -507,23 +535,17 @@ static sb_err replay_record(void *ctx, uint8_t type, uint64_t height, sb_bytes p
     return step(driver, &input, replay->diag);
 }
 
-/* ask_open: the questions that the journal left open are asked now. */
+/* ask_open: the questions that the journal left open are asked now. Only that for a block waits, with its timer, until the host says
+ * that it is time for one (sb_driver_propose). */
 static sb_err ask_open(struct sb_driver *driver, struct sb_diag *diag)
 {
     struct open_questions *open = &driver->open;
-    const struct sb_driver_host *host = &driver->options.host;
-    for (int kind = 0; kind < TIMER_KINDS; kind++) {
-        const struct timer *timer = &open->timers[kind];
-        if (timer->is_set) {
-            host->set_timer(host->ctx, (enum sb_bft_timeout)kind, timer->height, timer->round,
-                            timer->delay_ms);
-        }
+    if (open->get_value) {
+        return SB_OK;
     }
+    set_open_timers(driver);
     if (open->sign) {
         SB_TRY(sign(driver, &open->to_sign, diag));
-    }
-    if (open->get_value) {
-        SB_TRY(get_value(driver, diag));
     }
     if (open->validate) {
         SB_TRY(driver->has_block ? validate(driver, diag) : no_such_block(diag));

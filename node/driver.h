@@ -56,7 +56,7 @@ sb_err sb_driver_new(struct sb_driver **ret_driver, const struct sb_driver_optio
                      struct sb_diag *diag) SB_MUST_USE;
 void sb_driver_free(struct sb_driver *driver);
 
-/* sb_driver_is_idle: the last height is committed and the next has not begun: sb_driver_propose may be called. */
+/* sb_driver_is_idle: the last height is committed and the next has no block yet: sb_driver_propose may be called. */
 bool sb_driver_is_idle(const struct sb_driver *driver);
 
 /* sb_driver_propose: begin the next height, when idle. With one validator the block is built, voted and committed before it returns.
