@@ -2,8 +2,7 @@
  *
  * The child is this program again: it opens the chain, sends transfers, makes blocks, and writes the number of each transaction to a
  * pipe once its block is committed: that is an acknowledged receipt. After each kill the parent recovers the chain in its own
- * process and checks that the head is whole, that nothing acknowledged is lost, and that the state rebuilt from its flat form has the
- * header's root. */
+ * process and checks that the head is whole and that nothing acknowledged is lost. */
 #include "tests/unit/node/chain_fixture.h"
 
 #include <fcntl.h>
@@ -67,13 +66,14 @@ static pid_t start_child(int *ret_pipe)
     return pid;
 }
 
-/* run_and_kill: the highest nonce that was acknowledged before the kill, or `known`. */
-static uint64_t run_and_kill(useconds_t after_us, uint64_t known)
+/* run_and_kill: after_us into its start, or into its work once one block is acknowledged. Returns the highest nonce that was acknowledged
+ * before the kill, or `known`. */
+static uint64_t run_and_kill(bool at_work, useconds_t after_us, uint64_t known)
 {
     int in;
     pid_t pid = start_child(&in);
     uint64_t acknowledged;
-    if (!f.is_old) { /* the first child must at least create the chain */
+    if (at_work) {
         assert_int_equal(read(in, &acknowledged, sizeof acknowledged), sizeof acknowledged);
         known = acknowledged;
         f.is_old = true;
@@ -108,7 +108,9 @@ static void kill_at_random_moments_loses_nothing_acknowledged(void **state)
     fixture_init(&f);
     uint64_t acknowledged = 0;
     for (int i = 0; i < KILLS; i++) {
-        acknowledged = run_and_kill((useconds_t)sb_random_below(&random, 60000), acknowledged);
+        bool at_work = i == 0 || sb_random_below(&random, 5) != 0;
+        useconds_t after_us = (useconds_t)sb_random_below(&random, 60000);
+        acknowledged = run_and_kill(at_work, after_us, acknowledged);
         check_after_kill(acknowledged);
     }
     fixture_open(&f);
@@ -116,10 +118,6 @@ static void kill_at_random_moments_loses_nothing_acknowledged(void **state)
     for (uint64_t number = 0; number <= head; number++) {
         fixture_check(&f, sb_chain_check_block(f.chain, number, &f.diag));
     }
-    struct sb_store_report report;
-    fixture_check(&f, sb_store_verify(&report, sb_chain_store(f.chain), NULL, NULL, &f.diag));
-    struct sb_chain_head last = sb_chain_head(f.chain);
-    assert_memory_equal(report.rebuilt_root.b, last.header.state_root.b, 32);
     printf("# %llu blocks over %d kills, %llu transactions acknowledged\n",
            (unsigned long long)head, KILLS, (unsigned long long)acknowledged);
     fixture_fini(&f);
