@@ -619,7 +619,7 @@ def case_tree(k):
     rows, features, classes = k.dim(4), k.dim(5), k.dim(4)
     width = r.randint(1, classes)
     roots, tree_class, feature, threshold, child, leaf = [], [], [], [], [], []
-    x = k.input(r.choice([I8, I16, I32]), [rows, features], zp=0)
+    x = k.input(r.choice([I8, I16, I32, I64]), [rows, features], zp=0)
     for _ in range(r.randint(1, 6)):
         root = len(feature)
         roots.append(root)
@@ -643,7 +643,7 @@ def case_tree(k):
     n = len(feature)
     k.output(I64, [rows, classes], "TREE_ENSEMBLE", [
         x, k.const(I32, [len(roots)], roots), k.const(I32, [len(roots)], tree_class), k.const(I32, [n], feature),
-        k.const(I32, [n], threshold), k.const(I32, [n, 2], child), k.const(I64, [len(leaf) // width, width], leaf),
+        k.const(I64 if x.dtype == I64 else r.choice([I32, I64]), [n], threshold), k.const(I32, [n, 2], child), k.const(I64, [len(leaf) // width, width], leaf),
         k.const(I64, [classes], [r.randint(-2**40, 2**40) for _ in range(classes)])])
 
 

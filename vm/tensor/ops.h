@@ -124,10 +124,10 @@ enum { SB_ATTR_PAD_BEFORE = 0, SB_ATTR_PAD_AFTER = 6, SB_ATTR_PAD_VALUE = 12 };
 /* GATHER (10.5): y[i.., d..] = table[x[i..], d..]: rows of a constant of any type by index; x i32|u16|u8, proven inside [0, rows). */
 enum { SB_IN_GATHER_X, SB_IN_GATHER_TABLE };
 
-/* TREE_ENSEMBLE (11): y i64 [B, C] from x i8|i16|i32 [B, F]:
+/* TREE_ENSEMBLE (11): y i64 [B, C] from x i8|i16|i32|i64 [B, F]:
  *     y[b, c] = base[c] + sum over trees t and j with tree_class[t] + j = c of leaf[row reached in t, j]
  * roots i32 [T]: first node of each tree, ascending, roots[0] = 0; tree t owns nodes [roots[t], roots[t + 1]).
- * tree_class i32 [T]: first class that the tree adds to. feature i32 [M]: the feature tested, or -1 for a leaf. threshold i32 [M].
+ * tree_class i32 [T]: first class that the tree adds to. feature i32 [M]: the feature tested, or -1 for a leaf. threshold i32|i64 [M].
  * child i32 [M, 2]: next node if x[feature] <= threshold, and if not; both after the node and inside the tree. Of a leaf: its row in
  * `leaf`, and 0; its threshold is 0; the leaves, in the order of the nodes, take the rows 0 .. L - 1.
  * leaf i64 [L, W]: W values for classes tree_class[t] .. + W - 1. base i64 [C]. */

@@ -23,7 +23,8 @@ struct trees {
     const int32_t *roots;
     const int32_t *tree_class;
     const int32_t *feature;
-    const int32_t *threshold;
+    const int32_t *threshold; /* or NULL: then threshold64 */
+    const int64_t *threshold64;
     const int32_t *child;
     const int64_t *leaf;
     const int64_t *base;
@@ -31,6 +32,7 @@ struct trees {
 
 static struct trees trees_of(const struct sb_tensor *const *in)
 {
+    bool wide = in[SB_IN_TREE_THRESHOLD]->desc.dtype == SB_DTYPE_I64;
     return (struct trees){
         .tree_count = in[SB_IN_TREE_ROOTS]->desc.shape.dims[0],
         .node_count = in[SB_IN_TREE_FEATURE]->desc.shape.dims[0],
@@ -41,7 +43,8 @@ static struct trees trees_of(const struct sb_tensor *const *in)
         .roots = in[SB_IN_TREE_ROOTS]->data,
         .tree_class = in[SB_IN_TREE_CLASS]->data,
         .feature = in[SB_IN_TREE_FEATURE]->data,
-        .threshold = in[SB_IN_TREE_THRESHOLD]->data,
+        .threshold = wide ? NULL : in[SB_IN_TREE_THRESHOLD]->data,
+        .threshold64 = wide ? in[SB_IN_TREE_THRESHOLD]->data : NULL,
         .child = in[SB_IN_TREE_CHILD]->data,
         .leaf = in[SB_IN_TREE_LEAF]->data,
         .base = in[SB_IN_TREE_BASE]->data,
@@ -53,11 +56,19 @@ static size_t tree_end(const struct trees *t, size_t tree)
     return tree + 1 < t->tree_count ? (size_t)t->roots[tree + 1] : t->node_count;
 }
 
+static int64_t threshold_of(const struct trees *t, size_t node)
+{
+    return t->threshold != NULL ? t->threshold[node] : t->threshold64[node];
+}
+
 static sb_err infer_shapes(const struct sb_check *c)
 {
     const struct sb_tensor *const *in = c->in;
     SB_TRY(sb_check_dtype(c, in[SB_IN_TREE_X], "input x",
-                          SB_DTYPE_BIT(I8) | SB_DTYPE_BIT(I16) | SB_DTYPE_BIT(I32)));
+                          SB_DTYPE_BIT(I8) | SB_DTYPE_BIT(I16) | SB_DTYPE_BIT(I32) |
+                              SB_DTYPE_BIT(I64)));
+    SB_TRY(sb_check_dtype(c, in[SB_IN_TREE_THRESHOLD], "input threshold",
+                          SB_DTYPE_BIT(I32) | SB_DTYPE_BIT(I64)));
     SB_TRY(sb_check_rank(c, in[SB_IN_TREE_X], "input x", 2));
     SB_TRY(sb_check_rank(c, in[SB_IN_TREE_ROOTS], "input roots", 1));
     SB_TRY(sb_check_rank(c, in[SB_IN_TREE_FEATURE], "input feature", 1));
@@ -68,7 +79,8 @@ static sb_err infer_shapes(const struct sb_check *c)
     SB_TRY(sb_check_vector(c, in[SB_IN_TREE_ROOTS], "input roots", SB_DTYPE_I32, trees));
     SB_TRY(sb_check_vector(c, in[SB_IN_TREE_CLASS], "input tree_class", SB_DTYPE_I32, trees));
     SB_TRY(sb_check_vector(c, in[SB_IN_TREE_FEATURE], "input feature", SB_DTYPE_I32, nodes));
-    SB_TRY(sb_check_vector(c, in[SB_IN_TREE_THRESHOLD], "input threshold", SB_DTYPE_I32, nodes));
+    SB_TRY(sb_check_vector(c, in[SB_IN_TREE_THRESHOLD], "input threshold",
+                           in[SB_IN_TREE_THRESHOLD]->desc.dtype, nodes));
     SB_TRY(sb_check_vector(c, in[SB_IN_TREE_BASE], "input base", SB_DTYPE_I64, classes));
     SB_TRY(sb_check_const(c, in[SB_IN_TREE_CHILD], "input child"));
     SB_TRY(sb_check_dtype(c, in[SB_IN_TREE_CHILD], "input child", SB_DTYPE_BIT(I32)));
@@ -85,7 +97,7 @@ static sb_err infer_shapes(const struct sb_check *c)
 static sb_err check_leaf(const struct sb_check *c, const struct trees *t, size_t node, size_t leaf)
 {
     if (t->child[2 * node] < 0 || (size_t)t->child[2 * node] != leaf || leaf >= t->leaf_count ||
-        t->child[2 * node + 1] != 0 || t->threshold[node] != 0) {
+        t->child[2 * node + 1] != 0 || threshold_of(t, node) != 0) {
         return sb_fail(c->diag, SB_E_RANGE,
                        "tree node %zu is leaf %zu: it must name that row of the %zu, and zeros",
                        node, leaf, t->leaf_count);
@@ -244,7 +256,7 @@ static size_t walk(const struct trees *t, size_t root, const int64_t *features)
 {
     size_t node = root;
     while (t->feature[node] != LEAF) { /* ends: node grows */
-        bool yes = features[t->feature[node]] <= t->threshold[node];
+        bool yes = features[t->feature[node]] <= threshold_of(t, node);
         node = (size_t)t->child[2 * node + (yes ? 0 : 1)];
     }
     return (size_t)t->child[2 * node];
