@@ -378,12 +378,15 @@ class Maker:
         return [self.dim(top) for _ in range(rank)]
 
     def values(self, lo, hi, n):
-        """Uniform, at the edges, or near zero."""
-        style = self.rng.randrange(4)
+        """At the edges, near zero, of every magnitude, or uniform."""
+        style = self.rng.randrange(5)
         if style == 0:
             return [self.rng.choice([lo, hi]) for _ in range(n)]
         if style == 1:
             return [clamp(self.rng.randint(-3, 3), lo, hi) for _ in range(n)]
+        if style == 2:
+            top = max(abs(lo), hi).bit_length()
+            return [clamp(self.rng.choice([-1, 1]) * self.rng.randrange(2**self.rng.randint(0, top)), lo, hi) for _ in range(n)]
         return [self.rng.randint(lo, hi) for _ in range(n)]
 
     def zero_point(self, dtype):
@@ -550,13 +553,17 @@ def case_rescale(k):
     k.output(r.choice([I8, U8, I16, U16, I32, I64]), x.shape, "RESCALE", [x], [mult, r.choice([0, 61, r.randint(0, 40)])])
 
 
-def q26_attrs(r):
-    return [r.choice([1, 2**26, 2**31 - 1, r.randint(1, 2**31 - 1), 2**r.randint(0, 30)]), r.choice([0, 0, 62, r.randint(0, 40)])]
+def q26_attrs(r, dtype):
+    """Mostly arguments up to a few units, where the functions bend; now and then anything."""
+    if r.randrange(4) == 0:
+        return [r.choice([1, 2**26, 2**31 - 1, r.randint(1, 2**31 - 1)]), r.choice([0, 62, r.randint(0, 40)])]
+    up = r.randint(25, 31) - 8 * BYTES[dtype]
+    return [r.randint(2**up, 2**(up + 1)), 0] if up >= 0 else [r.randint(2**10, 2**11), 10 - up]
 
 
 def case_softmax(k):
     x = k.input(k.rng.choice([I8, I16, I32]), k.shape(k.rng.randint(1, 3), 12))
-    k.output(U16, x.shape, "SOFTMAX", [x], q26_attrs(k.rng))
+    k.output(U16, x.shape, "SOFTMAX", [x], q26_attrs(k.rng, x.dtype))
 
 
 def case_arg_max(k):
@@ -566,8 +573,8 @@ def case_arg_max(k):
 
 def case_function(k):
     r = k.rng
-    x = k.input(r.choice([I8, I16, I32]), k.shape(r.randrange(4), 12))
-    k.output(r.choice([I16, I32]), x.shape, r.choice(["SIGMOID", "TANH", "EXP"]), [x], q26_attrs(r) + [r.choice([0, 15, 16, r.randint(0, 31)])])
+    x = k.input(r.choice([I8, I16, I32]), k.shape(r.randrange(3), 12) + [r.choice([1, 40])])
+    k.output(r.choice([I16, I32]), x.shape, r.choice(["SIGMOID", "TANH", "EXP"]), [x], q26_attrs(r, x.dtype) + [r.choice([0, 15, 16, r.randint(0, 31)])])
 
 
 def case_reshape(k):
