@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/util/assert.h"
 
@@ -69,4 +70,54 @@ void temp_dir_copy(const char *to, const char *from)
     copy_from = from;
     copy_to = to;
     (void)nftw(from, copy_one, OPEN_FOLDERS, FTW_PHYS);
+}
+
+/* The file that damage_one is looking for, counted down; 0: it was found. */
+static size_t damage_countdown, damage_total;
+static char damage_path[2 * TEMP_DIR_PATH_BYTES];
+static off_t damage_size;
+
+static int damage_one(const char *path, const struct stat *info, int kind, struct FTW *place)
+{
+    (void)place;
+    if (kind == FTW_F && info->st_size != 0) {
+        damage_total++;
+        if (damage_countdown != 0 && --damage_countdown == 0) {
+            damage_size = info->st_size;
+            (void)snprintf(damage_path, sizeof damage_path, "%s", path);
+        }
+    }
+    return 0;
+}
+
+void temp_dir_damage(const char *path, struct sb_random *random)
+{
+    damage_total = 0;
+    damage_countdown = 0;
+    (void)nftw(path, damage_one, OPEN_FOLDERS, FTW_PHYS);
+    SB_ASSERT(damage_total != 0);
+    damage_countdown = 1 + sb_random_below(random, damage_total);
+    (void)nftw(path, damage_one, OPEN_FOLDERS, FTW_PHYS);
+    FILE *file = fopen(damage_path, "r+b");
+    SB_ASSERT(file != NULL);
+    long at = (long)sb_random_below(random, (uint64_t)damage_size);
+    switch (sb_random_below(random, 3)) {
+    case 0: {
+        (void)fseek(file, at, SEEK_SET);
+        int byte = fgetc(file);
+        (void)fseek(file, at, SEEK_SET);
+        (void)fputc(byte ^ (1 << sb_random_below(random, 8)), file);
+        break;
+    }
+    case 1:
+        (void)fseek(file, at, SEEK_SET);
+        for (int i = 0; i < 64 && at + i < damage_size; i++) {
+            (void)fputc(0, file);
+        }
+        break;
+    default:
+        SB_ASSERT(ftruncate(fileno(file), at) == 0);
+        break;
+    }
+    SB_ASSERT(fclose(file) == 0);
 }

@@ -12,6 +12,7 @@
 
 #include "base/crypto/keccak.h"
 #include "base/types/state_root.h"
+#include "storage/db.h"
 #include "tests/support/proof.h"
 #include "tests/support/synthetic.h"
 #include "tests/support/temp_dir.h"
@@ -413,6 +414,163 @@ static void read_only_store_reads_and_refuses_commits(void **state)
     rig_fini(&rig);
 }
 
+/* ---- checks ---- */
+
+static void verify_accepts_what_commits_made(void **state)
+{
+    (void)state;
+    struct sb_random random = sb_random_init(__func__);
+    struct rig rig;
+    rig_init(&rig, random.state, 12);
+    struct sb_store_report report;
+    struct sb_diag diag = {""};
+    assert_int_equal(sb_store_verify(&report, rig.store, NULL, NULL, &diag), SB_OK);
+    assert_int_equal(report.block_count, 0);
+    for (uint64_t number = 0; number < 40; number++) {
+        rig_step(&rig);
+        if (sb_store_verify(&report, rig.store, NULL, NULL, &diag) != SB_OK) {
+            fail_msg("%s", diag.text);
+        }
+        sb_hash root = sb_memory_state_root(rig.chain.model);
+        assert_memory_equal(report.rebuilt_root.b, root.b, 32);
+        assert_int_equal(report.block_count, number + 1);
+        assert_int_equal(report.account_count, sb_memory_state_account_count(rig.chain.model));
+    }
+    rig_fini(&rig);
+}
+
+/* Damage one value of a family behind the store's back, as a wrong write would. */
+static void damage_first(const struct rig *rig, enum sb_family family, bool remove)
+{
+    struct sb_db *db;
+    bool created;
+    const struct sb_db_options options = {.cache_bytes = 1 << 20};
+    assert_int_equal(sb_db_open(&db, &created, rig->dir, &options, NULL), SB_OK);
+    struct sb_db_iter *iter = sb_db_iter_new(db, NULL, family);
+    assert_true(sb_db_iter_first(iter, sb_span(NULL, 0), sb_span("", 0)));
+    uint8_t key[128], *value = malloc(sb_db_iter_value(iter).len + 1);
+    size_t key_len = sb_db_iter_key(iter).len, value_len = sb_db_iter_value(iter).len;
+    assert_true(key_len <= sizeof key && value_len != 0 && value != NULL);
+    memcpy(key, sb_db_iter_key(iter).data, key_len);
+    memcpy(value, sb_db_iter_value(iter).data, value_len);
+    sb_db_iter_free(iter);
+    struct sb_db_batch *batch = sb_db_batch_new(db);
+    value[value_len - 1] ^= 1;
+    if (remove) {
+        sb_db_batch_delete(batch, family, sb_span(key, key_len));
+    } else {
+        sb_db_batch_put(batch, family, sb_span(key, key_len), sb_span(value, value_len));
+    }
+    assert_int_equal(sb_db_batch_write(db, batch, NULL), SB_OK);
+    sb_db_batch_free(batch);
+    free(value);
+    sb_db_close(db);
+}
+
+static void verify_finds_damage_in_every_family(void **state)
+{
+    (void)state;
+    static const enum sb_family families[] = {
+        SB_FAMILY_ACCOUNT,  SB_FAMILY_SLOT,   SB_FAMILY_ACCOUNT_TRIE, SB_FAMILY_SLOT_TRIE,
+        SB_FAMILY_BLOB,     SB_FAMILY_CODE,   SB_FAMILY_HEADER,       SB_FAMILY_BODY,
+        SB_FAMILY_RECEIPTS, SB_FAMILY_NUMBER, SB_FAMILY_TX_PLACE};
+    for (size_t i = 0; i < 2 * sizeof families / sizeof families[0]; i++) {
+        enum sb_family family = families[i / 2];
+        bool remove = i % 2 != 0;
+        if (remove && (family == SB_FAMILY_BLOB || family == SB_FAMILY_CODE)) {
+            continue; /* the first one may be nobody's: blobs are the registry's, old codes stay */
+        }
+        struct rig rig;
+        rig_init(&rig, 21, 20);
+        for (int step = 0; step < 12; step++) {
+            rig_step(&rig);
+        }
+        sb_store_close(rig.store);
+        damage_first(&rig, family, remove);
+        rig_open(&rig);
+        struct sb_store_report report;
+        struct sb_diag diag = {""};
+        if (sb_store_verify(&report, rig.store, NULL, NULL, &diag) != SB_E_CORRUPT) {
+            fail_msg("family %d, %s: not found", (int)family, remove ? "removed" : "changed");
+        }
+        assert_true(diag.text[0] != 0);
+        rig_fini(&rig);
+    }
+}
+
+static void open_finds_damaged_format_head_and_head_header(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 21, 4);
+    rig_step(&rig); /* one block, so that the first header is the head's */
+    sb_store_close(rig.store);
+    char copy[TEMP_DIR_PATH_BYTES + 16];
+    (void)snprintf(copy, sizeof copy, "%s/copy", rig.parent);
+    temp_dir_copy(copy, rig.dir);
+    struct sb_diag diag;
+    damage_first(&rig, SB_FAMILY_HEADER, false);
+    assert_int_equal(try_open(&diag, rig.dir, &identity, true, false), SB_E_CORRUPT);
+    assert_non_null(strstr(diag.text, "header 0"));
+    temp_dir_remove(rig.dir);
+    temp_dir_copy(rig.dir, copy);
+    damage_first(&rig, SB_FAMILY_META, false); /* "format" sorts first */
+    assert_int_equal(try_open(&diag, rig.dir, &identity, true, false), SB_E_CORRUPT);
+    temp_dir_remove(rig.dir);
+    temp_dir_copy(rig.dir, copy);
+    damage_first(&rig, SB_FAMILY_META, true);
+    assert_int_equal(try_open(&diag, rig.dir, &identity, true, false), SB_E_CORRUPT);
+    damage_first(&rig, SB_FAMILY_META, false); /* now it is "head" */
+    assert_int_equal(try_open(&diag, rig.dir, &identity, true, false), SB_E_CORRUPT);
+    temp_dir_remove(rig.dir);
+    temp_dir_copy(rig.dir, copy);
+    rig_open(&rig);
+    rig_fini(&rig);
+}
+
+/* Byte-level damage to RocksDB's files: whatever the place, opening and verifying end in a code, never in a wrong answer. */
+static void files_damaged_anywhere_never_verify_with_another_root(void **state)
+{
+    (void)state;
+    struct sb_random random = sb_random_init(__func__);
+    struct rig rig;
+    rig_init(&rig, 33, 12);
+    for (int step = 0; step < 6; step++) {
+        rig_step(&rig);
+    }
+    struct sb_store_head head = sb_store_head(rig.store);
+    sb_store_close(rig.store);
+    char copy[TEMP_DIR_PATH_BYTES + 16];
+    (void)snprintf(copy, sizeof copy, "%s/copy", rig.parent);
+    temp_dir_copy(copy, rig.dir);
+    size_t refused = 0;
+    for (int round = 0; round < 40; round++) {
+        temp_dir_remove(rig.dir);
+        temp_dir_copy(rig.dir, copy);
+        temp_dir_damage(rig.dir, &random);
+        const struct sb_store_options options = {.create = false};
+        struct sb_diag diag = {""};
+        sb_err err = sb_store_open(&rig.store, rig.dir, &identity, &options, &diag);
+        struct sb_store_report report;
+        if (err == SB_OK) {
+            struct sb_store_head now = sb_store_head(rig.store);
+            err = sb_store_verify(&report, rig.store, NULL, NULL, &diag);
+            assert_true(err != SB_OK || now.number <= head.number);
+            assert_true(err != SB_OK || !now.exists ||
+                        sb_hash_equal(&report.rebuilt_root, &now.state_root));
+            sb_store_close(rig.store);
+        }
+        assert_true(err == SB_OK || diag.text[0] != 0);
+        refused += err != SB_OK ? 1 : 0;
+    }
+    printf("# %zu of 40 damaged copies were refused\n", refused);
+    assert_true(refused > 0);
+    temp_dir_remove(rig.dir);
+    temp_dir_copy(rig.dir, copy);
+    rig_open(&rig);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +581,10 @@ int main(void)
         cmocka_unit_test(pending_dropped_changes_nothing),
         cmocka_unit_test(open_says_what_is_wrong_and_what_to_do),
         cmocka_unit_test(read_only_store_reads_and_refuses_commits),
+        cmocka_unit_test(verify_accepts_what_commits_made),
+        cmocka_unit_test(verify_finds_damage_in_every_family),
+        cmocka_unit_test(open_finds_damaged_format_head_and_head_header),
+        cmocka_unit_test(files_damaged_anywhere_never_verify_with_another_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
