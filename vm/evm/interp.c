@@ -15,6 +15,12 @@
 /* Computed goto (GNU C) is the technique of this file. */
 #pragma GCC diagnostic ignored "-Wpedantic"
 
+/* Words are written and copied limb by limb: a vector load of a word whose limbs were stored one by one just before, as is usual on
+ * a stack, cannot be served by the store buffer and waits for it. */
+#ifndef __clang__
+#pragma GCC optimize("no-tree-vectorize", "no-tree-slp-vectorize")
+#endif
+
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 enum {
@@ -93,16 +99,14 @@ enum {
 #define DUP(n)                                                                                     \
     OP(DUP##n)                                                                                     \
     {                                                                                              \
-        *sp = sp[-(n)];                                                                            \
+        word_copy(sp, &sp[-(n)]);                                                                  \
         DONE(DUP##n);                                                                              \
     }
 
 #define SWAP(n)                                                                                    \
     OP(SWAP##n)                                                                                    \
     {                                                                                              \
-        sb_u256 top_ = sp[-1];                                                                     \
-        sp[-1] = sp[-1 - (n)];                                                                     \
-        sp[-1 - (n)] = top_;                                                                       \
+        word_swap(&sp[-1], &sp[-1 - (n)]);                                                         \
         DONE(SWAP##n);                                                                             \
     }
 
@@ -130,6 +134,22 @@ enum {
 #define LIMB_AND(i) a->w[i] & b->w[i]
 #define LIMB_OR(i)  a->w[i] | b->w[i]
 #define LIMB_XOR(i) a->w[i] ^ b->w[i]
+
+static inline void word_copy(sb_u256 *dst, const sb_u256 *src)
+{
+    for (int i = 0; i < 4; i++) {
+        dst->w[i] = src->w[i];
+    }
+}
+
+static inline void word_swap(sb_u256 *a, sb_u256 *b)
+{
+    for (int i = 0; i < 4; i++) {
+        uint64_t limb = a->w[i];
+        a->w[i] = b->w[i];
+        b->w[i] = limb;
+    }
+}
 
 /* The word of the n bytes at p. n is a constant, so this is one load for each limb; the limb that n cuts is loaded from p on and
  * shifted, which the padding of code (code.h) allows. */
