@@ -1,6 +1,6 @@
 /* fuzz_model.c: sb_model_load on arbitrary bytes; an accepted model must encode to itself, run on extreme inputs without an overflow and
- * keep every output inside its range. Overflows are seen by the sanitizer build, and in the sums of products, which the reference forms
- * modulo 2^n, by kernels that check every step; both must give the same outputs.
+ * keep every output inside its range. Overflows are seen by the sanitizer build and, in the sums of products, in every
+ * build by kernels that check each step; both must give the same outputs.
  *
  * A mutation nearly always breaks a field that repeats what the file says elsewhere: its length, the range of a constant. Those are
  * repaired first, so that mutated weights, shapes and attributes reach the verifier and the operators. */
@@ -52,6 +52,18 @@ static void gemm_fx_checked(int64_t *ret_acc, const int32_t *x, const int32_t *w
     }
 }
 
+static void depthwise_checked(int32_t *ret_acc, const int16_t *patch, const int8_t *w,
+                              const int32_t *bias, struct sb_depthwise_dims d)
+{
+    for (size_t o = 0; o < d.channels * d.multiplier; o++) {
+        ret_acc[o] = bias[o];
+        for (size_t tap = 0; tap < d.taps; tap++) {
+            int32_t product = patch[tap * d.channels + o / d.multiplier] * w[o * d.taps + tap];
+            SB_ASSERT(!__builtin_add_overflow(ret_acc[o], product, &ret_acc[o]));
+        }
+    }
+}
+
 static struct sb_kernels checked_kernels(void)
 {
     struct sb_kernels k = sb_kernels_c;
@@ -59,6 +71,7 @@ static struct sb_kernels checked_kernels(void)
     k.gemm_u8 = gemm_u8_checked;
     k.gemm_i16 = gemm_i16_checked;
     k.gemm_fx = gemm_fx_checked;
+    k.depthwise = depthwise_checked;
     return k;
 }
 

@@ -18,6 +18,13 @@ struct sb_gemm_dims {
     size_t k;
 };
 
+/* A depthwise window: elements of it, channels of x, outputs for each channel. */
+struct sb_depthwise_dims {
+    size_t taps;
+    size_t channels;
+    size_t multiplier;
+};
+
 struct sb_requantise_params {
     enum sb_dtype dtype; /* of y: i8, u8, i16 or i32 */
     int32_t zero_point;
@@ -37,6 +44,10 @@ struct sb_kernels {
     /* gemm_fx: the same with 32-bit operands and 64-bit sums, no zero point. */
     void (*gemm_fx)(int64_t *ret_acc, const int32_t *x, const int32_t *w, const int64_t *bias,
                     struct sb_gemm_dims d);
+    /* depthwise: one output pixel: ret_acc[o] = bias[o] + sum_t patch[t][o / multiplier] * w[o][t], o < channels * multiplier; patch holds
+     * the window's elements without their zero point. Exact as gemm. */
+    void (*depthwise)(int32_t *ret_acc, const int16_t *patch, const int8_t *w, const int32_t *bias,
+                      struct sb_depthwise_dims d);
     /* requantise: ret_y[m][y_stride ...] from acc[m][n], channel by channel (numerics 3.2). ret_y points at the first element of the
      * first row, y_stride counts elements between rows. */
     void (*requantise)(void *ret_y, const int32_t *acc, const int32_t *mult, const uint8_t *shift,
@@ -44,6 +55,10 @@ struct sb_kernels {
 };
 
 extern const struct sb_kernels sb_kernels_c;
+
+/* sb_centre: x - zero_point of count elements of i8, u8 or i16 (zero point 0), as int16. */
+void sb_centre(int16_t *ret_values, const void *x, enum sb_dtype dtype, int32_t zero_point,
+               size_t count);
 
 /* sb_widen, sb_narrow: count elements of a type from and to int64; values fit the type. */
 void sb_widen(int64_t *ret_values, const void *elements, enum sb_dtype dtype, size_t count);

@@ -4,8 +4,8 @@
  *     for each block of output pixels:  gather their windows into rows   [pixels][KH * KW * C/groups]
  *                                       multiply by the group's weights  [O/groups][KH * KW * C/groups]  -> sums -> y
  *
- * A window in the padding reads the zero point, which contributes nothing. The workspace holds the rows, then the sums. */
-#include "base/util/assert.h"
+ * A window in the padding reads the zero point, which contributes nothing. The workspace holds the rows, then the sums. Depthwise layers
+ * (one input channel a group) gather whole pixels instead and use a kernel of their own: window | window centred in int16 | sums. */
 #include "vm/tensor/linear.h"
 #include "vm/tensor/window.h"
 
@@ -73,6 +73,11 @@ static size_t rows_bytes(const struct conv *v, enum sb_dtype dtype)
                                sb_dtype_bytes(dtype));
 }
 
+static bool is_depthwise(const struct conv *v)
+{
+    return v->group_in == 1 && v->groups > 1;
+}
+
 static void set_workspace(const struct sb_check *c, const struct conv *v, size_t sum_bytes)
 {
     c->node->workspace_bytes =
@@ -86,9 +91,17 @@ static void cost_gather(const struct sb_check *c, const struct conv *v)
                  sat_mul_u64(bytes, sb_dtype_bytes(c->in[0]->desc.dtype)));
 }
 
-/* Rows of windows: pixels first .. first + count - 1 of group g. */
+static size_t depthwise_workspace(const struct conv *v, enum sb_dtype dtype)
+{
+    size_t elements = v->taps * v->win.channels;
+    return (size_t)(sb_align_up(elements * sb_dtype_bytes(dtype)) +
+                    sb_align_up(elements * sizeof(int16_t))) +
+           v->out_channels * sizeof(int32_t);
+}
+
+/* Rows of windows: pixels first .. first + count - 1, `channels` channels of x from `channel` on. */
 static void gather_block(void *ret_rows, const struct conv *v, const struct sb_exec *x,
-                         size_t first, size_t count, size_t g)
+                         size_t first, size_t count, size_t channel, size_t channels)
 {
     const struct sb_tensor_desc *d = &x->in_tensor[0]->desc;
     size_t size = sb_dtype_bytes(d->dtype);
@@ -97,15 +110,15 @@ static void gather_block(void *ret_rows, const struct conv *v, const struct sb_e
     sb_narrow(pad, d->dtype, &zero_point, 1);
     struct sb_window_piece piece = {
         .pixel_bytes = v->win.channels * size,
-        .piece_offset = g * v->group_in * size,
-        .piece_bytes = v->group_in * size,
+        .piece_offset = channel * size,
+        .piece_bytes = channels * size,
         .pad = pad,
         .elem_bytes = size,
     };
     size_t out_w = (size_t)v->win.w.out;
     size_t out_h = (size_t)v->win.h.out;
     uint8_t *row = ret_rows;
-    for (size_t p = first; p < first + count; p++, row += v->patch_elements * size) {
+    for (size_t p = first; p < first + count; p++, row += v->taps * piece.piece_bytes) {
         sb_window_gather(row, &v->win, x->in[0], p / (out_w * out_h), p / out_w % out_h, p % out_w,
                          &piece);
     }
@@ -136,29 +149,58 @@ static sb_err conv2d_prove(const struct sb_check *c)
 static sb_err conv2d_cost(const struct sb_check *c)
 {
     struct conv v = conv_of(c->attrs, c->in[0], c->in[1]);
-    if (v.group_in == 1 && v.groups > 1) {
+    if (is_depthwise(&v)) {
         sb_units_add(&c->node->units, SB_GAS_CLASS_DEPTHWISE_MAC,
                      sat_mul_u64(c->out->count, v.taps));
         sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
+        c->node->workspace_bytes = depthwise_workspace(&v, c->in[0]->desc.dtype);
     } else {
         sb_linear_cost(
             c, (struct sb_gemm_dims){.m = v.pixels, .n = v.group_out, .k = v.patch_elements},
             v.groups);
         cost_gather(c, &v);
+        set_workspace(c, &v, sizeof(int32_t));
     }
-    set_workspace(c, &v, sizeof(int32_t));
     return SB_OK;
+}
+
+static void depthwise_run(const struct sb_exec *x, const struct conv *v)
+{
+    const struct sb_tensor_desc *xd = &x->in_tensor[SB_IN_LINEAR_X]->desc;
+    const struct sb_tensor_desc *yd = &x->out_tensor->desc;
+    size_t elements = v->taps * v->win.channels;
+    uint8_t *window = x->workspace;
+    int16_t *centred =
+        (int16_t *)(void *)(window + sb_align_up(elements * sb_dtype_bytes(xd->dtype)));
+    int32_t *acc =
+        (int32_t *)(void *)((uint8_t *)centred + sb_align_up(elements * sizeof *centred));
+    struct sb_depthwise_dims d = {
+        .taps = v->taps, .channels = v->win.channels, .multiplier = v->group_out};
+    struct sb_requantise_params q = {
+        .dtype = yd->dtype, .zero_point = yd->quant.zero_point, .lo = yd->lo, .hi = yd->hi};
+    for (size_t p = 0; p < v->pixels; p++) {
+        gather_block(window, v, x, p, 1, 0, v->win.channels);
+        sb_centre(centred, window, xd->dtype, xd->quant.zero_point, elements);
+        x->kernels->depthwise(acc, centred, x->in[SB_IN_LINEAR_W], x->in[SB_IN_LINEAR_BIAS], d);
+        x->kernels->requantise(sb_element_at_mut(x->out, yd->dtype, p * v->out_channels), acc,
+                               x->in[SB_IN_LINEAR_MULT], x->in[SB_IN_LINEAR_SHIFT], 1,
+                               v->out_channels, v->out_channels, &q);
+    }
 }
 
 static void conv2d_run(const struct sb_exec *x)
 {
     struct conv v = conv_of(x->attrs, x->in_tensor[0], x->in_tensor[1]);
+    if (is_depthwise(&v)) {
+        depthwise_run(x, &v);
+        return;
+    }
     int32_t *acc =
         (int32_t *)(void *)((uint8_t *)x->workspace + rows_bytes(&v, x->in_tensor[0]->desc.dtype));
     for (size_t p = 0; p < v.pixels; p += SB_LINEAR_BLOCK_ROWS) {
         size_t count = v.pixels - p < SB_LINEAR_BLOCK_ROWS ? v.pixels - p : SB_LINEAR_BLOCK_ROWS;
         for (size_t g = 0; g < v.groups; g++) {
-            gather_block(x->workspace, &v, x, p, count, g);
+            gather_block(x->workspace, &v, x, p, count, g * v.group_in, v.group_in);
             struct sb_linear_rows r = rows_of(x, &v, count, g);
             sb_linear_run(&r, x->workspace, p * v.out_channels + r.first_out, acc);
         }
@@ -196,7 +238,7 @@ static void conv2d_fx_run(const struct sb_exec *x)
     for (size_t p = 0; p < v.pixels; p += SB_LINEAR_BLOCK_ROWS) {
         size_t count = v.pixels - p < SB_LINEAR_BLOCK_ROWS ? v.pixels - p : SB_LINEAR_BLOCK_ROWS;
         for (size_t g = 0; g < v.groups; g++) {
-            gather_block(x->workspace, &v, x, p, count, g);
+            gather_block(x->workspace, &v, x, p, count, g * v.group_in, v.group_in);
             struct sb_linear_rows r = rows_of(x, &v, count, g);
             r.fx_shift = (unsigned)x->attrs[SB_ATTR_CONV_FX_SHIFT];
             sb_linear_fx_run(&r, x->workspace, p * v.out_channels + r.first_out, acc);
