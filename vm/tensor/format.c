@@ -9,8 +9,8 @@
 #include <inttypes.h>
 
 #include "base/util/endian.h"
+#include "vm/tensor/kernels.h"
 #include "vm/tensor/op.h"
-#include "vm/tensor/run.h"
 
 /* Where the parts lie; all inside the file. */
 struct layout {
@@ -359,14 +359,20 @@ static sb_err read_nodes(struct sb_model *model, const struct layout *l, struct 
 
 /* ---- constants ---- */
 
+#define RANGE_BLOCK 512u
+
 static sb_err check_const_range(const struct sb_tensor *t, struct sb_diag *diag)
 {
+    int64_t values[RANGE_BLOCK];
     int64_t lo = INT64_MAX;
     int64_t hi = INT64_MIN;
-    for (uint64_t i = 0; i < t->count; i++) {
-        int64_t value = sb_raw_load(t->data, t->desc.dtype, i);
-        lo = value < lo ? value : lo;
-        hi = value > hi ? value : hi;
+    for (uint64_t at = 0; at < t->count; at += RANGE_BLOCK) {
+        size_t count = t->count - at < RANGE_BLOCK ? (size_t)(t->count - at) : RANGE_BLOCK;
+        sb_widen(values, sb_element_at(t->data, t->desc.dtype, (size_t)at), t->desc.dtype, count);
+        for (size_t i = 0; i < count; i++) {
+            lo = values[i] < lo ? values[i] : lo;
+            hi = values[i] > hi ? values[i] : hi;
+        }
     }
     if (lo != t->desc.lo || hi != t->desc.hi) {
         return sb_fail(diag, SB_E_RANGE,
@@ -377,8 +383,7 @@ static sb_err check_const_range(const struct sb_tensor *t, struct sb_diag *diag)
     return SB_OK;
 }
 
-/* All constants are copied at once, with their alignment kept, so that kernels may use aligned loads. The range is checked before the
- * elements are brought into host order. */
+/* All constants are copied at once, with their alignment kept, so that kernels may use aligned loads. */
 static sb_err read_constants(struct sb_model *model, const struct layout *l, struct sb_diag *diag)
 {
     uint8_t *copy = sb_arena_alloc(&model->memory, l->data.len + SB_TENSOR_ALIGN_BYTES);
@@ -403,13 +408,13 @@ static sb_err read_constants(struct sb_model *model, const struct layout *l, str
             return sb_fail(diag, SB_E_NON_CANONICAL,
                            "tensor %" PRIu32 " '%s': padding after it is not zero", i, t->name);
         }
+        sb_elements_swap(copy + at, t->desc.dtype, t->count);
         t->data = copy + at;
         sb_err err = check_const_range(t, diag);
         if (err != SB_OK) {
             sb_diag_prefix(diag, "tensor %" PRIu32 " '%s'", i, t->name);
             return err;
         }
-        sb_elements_swap(copy + at, t->desc.dtype, t->count);
         model->info.const_bytes += t->bytes;
         at = end;
     }

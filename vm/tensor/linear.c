@@ -10,6 +10,8 @@
 #include "base/util/assert.h"
 #include "vm/tensor/round.h"
 
+#define SUM_BLOCK ((uint64_t)1 << 20)
+
 static sb_err prefix_channel(const struct sb_check *c, sb_err err, uint64_t channel)
 {
     sb_diag_prefix(c->diag, "output channel %llu", (unsigned long long)channel);
@@ -63,6 +65,29 @@ static struct row_range range_of_row(const struct sb_tensor *x, sb_i128 positive
     };
 }
 
+struct sign_sums {
+    int64_t positive;
+    int64_t negative;
+};
+
+/* Sums of the positive and of the negative weights of a row, in blocks whose sums fit int32. */
+static struct sign_sums sign_sums_of(const int8_t *w, uint64_t count)
+{
+    struct sign_sums s = {0, 0};
+    for (uint64_t first = 0; first < count; first += SUM_BLOCK) {
+        uint64_t end = count - first < SUM_BLOCK ? count : first + SUM_BLOCK;
+        int32_t positive = 0;
+        int32_t negative = 0;
+        for (uint64_t i = first; i < end; i++) {
+            positive += w[i] > 0 ? w[i] : 0;
+            negative += w[i] < 0 ? w[i] : 0;
+        }
+        s.positive += positive;
+        s.negative += negative;
+    }
+    return s;
+}
+
 sb_err sb_linear_prove(const struct sb_check *c, struct sb_linear l)
 {
     const int8_t *w = c->in[SB_IN_LINEAR_W]->data;
@@ -71,14 +96,9 @@ sb_err sb_linear_prove(const struct sb_check *c, struct sb_linear l)
     const uint8_t *shift = c->in[SB_IN_LINEAR_SHIFT]->data;
     struct sb_interval all = {0, 0};
     for (uint64_t o = 0; o < l.out_count; o++) {
-        int64_t positive = 0;
-        int64_t negative = 0;
-        for (uint64_t i = 0; i < l.row_elements; i++) {
-            int64_t weight = w[o * l.row_elements + i];
-            positive += weight > 0 ? weight : 0;
-            negative += weight < 0 ? weight : 0;
-        }
-        struct row_range r = range_of_row(c->in[SB_IN_LINEAR_X], positive, negative, bias[o]);
+        struct sign_sums sums = sign_sums_of(w + o * l.row_elements, l.row_elements);
+        struct row_range r =
+            range_of_row(c->in[SB_IN_LINEAR_X], sums.positive, sums.negative, bias[o]);
         sb_err err = sb_check_fits_i32(c, r.partial, "the accumulator");
         if (err != SB_OK) {
             return prefix_channel(c, err, o);
