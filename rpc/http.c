@@ -309,19 +309,28 @@ enum MHD_Result sb_rpc_http_handle(void *ctx, struct MHD_Connection *connection,
                                    size_t *upload_data_size, void **state)
 {
     struct sb_rpc_server *server = ctx;
-    struct exchange *x = *state;
+    struct exchange *x = *state; /* or the server itself: a GET whose headers were seen */
     (void)version;
+    bool is_get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    if (x == NULL && is_get) {
+        /* An answer at the first call would end the connection: wait for the second. */
+        *state = server;
+        return MHD_YES;
+    }
+    if (x == NULL && strcmp(method, "POST") == 0) {
+        return begin_post(server, connection, url, state);
+    }
     if (x == NULL) {
-        if (strcmp(method, "POST") == 0) {
-            return begin_post(server, connection, url, state);
-        }
-        if (strcmp(method, "OPTIONS") == 0) {
-            return send_preflight(server, connection);
-        }
-        if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
-            return handle_get(server, connection, url, method[0] == 'H');
-        }
-        return send_not_allowed(server, connection, "POST, GET, OPTIONS");
+        return strcmp(method, "OPTIONS") == 0
+                   ? send_preflight(server, connection)
+                   : send_not_allowed(server, connection, "POST, GET, OPTIONS");
+    }
+    if (*state == server && *upload_data_size != 0) {
+        *upload_data_size = 0; /* a body of a GET means nothing */
+        return MHD_YES;
+    }
+    if (*state == server) {
+        return handle_get(server, connection, url, method[0] == 'H');
     }
     if (x->served) {
         return send_answer(x);
@@ -343,13 +352,12 @@ enum MHD_Result sb_rpc_http_handle(void *ctx, struct MHD_Connection *connection,
 void sb_rpc_http_completed(void *ctx, struct MHD_Connection *connection, void **state,
                            enum MHD_RequestTerminationCode code)
 {
-    (void)ctx;
     (void)connection;
     (void)code;
-    if (*state != NULL) {
+    if (*state != NULL && *state != ctx) {
         exchange_free(*state);
-        *state = NULL;
     }
+    *state = NULL;
 }
 
 void sb_rpc_http_connection(void *ctx, struct MHD_Connection *connection, void **socket_ctx,
