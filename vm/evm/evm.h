@@ -97,7 +97,8 @@ struct sb_trace_step {
 /* Observer of an execution; every function may be NULL. Pointers are valid during the call only. */
 struct sb_tracer {
     void *ctx;
-    /* step: before each instruction. stack[0] is the bottom. gas_cost includes the dynamic part where it is known beforehand. */
+    /* step: before each instruction. stack[0] is the bottom. gas_cost is the whole price, memory and cold access included; as in
+     * geth that of a CALL contains the gas handed to the callee (not the stipend), that of a CREATE does not. */
     void (*step)(void *ctx, const struct sb_trace_step *step);
     /* enter / leave: a frame (also of a precompile) begins and ends. */
     void (*enter)(void *ctx, const struct sb_message *message, int depth);

@@ -66,6 +66,33 @@ static void call_keeps_one_64th(void **state)
     bench_fini(&b);
 }
 
+static void quote_on_step(void *ctx, const struct sb_trace_step *step)
+{
+    int64_t *quoted = ctx;
+    if (step->opcode >= 0xf0 && step->opcode <= 0xfa && step->opcode != 0xf3) {
+        quoted[step->opcode - 0xf0] = step->gas_cost;
+    }
+}
+
+static void trace_quotes_a_call_with_its_callees_gas(void **state)
+{
+    (void)state;
+    struct bench b;
+    int64_t quoted[16] = {0};
+    struct sb_tracer tracer = {.ctx = quoted, .step = quote_on_step};
+    /* CALL with 5,000 gas and value 1 to the cold, absent 0x77; STATICCALL with 7 gas; CREATE of nothing with one word of memory */
+    bench_init(&b, SB_REV_OSAKA,
+               "5f5f5f5f60016077611388f1"
+               "5f5f5f5f60776007fa"
+               "60205f5ff0");
+    b.evm.tracer = &tracer;
+    assert_int_equal(bench_run(&b).status, SB_EVM_SUCCESS);
+    assert_int_equal(quoted[0x1], 2600 + 9000 + 25000 + 5000);
+    assert_int_equal(quoted[0xa], 100 + 7);
+    assert_int_equal(quoted[0x0], 32000 + 3 + 2);
+    bench_fini(&b);
+}
+
 static void call_with_value_gives_a_stipend(void **state)
 {
     (void)state;
@@ -401,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_depth_ends_at_1024),
         cmocka_unit_test(call_keeps_one_64th),
+        cmocka_unit_test(trace_quotes_a_call_with_its_callees_gas),
         cmocka_unit_test(call_with_value_gives_a_stipend),
         cmocka_unit_test(call_beyond_the_balance_fails_lightly),
         cmocka_unit_test(reverted_callee_is_undone_and_its_data_returned),
