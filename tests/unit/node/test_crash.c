@@ -2,7 +2,8 @@
  *
  * The child is this program again: it opens the chain, sends transfers, makes blocks, and writes the number of each transaction to a
  * pipe once its block is committed: that is an acknowledged receipt. After each kill the parent recovers the chain in its own
- * process and checks that the head is whole and that nothing acknowledged is lost. */
+ * process and checks that the head is whole and that nothing acknowledged is lost; in the end, that the state rebuilt from its flat form
+ * has the header's root. */
 #include "tests/unit/node/chain_fixture.h"
 
 #include <fcntl.h>
@@ -118,6 +119,10 @@ static void kill_at_random_moments_loses_nothing_acknowledged(void **state)
     for (uint64_t number = 0; number <= head; number++) {
         fixture_check(&f, sb_chain_check_block(f.chain, number, &f.diag));
     }
+    struct sb_store_report report;
+    fixture_check(&f, sb_store_verify(&report, sb_chain_store(f.chain), NULL, NULL, &f.diag));
+    struct sb_chain_head last = sb_chain_head(f.chain);
+    assert_memory_equal(report.rebuilt_root.b, last.header.state_root.b, 32);
     printf("# %llu blocks over %d kills, %llu transactions acknowledged\n",
            (unsigned long long)head, KILLS, (unsigned long long)acknowledged);
     fixture_fini(&f);

@@ -1,6 +1,9 @@
 /* test_runtime.c: a node with its own thread: blocks when transactions come, blocks by the clock, a clean stop. */
 #include "tests/unit/node/chain_fixture.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "node/runtime.h"
 
 static struct fixture f;
@@ -119,6 +122,93 @@ static void stop_and_new_node_goes_on(void **state)
     assert_int_equal(sb_chain_head_number(f.chain), 2);
 }
 
+/* ---- many threads ---- */
+
+#define SENDERS        3
+#define TXS_PER_SENDER 200
+
+static sb_bytes signed_txs[SENDERS][TXS_PER_SENDER];
+static atomic_bool readers_stop;
+static atomic_uint refusals;
+
+static void *send_all(void *ctx)
+{
+    const sb_bytes *raws = ctx;
+    for (size_t i = 0; i < TXS_PER_SENDER; i++) {
+        sb_hash hash;
+        if (sb_mempool_add(f.mempool, raws[i], &hash, NULL) != SB_OK) {
+            atomic_fetch_add(&refusals, 1);
+        }
+    }
+    return NULL;
+}
+
+/* read_all: every question that an RPC thread asks, over and over. */
+static void *read_all(void *ctx)
+{
+    (void)ctx;
+    struct sb_arena arena;
+    sb_arena_init(&arena, (size_t)64 * 1024 * 1024);
+    while (!atomic_load(&readers_stop)) {
+        struct sb_chain_head head = sb_chain_head(f.chain);
+        struct sb_rpc_block_ref ref = {.by = SB_RPC_BY_NUMBER, .number = head.header.number / 2};
+        struct sb_chain_view view;
+        if (sb_chain_view_open(&view, f.chain, &ref) == SB_OK) {
+            struct sb_account account;
+            bool exists;
+            (void)view.state->account(view.state->ctx, &f.addrs[0], &account, &exists);
+            sb_chain_view_close(f.chain, &view);
+        }
+        const struct sb_mempool_entry *entries;
+        size_t count;
+        if (sb_mempool_content(&entries, &count, &arena, f.mempool, NULL) == SB_OK) {
+            for (size_t i = 0; i < count; i++) {
+                sb_pool_tx_release(entries[i].tx);
+            }
+        }
+        struct sb_mempool_picker *picker = sb_mempool_pick(f.mempool, &head.next_base_fee);
+        sb_mempool_picker_free(picker);
+        (void)sb_mempool_status(f.mempool);
+        sb_arena_reset(&arena);
+    }
+    sb_arena_fini(&arena);
+    return NULL;
+}
+
+static void threads_send_and_read_while_blocks_are_made(void **state)
+{
+    (void)state;
+    for (int sender = 0; sender < SENDERS; sender++) {
+        for (uint64_t nonce = 0; nonce < TXS_PER_SENDER; nonce++) {
+            struct sb_tx tx = fixture_tx(&f, sender, nonce);
+            signed_txs[sender][nonce] = fixture_sign(&f, &tx, sender);
+        }
+    }
+    open_node(SB_NODE_PACE_INSTANT, 0);
+    atomic_store(&readers_stop, false);
+    atomic_store(&refusals, 0);
+    pthread_t senders[SENDERS];
+    pthread_t readers[2];
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&readers[i], NULL, read_all, NULL), 0);
+    }
+    for (size_t i = 0; i < SENDERS; i++) {
+        assert_int_equal(pthread_create(&senders[i], NULL, send_all, signed_txs[i]), 0);
+    }
+    for (size_t i = 0; i < SENDERS; i++) {
+        assert_int_equal(pthread_join(senders[i], NULL), 0);
+    }
+    for (int sender = 0; sender < SENDERS; sender++) {
+        wait_for_nonce(sender, TXS_PER_SENDER);
+    }
+    atomic_store(&readers_stop, true);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(readers[i], NULL), 0);
+    }
+    assert_int_equal(atomic_load(&refusals), 0);
+    assert_int_equal(sb_mempool_status(f.mempool).pending, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -128,6 +218,7 @@ int main(void)
         CASE(instant_one_transaction_after_another_gets_a_block_each),
         CASE(interval_makes_empty_blocks),
         CASE(stop_and_new_node_goes_on),
+        CASE(threads_send_and_read_while_blocks_are_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
