@@ -12,8 +12,6 @@
 #include "base/util/checked.h"
 #include "node/chain_impl.h"
 
-/* Room that headers, commit and list headers take beside the transactions in an encoded block. */
-#define BLOCK_OVERHEAD_BYTES 32768
 /* The cheapest transaction: with less gas left than this, nothing fits. */
 #define TX_GAS_MIN 21000
 
@@ -90,7 +88,7 @@ static sb_err try_next(struct build *b, struct sb_mempool_picker *picker,
     uint64_t gas_left = b->header.gas_limit - sb_executor_gas_used(b->x);
     uint64_t bytes_max = sb_chain_genesis(b->chain)->params.block_bytes_max;
     if (tx->tx.gas_limit > gas_left ||
-        b->tx_bytes + tx->raw.len + BLOCK_OVERHEAD_BYTES > bytes_max) {
+        b->tx_bytes + tx->raw.len + SB_CHAIN_BLOCK_OVERHEAD_BYTES > bytes_max) {
         sb_mempool_picker_skip(picker); /* it may fit the next block */
         return SB_OK;
     }
@@ -291,7 +289,7 @@ static size_t choose_pending(const struct sb_pool_tx **chosen, size_t chosen_max
             return count;
         }
         if (tx->tx.gas_limit > gas_limit - gas ||
-            bytes + tx->raw.len + BLOCK_OVERHEAD_BYTES > SB_CONSENSUS_BLOCK_BYTES_MAX) {
+            bytes + tx->raw.len + SB_CHAIN_BLOCK_OVERHEAD_BYTES > SB_CONSENSUS_BLOCK_BYTES_MAX) {
             sb_mempool_picker_skip(picker);
             continue;
         }

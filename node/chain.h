@@ -21,6 +21,9 @@
 #include "storage/store.h"
 #include "vm/exec/exec.h"
 
+/* Room that headers, commit and list headers may take beside the transactions in an encoded block. */
+#define SB_CHAIN_BLOCK_OVERHEAD_BYTES 32768
+
 struct sb_chain;
 
 struct sb_chain_options {

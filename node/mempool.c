@@ -238,9 +238,14 @@ static struct sb_pool_entry *entry_new(void)
 static sb_err fill_entry(struct sb_pool_entry *entry, const struct sb_mempool *pool, sb_bytes raw,
                          struct sb_diag *diag)
 {
-    if (raw.len > SB_TX_BYTES_MAX) {
+    uint64_t block_max = sb_chain_genesis(pool->chain)->params.block_bytes_max;
+    size_t max = SB_TX_BYTES_MAX;
+    if (max > block_max - SB_CHAIN_BLOCK_OVERHEAD_BYTES) {
+        max = (size_t)block_max - SB_CHAIN_BLOCK_OVERHEAD_BYTES;
+    }
+    if (raw.len > max) {
         return sb_fail(diag, SB_E_ARG, "oversized data: transaction size %zu, limit %zu", raw.len,
-                       SB_TX_BYTES_MAX);
+                       max);
     }
     const uint8_t *copy = sb_arena_dup(&entry->arena, raw);
     if (copy == NULL) {

@@ -222,6 +222,68 @@ static void restart_with_two_heights_lost_is_refused(void **state)
     assert_non_null(strstr(f.diag.text, "committed blocks were lost"));
 }
 
+static size_t size_of(const char *path)
+{
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    return (size_t)info.st_size;
+}
+
+/* recover_from: database before block 2, and the journal of block 2 cut after `len` bytes: the chain must go on from there. If the
+ * journal had all that the decision needs, block 2 is the one that was lost; else nobody has seen it. */
+static void recover_from(const char *journal, size_t len, const char *db_copy,
+                         const sb_hash *lost_block)
+{
+    char path[120];
+    fixture_remove_dir(f.db_dir);
+    fixture_remove_dir(f.journal_dir);
+    copy_dir(db_copy, f.db_dir);
+    copy_dir(journal, f.journal_dir);
+    (void)snprintf(path, sizeof path, "%s/00000001.wal", f.journal_dir);
+    assert_int_equal(truncate(path, (off_t)len), 0);
+    fixture_open(&f);
+    struct sb_chain_head head = sb_chain_head(f.chain);
+    assert_true(head.header.number == 1 || head.header.number == 2);
+    if (head.header.number == 2) {
+        assert_memory_equal(head.block_hash.b, lost_block->b, 32);
+    } else {
+        fixture_propose(&f);
+    }
+    fixture_check(&f, sb_chain_check_block(f.chain, 2, &f.diag));
+    fixture_propose(&f);
+    assert_int_equal(sb_chain_head_number(f.chain), 3);
+    fixture_close(&f);
+}
+
+static void restart_from_every_part_of_the_journal_recovers(void **state)
+{
+    (void)state;
+    char db_copy[100];
+    char journal_copy[100];
+    char path[120];
+    (void)snprintf(db_copy, sizeof db_copy, "%s/db-copy", f.dir);
+    (void)snprintf(journal_copy, sizeof journal_copy, "%s/journal-copy", f.dir);
+    (void)snprintf(path, sizeof path, "%s/00000001.wal", f.journal_dir);
+    fixture_propose(&f);
+    fixture_close(&f);
+    copy_dir(f.db_dir, db_copy);
+    size_t before = size_of(path);
+    fixture_open(&f);
+    fixture_send(&f, 0, 0);
+    fixture_propose(&f);
+    sb_hash lost_block = sb_chain_head(f.chain).block_hash;
+    fixture_close(&f);
+    size_t after = size_of(path);
+    copy_dir(f.journal_dir, journal_copy);
+    assert_true(after > before);
+    printf("# %zu bytes of journal for one height\n", after - before);
+    for (size_t len = before; len <= after; len += 17) {
+        recover_from(journal_copy, len, db_copy, &lost_block);
+    }
+    recover_from(journal_copy, after, db_copy, &lost_block);
+    assert_int_equal(f.diag.text[0], '\0');
+}
+
 static void start_without_journal_is_refused(void **state)
 {
     (void)state;
@@ -275,6 +337,7 @@ int main(void)
         CASE(restart_continues_the_chain),
         CASE(restart_with_journal_ahead_runs_the_same_height_again),
         CASE(restart_with_two_heights_lost_is_refused),
+        CASE(restart_from_every_part_of_the_journal_recovers),
         CASE(start_without_journal_is_refused),
         CASE(start_with_other_key_is_refused),
         CASE(start_with_two_validators_is_refused),
