@@ -78,7 +78,7 @@ static void expand(char *ret, size_t capacity, const char *text)
         sb_buf_add_str(&out, sb_hex_format(hex, bytes));
     }
     assert_false(out.failed);
-    memcpy(ret, out.data, out.len);
+    sb_copy(ret, out.data, out.len);
     ret[out.len] = '\0';
     sb_buf_fini(&out);
 }

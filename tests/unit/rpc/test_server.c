@@ -195,12 +195,14 @@ static void params_errors_name_argument_and_reason(void **state)
                        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}",
                        rows[i].method, rows[i].params);
         char *answer = post(&s, body);
-        json_t *error = json_object_get(json_loads(answer, 0, NULL), "error");
+        json_t *json = json_loads(answer, 0, NULL);
+        json_t *error = json_object_get(json, "error");
         if (error == NULL) {
             fail_msg("%s %s: %s", rows[i].method, rows[i].params, answer);
         }
         assert_string_equal(json_string_value(json_object_get(error, "message")), rows[i].message);
         assert_int_equal(json_integer_value(json_object_get(error, "code")), -32602);
+        json_decref(json);
         free(answer);
     }
     stop(&s);

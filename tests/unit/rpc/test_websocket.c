@@ -243,9 +243,9 @@ static void slow_reader_is_dropped(void **state)
     int fd = ws_open(s.port);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     free(subscribe(fd, "\"newHeads\""));
-    for (int i = 0; i < 20000 && !one_dropped(&s); i++) {
+    for (int i = 0; i < 2000000 && !one_dropped(&s); i++) {
         sb_rpc_notify_head(s.server, fake_backend_block(s.fake, 2));
-        if (i % 500 == 0) {
+        if (i % 200 == 0) { /* let the loop take them before the ring is full */
             struct timespec pause = {.tv_nsec = 1000000};
             (void)nanosleep(&pause, NULL);
         }
