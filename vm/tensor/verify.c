@@ -4,10 +4,34 @@
  *
  * After it, every computed tensor has exactly one writer before all its readers, every shape is what the operator makes, every
  * accumulator is proven from the actual weights never to overflow, and each tensor carries a proven interval. The work is linear in
- * the file: each operator looks at each constant element a fixed number of times. Spec: docs/spec/numerics.md 4. */
+ * the file: an operator looks at each of its constant elements a fixed number of times, and how often constants may be shared between
+ * nodes is limited. Spec: docs/spec/numerics.md 4, docs/spec/model-format.md 7. */
 #include <inttypes.h>
 
 #include "vm/tensor/op.h"
+
+/* Bytes of constants that all nodes together may read: an unrolled recurrent layer reads its weights once a step. */
+#define CONST_READS_PER_FILE_BYTE 32u
+#define CONST_READ_BYTES_EXTRA    ((uint64_t)4 << 20)
+
+static sb_err check_sharing(const struct sb_model *model, struct sb_diag *diag)
+{
+    uint64_t limit = model->info.file_bytes * CONST_READS_PER_FILE_BYTE + CONST_READ_BYTES_EXTRA;
+    uint64_t bytes = 0; /* at most 8192 * 16 * 2^31 */
+    for (uint32_t i = 0; i < model->info.node_count; i++) {
+        for (uint32_t j = 0; j < model->nodes[i].input_count; j++) {
+            const struct sb_tensor *t = &model->tensors[model->nodes[i].inputs[j]];
+            bytes += t->desc.kind == SB_TENSOR_CONST ? t->bytes : 0;
+        }
+    }
+    if (bytes > limit) {
+        return sb_fail(diag, SB_E_LIMIT,
+                       "the nodes share constants too often: %" PRIu64
+                       " bytes read, the limit for this file is %" PRIu64,
+                       bytes, limit);
+    }
+    return SB_OK;
+}
 
 static sb_err collect(struct sb_check *ret, struct sb_model *model, struct sb_node *node,
                       struct sb_diag *diag)
@@ -74,6 +98,7 @@ sb_err sb_verify(struct sb_model *model, struct sb_diag *diag)
         t->hi = t->desc.hi;
         t->ready = t->desc.kind != SB_TENSOR_COMPUTED;
     }
+    SB_TRY(check_sharing(model, diag));
     for (uint32_t i = 0; i < model->info.node_count; i++) {
         struct sb_node *node = &model->nodes[i];
         struct sb_arena_mark mark = sb_arena_mark(&model->memory);

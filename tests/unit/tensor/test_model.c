@@ -224,6 +224,36 @@ static void loader_on_cut_or_longer_file_names_the_error(void **state)
     sb_buf_fini(&file);
 }
 
+/* 8000 nodes that each read one table of 64 KiB: 500 MB of work for a file of 0.7 MB. */
+static void verifier_on_constants_shared_too_often_refuses(void **state)
+{
+    (void)state;
+    struct sb_buf file;
+    struct sb_diag diag = {{0}};
+    struct sb_build *b = sb_build_new("shared");
+    struct sb_shape shape = shape_of(2, 2, 1 << 15);
+    int8_t *rows = calloc(2, 1 << 15);
+    assert_non_null(rows);
+    struct sb_tensor_desc x = desc_of(SB_DTYPE_U8, 0, NULL);
+    x.hi = 1;
+    struct sb_tensor_desc y = desc_of(SB_DTYPE_I8, 1, (const uint32_t[]){1 << 15});
+    uint32_t index = sb_build_input(b, "row", &x);
+    uint32_t table = sb_build_const(b, "rows", SB_DTYPE_I8, &shape, NULL, rows);
+    uint32_t out = SB_BUILD_NONE;
+    for (int i = 0; i < 8000; i++) {
+        out = sb_build_tensor(b, "y", &y);
+        sb_build_node(b, "take", SB_OP_GATHER, 1, (const uint32_t[]){index, table}, 2, out, NULL,
+                      0);
+    }
+    sb_build_output(b, out);
+    sb_buf_init(&file, SB_MODEL_FILE_BYTES_MAX);
+    assert_int_equal(sb_build_finish(&file, b, &diag), SB_E_LIMIT);
+    assert_non_null(strstr(diag.text, "share constants too often"));
+    sb_buf_fini(&file);
+    sb_build_free(b);
+    free(rows);
+}
+
 /* Any bit of the file that can flip without refusal must be data: the mutant encodes to itself, never to the original. */
 static void loader_on_flipped_bit_refuses_or_stays_canonical(void **state)
 {
@@ -576,6 +606,7 @@ int main(void)
         cmocka_unit_test(builder_keeps_its_first_failure),
         cmocka_unit_test(verifier_on_overflow_names_node_and_channel),
         cmocka_unit_test(verifier_on_wrong_parts_names_them),
+        cmocka_unit_test(verifier_on_constants_shared_too_often_refuses),
         cmocka_unit_test(loader_on_cut_or_longer_file_names_the_error),
         cmocka_unit_test(loader_on_flipped_bit_refuses_or_stays_canonical),
         cmocka_unit_test(run_of_the_specified_example_gives_its_answer),
