@@ -52,13 +52,14 @@ static void gemm_fx_checked(int64_t *ret_acc, const int32_t *x, const int32_t *w
     }
 }
 
-static void depthwise_checked(int32_t *ret_acc, const int16_t *patch, const int8_t *w,
+static void depthwise_checked(int32_t *ret_acc, const int16_t *patch, const int16_t *w,
                               const int32_t *bias, struct sb_depthwise_dims d)
 {
     for (size_t o = 0; o < d.channels * d.multiplier; o++) {
         ret_acc[o] = bias[o];
         for (size_t tap = 0; tap < d.taps; tap++) {
-            int32_t product = patch[tap * d.channels + o / d.multiplier] * w[o * d.taps + tap];
+            int32_t product =
+                patch[tap * d.channels + o / d.multiplier] * w[tap * d.channels * d.multiplier + o];
             SB_ASSERT(!__builtin_add_overflow(ret_acc[o], product, &ret_acc[o]));
         }
     }

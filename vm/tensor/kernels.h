@@ -44,9 +44,9 @@ struct sb_kernels {
     /* gemm_fx: the same with 32-bit operands and 64-bit sums, no zero point. */
     void (*gemm_fx)(int64_t *ret_acc, const int32_t *x, const int32_t *w, const int64_t *bias,
                     struct sb_gemm_dims d);
-    /* depthwise: one output pixel: ret_acc[o] = bias[o] + sum_t patch[t][o / multiplier] * w[o][t], o < channels * multiplier; patch holds
-     * the window's elements without their zero point. Exact as gemm. */
-    void (*depthwise)(int32_t *ret_acc, const int16_t *patch, const int8_t *w, const int32_t *bias,
+    /* depthwise: one output pixel: ret_acc[o] = bias[o] + sum_t patch[t][o / multiplier] * w[t][o], o < channels * multiplier; patch holds
+     * the window's elements without their zero point, w the weights tap by tap. Exact as gemm. */
+    void (*depthwise)(int32_t *ret_acc, const int16_t *patch, const int16_t *w, const int32_t *bias,
                       struct sb_depthwise_dims d);
     /* requantise: ret_y[m][y_stride ...] from acc[m][n], channel by channel (numerics 3.2). ret_y points at the first element of the
      * first row, y_stride counts elements between rows. */

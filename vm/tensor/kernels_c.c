@@ -48,17 +48,21 @@ DEFINE_GEMM_C(gemm_u8_c, uint8_t)
 DEFINE_GEMM_C(gemm_i16_c, int16_t)
 #undef DEFINE_GEMM_C
 
-static void depthwise_c(int32_t *ret_acc, const int16_t *patch, const int8_t *w,
+static void depthwise_c(int32_t *ret_acc, const int16_t *patch, const int16_t *w,
                         const int32_t *bias, struct sb_depthwise_dims d)
 {
     size_t outputs = d.channels * d.multiplier;
-    for (size_t o = 0; o < outputs; o++) {
-        const int16_t *x = patch + o / d.multiplier;
-        int32_t sum = bias[o];
-        for (size_t tap = 0; tap < d.taps; tap++) {
-            sum += x[tap * d.channels] * w[o * d.taps + tap];
+    memcpy(ret_acc, bias, outputs * sizeof *ret_acc);
+    for (size_t tap = 0; tap < d.taps; tap++, patch += d.channels, w += outputs) {
+        if (d.multiplier == 1) {
+            for (size_t o = 0; o < outputs; o++) {
+                ret_acc[o] += patch[o] * w[o];
+            }
+            continue;
         }
-        ret_acc[o] = sum;
+        for (size_t o = 0; o < outputs; o++) {
+            ret_acc[o] += patch[o / d.multiplier] * w[o];
+        }
     }
 }
 

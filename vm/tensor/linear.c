@@ -153,6 +153,7 @@ void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t gr
     uint64_t macs =
         sat_mul_u64(sat_mul_u64(sat_mul_u64(rows, padded(d.n, 16)), padded(d.k, 4)), groups);
     sb_units_add(&c->node->units, mac, macs);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(d.m, groups));
     sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
 }
 
@@ -160,6 +161,7 @@ void sb_linear_fx_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t
 {
     uint64_t macs = sat_mul_u64(sat_mul_u64(sat_mul_u64(d.m, d.n), padded(d.k, 4)), groups);
     sb_units_add(&c->node->units, SB_GAS_CLASS_FX_MAC, macs);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(d.m, groups));
     sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
 }
 

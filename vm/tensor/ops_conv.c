@@ -5,7 +5,8 @@
  *                                       multiply by the group's weights  [O/groups][KH * KW * C/groups]  -> sums -> y
  *
  * A window in the padding reads the zero point, which contributes nothing. The workspace holds the rows, then the sums. Depthwise layers
- * (one input channel a group) gather whole pixels instead and use a kernel of their own: window | window centred in int16 | sums. */
+ * (one input channel a group) gather whole pixels instead and use a kernel of their own: window | window centred in int16 | weights by
+ * tap | sums. */
 #include "vm/tensor/linear.h"
 #include "vm/tensor/window.h"
 
@@ -73,29 +74,32 @@ static size_t rows_bytes(const struct conv *v, enum sb_dtype dtype)
                                sb_dtype_bytes(dtype));
 }
 
-static bool is_depthwise(const struct conv *v)
-{
-    return v->group_in == 1 && v->groups > 1;
-}
-
 static void set_workspace(const struct sb_check *c, const struct conv *v, size_t sum_bytes)
 {
     c->node->workspace_bytes =
         rows_bytes(v, c->in[0]->desc.dtype) + SB_LINEAR_BLOCK_ROWS * v->group_out * sum_bytes;
 }
 
+static bool is_depthwise(const struct conv *v)
+{
+    return v->group_in == 1 && v->groups > 1;
+}
+
 static void cost_gather(const struct sb_check *c, const struct conv *v)
 {
-    uint64_t bytes = sat_mul_u64(sat_mul_u64(v->pixels, v->groups), v->patch_elements);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE,
-                 sat_mul_u64(bytes, sb_dtype_bytes(c->in[0]->desc.dtype)));
+    uint64_t taps = sat_mul_u64(v->pixels, v->taps);
+    uint64_t pixel_bytes = v->win.channels * sb_dtype_bytes(c->in[0]->desc.dtype);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW,
+                 sat_mul_u64(taps, is_depthwise(v) ? 1 : v->groups));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(taps, pixel_bytes));
 }
 
 static size_t depthwise_workspace(const struct conv *v, enum sb_dtype dtype)
 {
     size_t elements = v->taps * v->win.channels;
     return (size_t)(sb_align_up(elements * sb_dtype_bytes(dtype)) +
-                    sb_align_up(elements * sizeof(int16_t))) +
+                    sb_align_up(elements * sizeof(int16_t)) +
+                    sb_align_up(v->taps * v->out_channels * sizeof(int16_t))) +
            v->out_channels * sizeof(int32_t);
 }
 
@@ -158,9 +162,9 @@ static sb_err conv2d_cost(const struct sb_check *c)
         sb_linear_cost(
             c, (struct sb_gemm_dims){.m = v.pixels, .n = v.group_out, .k = v.patch_elements},
             v.groups);
-        cost_gather(c, &v);
         set_workspace(c, &v, sizeof(int32_t));
     }
+    cost_gather(c, &v);
     return SB_OK;
 }
 
@@ -172,16 +176,22 @@ static void depthwise_run(const struct sb_exec *x, const struct conv *v)
     uint8_t *window = x->workspace;
     int16_t *centred =
         (int16_t *)(void *)(window + sb_align_up(elements * sb_dtype_bytes(xd->dtype)));
-    int32_t *acc =
-        (int32_t *)(void *)((uint8_t *)centred + sb_align_up(elements * sizeof *centred));
+    int16_t *weights =
+        (int16_t *)(void *)((uint8_t *)centred + sb_align_up(elements * sizeof *centred));
+    int32_t *acc = (int32_t *)(void *)((uint8_t *)weights +
+                                       sb_align_up(v->taps * v->out_channels * sizeof *weights));
     struct sb_depthwise_dims d = {
         .taps = v->taps, .channels = v->win.channels, .multiplier = v->group_out};
     struct sb_requantise_params q = {
         .dtype = yd->dtype, .zero_point = yd->quant.zero_point, .lo = yd->lo, .hi = yd->hi};
+    for (size_t i = 0; i < v->taps * v->out_channels; i++) {
+        weights[i % v->taps * v->out_channels + i / v->taps] =
+            ((const int8_t *)x->in[SB_IN_LINEAR_W])[i];
+    }
     for (size_t p = 0; p < v->pixels; p++) {
         gather_block(window, v, x, p, 1, 0, v->win.channels);
         sb_centre(centred, window, xd->dtype, xd->quant.zero_point, elements);
-        x->kernels->depthwise(acc, centred, x->in[SB_IN_LINEAR_W], x->in[SB_IN_LINEAR_BIAS], d);
+        x->kernels->depthwise(acc, centred, weights, x->in[SB_IN_LINEAR_BIAS], d);
         x->kernels->requantise(sb_element_at_mut(x->out, yd->dtype, p * v->out_channels), acc,
                                x->in[SB_IN_LINEAR_MULT], x->in[SB_IN_LINEAR_SHIFT], 1,
                                v->out_channels, v->out_channels, &q);

@@ -135,7 +135,7 @@ static sb_err binary_cost(const struct sb_check *c)
 {
     struct broadcast r = broadcast_of(c->in[0], c->in[1], c->out);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, c->out->count);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_DIVIDE, r.row_count);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(r.row_count, 2));
     return SB_OK;
 }
 
@@ -316,14 +316,6 @@ const struct sb_op_code sb_op_rescale = {
 #define TABLE_ENTRIES       256u
 #define INTERPOLATE_ENTRIES 513u
 
-/* Table results are elements as stored: they carry the output's zero point already. */
-static void finish_raw(const struct sb_exec *x, int64_t *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        values[i] -= x->out_tensor->desc.quant.zero_point;
-    }
-}
-
 static sb_err table_infer(const struct sb_check *c)
 {
     const struct sb_tensor *table = c->in[SB_IN_TABLE_TABLE];
@@ -352,25 +344,31 @@ static sb_err table_prove(const struct sb_check *c)
 
 static sb_err table_cost(const struct sb_check *c)
 {
-    sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, c->out->count);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE,
+                 c->out->count + c->in[SB_IN_TABLE_TABLE]->count);
     return SB_OK;
-}
-
-static void table_values(int64_t *values, size_t count, const struct sb_exec *x)
-{
-    const struct sb_tensor_desc *table = &x->in_tensor[SB_IN_TABLE_TABLE]->desc;
-    int64_t min = sb_dtype_min(x->in_tensor[SB_IN_TABLE_X]->desc.dtype);
-    for (size_t i = 0; i < count; i++) {
-        const void *entry =
-            sb_element_at(x->in[SB_IN_TABLE_TABLE], table->dtype, (size_t)(values[i] - min));
-        sb_widen(&values[i], entry, table->dtype, 1);
-    }
-    finish_raw(x, values, count);
 }
 
 static void table_run(const struct sb_exec *x)
 {
-    run_unary(x, table_values);
+    int64_t entries[TABLE_ENTRIES];
+    int64_t values[BLOCK];
+    enum sb_dtype dtype = x->in_tensor[SB_IN_TABLE_X]->desc.dtype;
+    const struct sb_tensor_desc *yd = &x->out_tensor->desc;
+    int64_t min = sb_dtype_min(dtype);
+    size_t total = (size_t)x->out_tensor->count;
+    sb_widen(entries, x->in[SB_IN_TABLE_TABLE], yd->dtype, TABLE_ENTRIES);
+    for (size_t i = 0; i < TABLE_ENTRIES; i++) {
+        entries[i] = sb_clamp_i64(entries[i], yd->lo, yd->hi);
+    }
+    for (size_t at = 0; at < total; at += BLOCK) {
+        size_t count = total - at < BLOCK ? total - at : BLOCK;
+        sb_widen(values, sb_element_at(x->in[SB_IN_TABLE_X], dtype, at), dtype, count);
+        for (size_t i = 0; i < count; i++) {
+            values[i] = entries[values[i] - min];
+        }
+        sb_narrow(sb_element_at_mut(x->out, yd->dtype, at), yd->dtype, values, count);
+    }
 }
 
 const struct sb_op_code sb_op_table = {

@@ -91,6 +91,8 @@ static sb_err pool_cost(const struct sb_check *c)
     uint64_t taps = (uint64_t)(w.h.kernel < w.h.in ? w.h.kernel : w.h.in) *
                     (uint64_t)(w.w.kernel < w.w.in ? w.w.kernel : w.w.in);
     sb_units_add(&c->node->units, SB_GAS_CLASS_POOL_TAP, sat_mul_u64(c->out->count, taps));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW,
+                 sat_mul_u64(c->out->count / w.channels, taps + 1));
     c->node->workspace_bytes = 2 * w.channels * sizeof(int64_t);
     return SB_OK;
 }

@@ -154,7 +154,7 @@ static sb_err concat_cost(const struct sb_check *c)
 {
     SB_TRY(copy_cost(c));
     size_t rows = rows_before(&c->out->desc.shape, (uint32_t)c->attrs[SB_ATTR_CONCAT_AXIS]);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, sat_mul_u64(rows, c->input_count));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(rows, c->input_count));
     return SB_OK;
 }
 
@@ -208,7 +208,7 @@ static sb_err pad_cost(const struct sb_check *c)
     uint64_t rows = shape->rank == 0 ? 1 : c->in[0]->count / shape->dims[shape->rank - 1];
     SB_TRY(copy_cost(c));
     sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, c->out->count);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_DIVIDE, rows);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, rows);
     return SB_OK;
 }
 
