@@ -1,0 +1,273 @@
+/* cmd_dev.c: `samebit dev`: a chain in one command, for development: funded accounts with well-known keys, instant blocks.
+ *
+ * The banner follows the field's development nodes, so that tools which read it find what they look for: the lines "Private key N:
+ * 0x..." come before any other 32-byte hex, "Listening on" is the last line, and everything is flushed. */
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/codec/hex.h"
+#include "base/crypto/hd_key.h"
+#include "node/cli.h"
+#include "node/commands.h"
+#include "node/service.h"
+#include "node/units.h"
+#include "node/version.h"
+
+#define MNEMONIC       "test test test test test test test test test test test junk"
+#define PATH           "m/44'/60'/0'/0/"
+#define ACCOUNTS_MAX   100
+#define ARENA_BYTES    ((size_t)64 << 20)
+#define GENESIS_FEE    "1" /* gwei */
+#define DEFAULT_LEVEL  "warn"
+#define BLOCK_TIME_MAX 3600000
+
+static const struct sb_usage k_usage = {
+    "dev", "[options]",
+    "Start a one-validator chain for development: accounts with ether and well-known keys, a block "
+    "as soon as\n"
+    "there is a transaction, JSON-RPC over HTTP and WebSocket on one port. Without --datadir "
+    "everything is\n"
+    "temporary and is removed at the end.",
+    "  samebit dev\n"
+    "  samebit dev --port 9545 --block-time 2\n"
+    "  samebit dev --datadir ./chain --accounts 3 --balance 1000000\n"};
+
+struct account {
+    uint8_t secret[32];
+    sb_addr addr;
+};
+
+struct dev {
+    const char *datadir;
+    uint64_t block_time_ms; /* 0: instant */
+    uint64_t account_count;
+    const char *balance;
+    uint64_t chain_id;
+    bool silent;
+
+    struct sb_config config;
+    struct sb_datadir dir;
+    struct sb_validator_key key;
+    struct sb_genesis genesis;
+    struct account accounts[ACCOUNTS_MAX + 1]; /* the last one gets the tips */
+};
+
+static sb_err derive_accounts(struct dev *dev, struct sb_diag *diag)
+{
+    struct sb_secp256k1 *ctx = sb_secp256k1_new(NULL);
+    sb_err err = ctx != NULL ? SB_OK : SB_E_NOMEM;
+    for (uint32_t i = 0; err == SB_OK && i <= dev->account_count; i++) {
+        struct account *account = &dev->accounts[i];
+        err = sb_hd_account(account->secret, ctx, MNEMONIC, i);
+        err =
+            err == SB_OK ? sb_secp256k1_secret_address(&account->addr, ctx, account->secret) : err;
+    }
+    sb_secp256k1_free(ctx);
+    return err == SB_OK ? SB_OK : sb_fail(diag, err, "the accounts cannot be derived");
+}
+
+static sb_err create_chain(struct dev *dev, struct sb_arena *arena, struct sb_diag *diag)
+{
+    struct sb_genesis_account alloc[ACCOUNTS_MAX];
+    sb_u256 balance;
+    uv_timeval64_t now = {0};
+    (void)uv_gettimeofday(&now);
+    sb_err err = sb_units_parse(&balance, dev->balance, SB_ETHER_DECIMALS, diag);
+    if (err != SB_OK) {
+        sb_diag_prefix(diag, "--balance");
+        return err;
+    }
+    for (size_t i = 0; i < dev->account_count; i++) {
+        alloc[i] = (struct sb_genesis_account){
+            .addr = dev->accounts[i].addr, .origin = SB_ORIGIN_ALLOC, .balance = balance};
+    }
+    sb_validator_key_new(&dev->key);
+    const struct sb_new_chain chain = {.chain_id = dev->chain_id,
+                                       .timestamp = (uint64_t)now.tv_sec,
+                                       .gas_limit = sb_params_default().gas_limit,
+                                       .alloc = alloc,
+                                       .alloc_count = dev->account_count,
+                                       .validators = (const uint8_t(*)[SB_ED25519_PUBLIC_BYTES]) &
+                                                     dev->key.public_key,
+                                       .validator_count = 1,
+                                       .fee_recipient = dev->accounts[dev->account_count].addr,
+                                       .governor = dev->accounts[0].addr};
+    SB_TRY(sb_new_chain_genesis(&dev->genesis, arena, &chain, diag));
+    return sb_datadir_create(&dev->dir, &dev->genesis, &dev->key, &dev->config, diag);
+}
+
+static sb_err open_chain(struct dev *dev, struct sb_arena *arena, struct sb_diag *diag)
+{
+    if (!sb_datadir_has_chain(&dev->dir)) {
+        return create_chain(dev, arena, diag);
+    }
+    SB_TRY(sb_datadir_load_genesis(&dev->genesis, arena, &dev->dir, diag));
+    return sb_datadir_load_key(&dev->key, &dev->dir, diag);
+}
+
+/* ---- banner ---- */
+
+static void print_accounts(const struct dev *dev)
+{
+    char text[SB_HEX_TEXT_BYTES(32)];
+    (void)printf("Available accounts\n==================\n");
+    for (size_t i = 0; i < dev->account_count; i++) {
+        sb_addr_format(text, &dev->accounts[i].addr);
+        (void)printf("(%zu) %s (%s ETH)\n", i, text, dev->balance);
+    }
+    (void)printf("\nPrivate keys\n============\n");
+    for (size_t i = 0; i < dev->account_count; i++) {
+        (void)sb_hex_format(text, sb_span(dev->accounts[i].secret, 32));
+        (void)printf("Private key %zu: %s\n", i, text);
+    }
+    (void)printf("\nThese keys are public. Anyone can take what is sent to them on a real chain.\n"
+                 "\nWallet\n======\nMnemonic:        %s\nDerivation path: %s\n",
+                 MNEMONIC, PATH);
+}
+
+static void print_banner(const struct dev *dev, uint16_t port)
+{
+    const char *host = dev->config.host;
+    (void)printf("\n  samebit %s: a blockchain whose contracts run machine-learning models\n\n",
+                 SB_VERSION);
+    print_accounts(dev);
+    (void)printf("\nChain\n=====\nChain ID:          %" PRIu64 "\nBase fee:          " GENESIS_FEE
+                 " gwei at genesis\nGas limit:         %" PRIu64 "\nGenesis timestamp: %" PRIu64
+                 "\nBlocks:            ",
+                 dev->genesis.config.chain_id, dev->genesis.gas_limit, dev->genesis.timestamp);
+    if (dev->config.instant_blocks) {
+        (void)printf("as soon as there is a transaction\n");
+    } else {
+        (void)printf("every %" PRIu64 " ms\n", dev->config.block_interval_ms);
+    }
+    (void)printf("Data directory:    %s%s\n", dev->dir.path,
+                 dev->datadir == NULL ? " (removed at the end)" : "");
+    (void)printf("\nHTTP:              http://%s:%u\nWebSocket:         ws://%s:%u\n"
+                 "Metrics:           http://%s:%u/metrics\n\n",
+                 host, port, host, port, host, port);
+    (void)printf("Listening on http://%s:%u\n", host, port);
+    (void)fflush(stdout);
+}
+
+/* ---- running ---- */
+
+static int serve(struct dev *dev, struct sb_arena *arena)
+{
+    struct sb_diag diag = {.text = ""};
+    struct sb_service *service = NULL;
+    struct sb_logger log = sb_config_logger(&dev->config);
+    if (derive_accounts(dev, &diag) != SB_OK || open_chain(dev, arena, &diag) != SB_OK) {
+        return sb_cli_fail(&diag);
+    }
+    const struct sb_service_options options = {.dir = &dev->dir,
+                                               .config = &dev->config,
+                                               .genesis = &dev->genesis,
+                                               .key = &dev->key,
+                                               .log = &log};
+    if (sb_service_start(&service, &options, &diag) != SB_OK) {
+        return sb_cli_fail(&diag);
+    }
+    if (!dev->silent) {
+        print_banner(dev, sb_service_port(service));
+    }
+    sb_err err = sb_service_wait(service, &diag);
+    sb_service_stop(service);
+    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+}
+
+/* A directory of its own below TMPDIR, removed at the end, whatever the end is. */
+static int serve_temporary(struct dev *dev, struct sb_arena *arena)
+{
+    struct sb_diag diag = {.text = ""};
+    char path[SB_PATH_BYTES];
+    const char *base = getenv("TMPDIR");
+    int len = snprintf(path, sizeof path, "%s/samebit-dev-XXXXXX",
+                       base != NULL && *base != '\0' ? base : "/tmp");
+    if (len < 0 || (size_t)len >= sizeof path || mkdtemp(path) == NULL) {
+        return sb_cli_failf("no temporary directory can be made; give one with --datadir");
+    }
+    int status = SB_EXIT_FAILED;
+    if (sb_datadir_paths(&dev->dir, path, &diag) == SB_OK) {
+        status = serve(dev, arena);
+    } else {
+        status = sb_cli_fail(&diag);
+    }
+    if (sb_dir_remove(path, &diag) != SB_OK) {
+        return sb_cli_fail(&diag);
+    }
+    return status;
+}
+
+static int dev_main(struct dev *dev, const struct sb_config_flags *flags)
+{
+    struct sb_diag diag = {.text = ""};
+    struct sb_arena arena;
+    sb_config_default(&dev->config);
+    (void)snprintf(dev->config.log_level, sizeof dev->config.log_level, DEFAULT_LEVEL);
+    if (sb_config_apply(&dev->config, flags, &diag) != SB_OK) {
+        return sb_cli_usage(k_usage.command, "%s", diag.text);
+    }
+    dev->config.instant_blocks = dev->block_time_ms == 0;
+    dev->config.block_interval_ms = dev->block_time_ms;
+    sb_arena_init(&arena, ARENA_BYTES);
+    int status = SB_EXIT_FAILED;
+    if (dev->datadir == NULL) {
+        status = serve_temporary(dev, &arena);
+    } else if (sb_datadir_paths(&dev->dir, dev->datadir, &diag) == SB_OK) {
+        status = serve(dev, &arena);
+    } else {
+        status = sb_cli_fail(&diag);
+    }
+    sb_arena_fini(&arena);
+    return status;
+}
+
+/* The node's settings as options, but for those that --block-time stands for. Returns how many. */
+static size_t config_options(struct sb_option *ret_options, struct sb_config_flags *flags)
+{
+    struct sb_option all[SB_CONFIG_COUNT];
+    size_t count = 0;
+    sb_config_options(all, flags);
+    for (size_t i = 0; i < SB_CONFIG_COUNT; i++) {
+        if (i != SB_CONFIG_INDEX_instant_blocks && i != SB_CONFIG_INDEX_block_interval_ms) {
+            ret_options[count++] = all[i];
+        }
+    }
+    return count;
+}
+
+int sb_cmd_dev(int argc, char **argv)
+{
+    static struct dev dev = {.account_count = 10, .balance = "10000", .chain_id = SB_DEV_CHAIN_ID};
+    struct sb_config_flags flags;
+    struct sb_operands operands;
+    const struct sb_option own[] = {
+        {"datadir", SB_OPTION_TEXT, &dev.datadir, "DIR",
+         "keep the chain here; a chain that is there is continued", 0, 0},
+        {"block-time", SB_OPTION_SECONDS, &dev.block_time_ms, "S",
+         "a block every S seconds (such as 1 or 0.5); 0, the default: instant blocks", 0,
+         BLOCK_TIME_MAX},
+        {"accounts", SB_OPTION_U64, &dev.account_count, "N", "funded accounts (10)", 1,
+         ACCOUNTS_MAX},
+        {"balance", SB_OPTION_TEXT, &dev.balance, "ETH", "balance of each (10000)", 0, 0},
+        {"chain-id", SB_OPTION_U64, &dev.chain_id, "N", "chain id (23296)", 1,
+         UINT64_C(4503599627370476)},
+        {"silent", SB_OPTION_FLAG, &dev.silent, NULL, "print nothing", 0, 0},
+    };
+    enum { OWN_COUNT = sizeof own / sizeof own[0] };
+    struct sb_option options[OWN_COUNT + SB_CONFIG_COUNT];
+    int status = SB_EXIT_OK;
+    sb_config_flags_init(&flags);
+    memcpy(options, own, sizeof own);
+    size_t count = OWN_COUNT + config_options(options + OWN_COUNT, &flags);
+    if (!sb_options_read(&operands, &status, &k_usage, options, count, 0, 0, argc, argv)) {
+        return status;
+    }
+    status = dev_main(&dev, &flags);
+    sodium_memzero(&dev, sizeof dev);
+    return status;
+}

@@ -1,0 +1,85 @@
+/* cmd_run.c: `samebit run`: the validator of a data directory. */
+#include <stdio.h>
+
+#include "node/cli.h"
+#include "node/commands.h"
+#include "node/service.h"
+
+#define GENESIS_ARENA_BYTES ((size_t)1 << 30)
+
+static const struct sb_usage k_usage = {
+    "run", "--datadir DIR [options]",
+    "Run the validator whose key, chain and settings lie in a data directory. Settings are taken "
+    "from\n"
+    "DIR/config.json; options here override them for this run. Ctrl-C or SIGTERM stops it cleanly.",
+    "  samebit run --datadir /var/lib/samebit\n"
+    "  samebit run --datadir ./chain --port 9545 --log-format json\n"
+    "  samebit run --datadir ./chain --instant\n"};
+
+static int serve(const struct sb_datadir *dir, const struct sb_config *config,
+                 struct sb_arena *arena)
+{
+    struct sb_diag diag = {.text = ""};
+    struct sb_genesis genesis;
+    struct sb_validator_key key;
+    struct sb_service *service = NULL;
+    struct sb_logger log = sb_config_logger(config);
+    if (sb_datadir_load_genesis(&genesis, arena, dir, &diag) != SB_OK ||
+        sb_datadir_load_key(&key, dir, &diag) != SB_OK) {
+        return sb_cli_fail(&diag);
+    }
+    const struct sb_service_options options = {
+        .dir = dir, .config = config, .genesis = &genesis, .key = &key, .log = &log};
+    if (sb_service_start(&service, &options, &diag) != SB_OK) {
+        return sb_cli_fail(&diag);
+    }
+    (void)printf("Listening on http://%s:%u\n", config->host, sb_service_port(service));
+    (void)fflush(stdout);
+    sb_err err = sb_service_wait(service, &diag);
+    sb_service_stop(service);
+    sb_log(&log, SB_LOG_INFO, "node", "the node has stopped", SB_LOG_END);
+    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+}
+
+int sb_cmd_run(int argc, char **argv)
+{
+    const char *path = NULL;
+    struct sb_config_flags flags;
+    struct sb_option options[SB_CONFIG_COUNT + 1] = {
+        {.name = "datadir",
+         .kind = SB_OPTION_TEXT,
+         .ret = &path,
+         .value = "DIR",
+         .help = "the data directory, made by samebit init"}};
+    struct sb_operands operands;
+    struct sb_datadir dir;
+    struct sb_config config;
+    struct sb_diag diag = {.text = ""};
+    int status = SB_EXIT_OK;
+    sb_config_flags_init(&flags);
+    sb_config_options(options + 1, &flags);
+    if (!sb_options_read(&operands, &status, &k_usage, options, SB_CONFIG_COUNT + 1, 0, 0, argc,
+                         argv)) {
+        return status;
+    }
+    if (path == NULL) {
+        return sb_cli_usage(k_usage.command, "--datadir is missing");
+    }
+    sb_config_default(&config);
+    if (sb_datadir_paths(&dir, path, &diag) != SB_OK) {
+        return sb_cli_fail(&diag);
+    }
+    if (!sb_datadir_has_chain(&dir)) {
+        return sb_cli_failf("%s has no chain; make one with: samebit init --datadir %s", path,
+                            path);
+    }
+    if (sb_datadir_load_config(&config, &dir, &diag) != SB_OK ||
+        sb_config_apply(&config, &flags, &diag) != SB_OK) {
+        return sb_cli_fail(&diag);
+    }
+    struct sb_arena arena;
+    sb_arena_init(&arena, GENESIS_ARENA_BYTES);
+    status = serve(&dir, &config, &arena);
+    sb_arena_fini(&arena);
+    return status;
+}

@@ -1,0 +1,77 @@
+/* datadir.h: the data directory of a node.
+ *
+ *     DIR/config.json           settings (config.h)
+ *         genesis.json          the chain (genesis_json.h); written last: without it there is no chain here
+ *         keys/validator.json   Ed25519 seed of the validator, mode 0600; account keystores lie beside it
+ *         journal/              what the validator signed: lost or copied back, it could sign twice
+ *         db/                   blocks and state
+ *
+ * Creation makes all of it, journal and genesis block included, so that later starts never have to guess whether something is new or
+ * was lost. */
+#ifndef SB_NODE_DATADIR_H
+#define SB_NODE_DATADIR_H
+
+#include "base/crypto/ed25519.h"
+#include "base/types/genesis.h"
+#include "node/config.h"
+#include "node/files.h"
+
+struct sb_datadir {
+    char path[SB_PATH_BYTES];
+    char config[SB_PATH_BYTES];
+    char genesis[SB_PATH_BYTES];
+    char keys[SB_PATH_BYTES];
+    char validator_key[SB_PATH_BYTES];
+    char journal[SB_PATH_BYTES];
+    char db[SB_PATH_BYTES];
+};
+
+struct sb_validator_key {
+    uint8_t public_key[SB_ED25519_PUBLIC_BYTES];
+    uint8_t secret[SB_ED25519_SECRET_BYTES]; /* seed || public key */
+};
+
+/* What a new chain is made of. */
+struct sb_new_chain {
+    uint64_t chain_id;
+    uint64_t timestamp; /* seconds */
+    uint64_t min_block_interval_ms;
+    uint64_t gas_limit;
+    const struct sb_genesis_account *alloc; /* any order, no address twice */
+    size_t alloc_count;
+    const uint8_t (*validators)[SB_ED25519_PUBLIC_BYTES]; /* of equal power */
+    size_t validator_count;
+    sb_addr fee_recipient;
+    sb_addr governor; /* zero: the parameters are fixed */
+};
+
+/* sb_datadir_paths: the paths below a directory. SB_E_LIMIT. */
+sb_err sb_datadir_paths(struct sb_datadir *ret_dir, const char *path,
+                        struct sb_diag *diag) SB_MUST_USE;
+/* sb_datadir_has_chain: a chain was created here. */
+bool sb_datadir_has_chain(const struct sb_datadir *dir);
+
+/* sb_new_chain_genesis: the genesis with system contracts and protocol accounts. Everything in it lives in the arena. */
+sb_err sb_new_chain_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
+                            const struct sb_new_chain *chain, struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_datadir_create: everything above. SB_E_EXISTS when the directory has something in it. */
+sb_err sb_datadir_create(const struct sb_datadir *dir, const struct sb_genesis *genesis,
+                         const struct sb_validator_key *key, const struct sb_config *config,
+                         struct sb_diag *diag) SB_MUST_USE;
+
+/* Readers; the messages begin with the file's path. load_config lays the file over *config. */
+sb_err sb_datadir_load_config(struct sb_config *config, const struct sb_datadir *dir,
+                              struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_datadir_load_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
+                               const struct sb_datadir *dir, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_datadir_load_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
+                           struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_validator_key_new: a random key. sb_validator_key_parse: the text of validator.json. sb_validator_key_emit: the reverse. */
+void sb_validator_key_new(struct sb_validator_key *ret_key);
+sb_err sb_validator_key_parse(struct sb_validator_key *ret_key, sb_bytes text,
+                              struct sb_diag *diag) SB_MUST_USE;
+void sb_validator_key_emit(struct sb_buf *out, const struct sb_validator_key *key);
+
+#endif

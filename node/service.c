@@ -1,0 +1,224 @@
+/* service.c: see service.h. */
+#include "node/service.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "node/backend.h"
+#include "node/runtime.h"
+#include "node/version.h"
+#include "rpc/server.h"
+#include "vm/precompile/inference.h"
+
+#define MIB      ((size_t)1 << 20)
+#define LOOK_MS  200 /* how often a waiting service looks whether the node has failed */
+#define NS_IN_MS 1000000
+
+struct sb_service {
+    struct sb_inference *inference;
+    struct sb_node *node;
+    struct sb_backend *backend;
+    struct sb_rpc_server *server;
+    pthread_mutex_t mutex; /* of failure */
+    struct sb_diag failure;
+};
+
+/* ---- pages; on the server's loop ---- */
+
+static bool on_ready(void *ctx, struct sb_buf *reason)
+{
+    struct sb_service *service = ctx;
+    if (sb_node_failed(service->node)) {
+        sb_buf_add_str(reason, "the node has stopped");
+        return false;
+    }
+    return true;
+}
+
+static void put_metric(struct sb_buf *out, const char *name, const char *type, const char *help,
+                       uint64_t value)
+{
+    sb_buf_addf(out, "# HELP samebit_%s %s\n# TYPE samebit_%s %s\nsamebit_%s %" PRIu64 "\n", name,
+                help, name, type, name, value);
+}
+
+static void on_metrics(void *ctx, struct sb_buf *out)
+{
+    struct sb_service *service = ctx;
+    struct sb_chain_head head = sb_chain_head(sb_node_chain(service->node));
+    struct sb_mempool_status pool = sb_mempool_status(sb_node_mempool(service->node));
+    struct sb_rpc_counters rpc = sb_rpc_server_counters(service->server);
+    struct sb_inference_stats models = sb_inference_stats(service->inference);
+    size_t resident = 0;
+    (void)uv_resident_set_memory(&resident);
+    sb_buf_addf(out,
+                "# HELP samebit_build_info version of the program\n# TYPE samebit_build_info "
+                "gauge\nsamebit_build_info{version=\"%s\"} 1\n",
+                SB_VERSION);
+#define METRIC(name, type, help, value) put_metric(out, #name, #type, help, value);
+#include "node/metrics.def"
+#undef METRIC
+}
+
+/* ---- life ---- */
+
+static void on_failed(void *ctx, const char *message)
+{
+    struct sb_service *service = ctx;
+    (void)pthread_mutex_lock(&service->mutex);
+    (void)snprintf(service->failure.text, sizeof service->failure.text, "%s", message);
+    (void)pthread_mutex_unlock(&service->mutex);
+}
+
+static sb_err open_node(struct sb_service *service, const struct sb_service_options *o,
+                        struct sb_diag *diag)
+{
+    const struct sb_config *c = o->config;
+    struct sb_inference_options inference = {.model_bytes_max = c->model_cache_mib * MIB,
+                                             .memo_bytes_max = c->memo_mib * MIB};
+    randombytes_buf(&inference.memo_seed, sizeof inference.memo_seed);
+    service->inference = sb_inference_new(&inference);
+    if (service->inference == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    struct sb_node_options node = {
+        .db_dir = o->dir->db,
+        .journal_dir = o->dir->journal,
+        .genesis = o->genesis,
+        .inference = service->inference,
+        .log = o->log,
+        .pace = c->instant_blocks ? SB_NODE_PACE_INSTANT : SB_NODE_PACE_INTERVAL,
+        .interval_ms = c->block_interval_ms,
+        .store_cache_bytes = c->cache_mib * MIB,
+        .history_blocks = c->history_blocks,
+        .mempool = {.count_max = c->pool_count_max,
+                    .bytes_max = c->pool_mib_max * MIB,
+                    .per_sender_max = c->pool_sender_max},
+        .on_failed = on_failed,
+        .on_failed_ctx = service,
+    };
+    memcpy(node.validator_secret, o->key->secret, sizeof node.validator_secret);
+    sb_err err = sb_node_new(&service->node, &node, diag);
+    sodium_memzero(node.validator_secret, sizeof node.validator_secret);
+    return err;
+}
+
+static sb_err open_server(struct sb_service *service, const struct sb_service_options *o,
+                          struct sb_diag *diag)
+{
+    const struct sb_config *c = o->config;
+    const struct sb_backend_options backend = {.chain = sb_node_chain(service->node),
+                                               .mempool = sb_node_mempool(service->node),
+                                               .history_blocks = c->history_blocks,
+                                               .call_gas_max = c->call_gas_max};
+    SB_TRY(sb_backend_new(&service->backend, &backend, diag));
+    struct sb_rpc_options rpc = {.host = c->host,
+                                 .port = (uint16_t)c->port,
+                                 .client_version = SB_CLIENT_VERSION,
+                                 .cors_origin = c->cors_origin,
+                                 .worker_count = (uint32_t)c->rpc_workers,
+                                 .connection_count_max = (uint32_t)c->rpc_connections_max,
+                                 .call_gas_max = c->call_gas_max,
+                                 .call_ms_max = (uint32_t)c->call_time_ms_max,
+                                 .pages_ctx = service,
+                                 .ready = on_ready,
+                                 .metrics = on_metrics};
+    struct sb_rpc_backend table = sb_backend_table(service->backend);
+    SB_TRY(sb_rpc_server_new(&service->server, &table, &rpc, diag));
+    sb_backend_notify(service->backend, service->server);
+    return sb_rpc_server_start(service->server, diag);
+}
+
+static sb_err open_all(struct sb_service *service, const struct sb_service_options *options,
+                       struct sb_diag *diag)
+{
+    SB_TRY(open_node(service, options, diag));
+    SB_TRY(open_server(service, options, diag));
+    SB_TRY(sb_node_start(service->node, diag));
+    sb_log(options->log, SB_LOG_INFO, "node", "the node is up",
+           SB_LOG_U64("chain_id", options->genesis->config.chain_id),
+           SB_LOG_U64("height", sb_chain_head_number(sb_node_chain(service->node))),
+           SB_LOG_STR("host", options->config->host), SB_LOG_U64("port", sb_service_port(service)),
+           SB_LOG_END);
+    return SB_OK;
+}
+
+static void end_signals(sigset_t *ret_set)
+{
+    (void)sigemptyset(ret_set);
+    (void)sigaddset(ret_set, SIGINT);
+    (void)sigaddset(ret_set, SIGTERM);
+}
+
+sb_err sb_service_start(struct sb_service **ret_service, const struct sb_service_options *options,
+                        struct sb_diag *diag)
+{
+    struct sb_service *service = calloc(1, sizeof *service);
+    if (service == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    sigset_t set;
+    end_signals(&set);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)pthread_mutex_init(&service->mutex, NULL);
+    sb_err err = open_all(service, options, diag);
+    if (err != SB_OK) {
+        sb_service_stop(service);
+        return err;
+    }
+    *ret_service = service;
+    return SB_OK;
+}
+
+sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag)
+{
+    const struct timespec look = {.tv_nsec = LOOK_MS * NS_IN_MS};
+    sigset_t set;
+    end_signals(&set);
+    for (;;) {
+        int sig = sigtimedwait(&set, NULL, &look);
+        if (sig == SIGINT || sig == SIGTERM) {
+            return SB_OK;
+        }
+        if (sb_node_failed(service->node)) {
+            (void)pthread_mutex_lock(&service->mutex);
+            sb_err err =
+                sb_fail(diag, SB_E_INTERNAL, "the node has stopped: %s", service->failure.text);
+            (void)pthread_mutex_unlock(&service->mutex);
+            return err;
+        }
+    }
+}
+
+void sb_service_stop(struct sb_service *service)
+{
+    if (service == NULL) {
+        return;
+    }
+    if (service->backend != NULL) {
+        sb_backend_notify(service->backend, NULL);
+    }
+    if (service->server != NULL) {
+        sb_rpc_server_stop(service->server);
+    }
+    if (service->node != NULL) {
+        sb_node_stop(service->node);
+    }
+    sb_rpc_server_free(service->server);
+    sb_backend_free(service->backend);
+    sb_node_free(service->node);
+    sb_inference_free(service->inference);
+    (void)pthread_mutex_destroy(&service->mutex);
+    free(service);
+}
+
+uint16_t sb_service_port(const struct sb_service *service)
+{
+    return sb_rpc_server_port(service->server);
+}

@@ -1,0 +1,33 @@
+/* service.h: a whole node in one object: models, chain, pool, driver, RPC server and its pages; and waiting for the end.
+ *
+ *     start:  inference cache -> node (chain, pool, driver) -> backend -> RPC server -> blocks
+ *     stop:   the same backwards
+ *
+ * Threads: sb_service_start blocks SIGINT and SIGTERM in the calling thread before it makes others, so that sb_service_wait alone
+ * receives them. */
+#ifndef SB_NODE_SERVICE_H
+#define SB_NODE_SERVICE_H
+
+#include "node/datadir.h"
+
+struct sb_service_options {
+    const struct sb_datadir *dir;
+    const struct sb_config *config;
+    const struct sb_genesis *genesis;   /* borrowed for the life of the service */
+    const struct sb_validator_key *key; /* copied */
+    const struct sb_logger *log;        /* borrowed */
+};
+
+struct sb_service;
+
+/* sb_service_start: everything runs when it returns. SB_E_BUSY: the port, or the data directory, is taken. */
+sb_err sb_service_start(struct sb_service **ret_service, const struct sb_service_options *options,
+                        struct sb_diag *diag) SB_MUST_USE;
+/* sb_service_wait: until SIGINT or SIGTERM comes (SB_OK) or the node fails (SB_E_INTERNAL with its message). */
+sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag) SB_MUST_USE;
+/* sb_service_stop: end the clients' work, finish the block in hand, close everything. NULL is allowed. */
+void sb_service_stop(struct sb_service *service);
+/* sb_service_port: the port in use. */
+uint16_t sb_service_port(const struct sb_service *service);
+
+#endif
