@@ -83,7 +83,8 @@ bool sb_options_read(struct sb_operands *ret_operands, int *ret_status,
 void sb_usage_print(const struct sb_usage *usage, const struct sb_option *options,
                     size_t option_count);
 
-/* sb_nearest: the name that is meant by a mistyped one: at most two letters differ (one in short words; two swapped ones count as one), or it is begun by it; NULL when none is near. */
+/* sb_nearest: the name that is meant by a mistyped one: at most two letters differ (one in short words; two swapped ones count as
+ * one), or it begins like that; NULL when none is near. */
 const char *sb_nearest(const char *text, const char *const *names, size_t count);
 
 /* sb_milliseconds_parse: "2", "0.5", "1.25" seconds. SB_E_SYNTAX, SB_E_RANGE. */
