@@ -43,6 +43,7 @@ struct fixture {
     struct sb_mempool *mempool;
     struct sb_driver *driver;
     struct sb_mempool_options mempool_options;
+    size_t block_cache_count; /* 0: the chain's default */
     uint64_t now_ms;
     struct sb_diag diag;
 };
@@ -134,8 +135,10 @@ static inline void fixture_init(struct fixture *f)
 /* fixture_try_open_chain: chain and pool without a driver. */
 static inline sb_err fixture_try_open_chain(struct fixture *f)
 {
-    struct sb_chain_options options = {
-        .db_dir = f->db_dir, .genesis = &f->genesis, .create = !f->is_old};
+    struct sb_chain_options options = {.db_dir = f->db_dir,
+                                       .genesis = &f->genesis,
+                                       .create = !f->is_old,
+                                       .block_cache_count = f->block_cache_count};
     SB_TRY(sb_chain_open(&f->chain, &options, &f->diag));
     return sb_mempool_new(&f->mempool, f->chain, &f->mempool_options);
 }

@@ -372,6 +372,36 @@ static void block_loaded_from_disk_equals_the_committed(void **state)
     sb_buf_fini(&after);
 }
 
+static void cache_of_two_blocks_keeps_the_used_and_frees_none_in_use(void **state)
+{
+    (void)state;
+    fixture_close(&f);
+    f.block_cache_count = 2;
+    fixture_open(&f);
+    for (int i = 0; i < 6; i++) {
+        fixture_propose(&f);
+    }
+    const struct sb_rpc_block *held[6];
+    for (uint64_t number = 0; number < 6; number++) {
+        fixture_check(&f, sb_chain_block_number(&held[number], f.chain, number));
+    }
+    for (uint64_t number = 0; number < 6; number++) { /* evicted or not, what is held is whole */
+        assert_int_equal(held[number]->block.header.number, number);
+        sb_hash hash = sb_header_hash(&held[number]->block.header);
+        assert_memory_equal(held[number]->hash.b, hash.b, 32);
+    }
+    const struct sb_rpc_block *again;
+    fixture_check(&f, sb_chain_block_number(&again, f.chain, 5));
+    assert_ptr_equal(again, held[5]);
+    sb_chain_block_release(f.chain, again);
+    fixture_check(&f, sb_chain_block_number(&again, f.chain, 1));
+    assert_ptr_not_equal(again, held[1]);
+    sb_chain_block_release(f.chain, again);
+    for (int i = 0; i < 6; i++) {
+        sb_chain_block_release(f.chain, held[i]);
+    }
+}
+
 static void view_of_an_old_block_keeps_its_state(void **state)
 {
     (void)state;
@@ -443,6 +473,7 @@ int main(void)
         CASE(execute_flipped_byte_is_invalid_but_for_the_millisecond),
         CASE(block_by_every_reference_is_the_same),
         CASE(block_loaded_from_disk_equals_the_committed),
+        CASE(cache_of_two_blocks_keeps_the_used_and_frees_none_in_use),
         CASE(view_of_an_old_block_keeps_its_state),
         CASE(pending_block_shows_the_pool),
         CASE(stored_block_with_false_commit_is_refused_at_restart),

@@ -277,7 +277,7 @@ static void restart_from_every_part_of_the_journal_recovers(void **state)
     copy_dir(f.journal_dir, journal_copy);
     assert_true(after > before);
     printf("# %zu bytes of journal for one height\n", after - before);
-    for (size_t len = before; len <= after; len += 17) {
+    for (size_t len = before; len <= after; len += 41) {
         recover_from(journal_copy, len, db_copy, &lost_block);
     }
     recover_from(journal_copy, after, db_copy, &lost_block);
