@@ -10,6 +10,8 @@
 
 #include "rpc/server_impl.h"
 
+#define MEMORY_FULL_TEXT "server is busy: too many answers wait to be read, try again"
+
 struct exchange {
     struct sb_rpc_job job; /* first: a job is its exchange */
     struct sb_rpc_server *server;
@@ -17,6 +19,7 @@ struct exchange {
     struct sb_buf body;
     struct sb_buf answer;
     struct sb_rpc_tally tally;
+    size_t held; /* bytes counted against held_bytes_max: the body, then the answer */
     bool too_large;
     bool served; /* answer is complete */
 };
@@ -188,6 +191,7 @@ static struct exchange *exchange_new(struct sb_rpc_server *server,
 
 static void exchange_free(struct exchange *x)
 {
+    sb_rpc_hold(x->server, &x->held, 0);
     sb_rpc_watch_fini(&x->job.watch);
     sb_buf_fini(&x->body);
     sb_buf_fini(&x->answer);
@@ -197,6 +201,11 @@ static void exchange_free(struct exchange *x)
 /* Serves on whatever thread it is called. */
 static void serve(struct exchange *x, struct sb_rpc_watch *watch, struct sb_arena *arena)
 {
+    if (sb_rpc_memory_full(x->server)) {
+        x->tally = (struct sb_rpc_tally){.requests = 1, .errors = 1};
+        sb_rpc_write_plain_error(&x->answer, SB_RPC_LIMIT, MEMORY_FULL_TEXT);
+        return;
+    }
     x->tally =
         sb_rpc_serve(&x->server->services, NULL, watch, arena, sb_buf_bytes(&x->body), &x->answer);
     sb_buf_fini(&x->body);
@@ -204,6 +213,7 @@ static void serve(struct exchange *x, struct sb_rpc_watch *watch, struct sb_aren
         sb_buf_reset(&x->answer);
         sb_rpc_write_plain_error(&x->answer, SB_RPC_INTERNAL, "out of memory for the answer");
     }
+    sb_rpc_hold(x->server, &x->held, x->answer.len);
 }
 
 static void run_job(struct sb_rpc_job *job, struct sb_arena *arena)
@@ -261,6 +271,15 @@ static enum MHD_Result handle_body(struct exchange *x)
     return MHD_YES;
 }
 
+static enum MHD_Result count_length(void *ctx, enum MHD_ValueKind kind, const char *key,
+                                    const char *value)
+{
+    (void)kind;
+    (void)value;
+    *(int *)ctx += strcasecmp(key, "Content-Length") == 0 ? 1 : 0;
+    return MHD_YES;
+}
+
 /* What can be refused by the headers alone; 0 when the body may come. */
 static unsigned refuse_headers(struct sb_rpc_server *server, struct MHD_Connection *connection)
 {
@@ -274,7 +293,9 @@ static unsigned refuse_headers(struct sb_rpc_server *server, struct MHD_Connecti
     if (length != NULL) {
         char *end = NULL;
         unsigned long long bytes = strtoull(length, &end, 10);
-        if (length[0] < '0' || length[0] > '9' || *end != '\0') {
+        int count = 0;
+        (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &count);
+        if (count != 1 || length[0] < '0' || length[0] > '9' || *end != '\0') {
             return MHD_HTTP_BAD_REQUEST;
         }
         if (bytes > server->services.options.body_bytes_max) {
@@ -343,6 +364,10 @@ enum MHD_Result sb_rpc_http_handle(void *ctx, struct MHD_Connection *connection,
         if (x->body.failed) {
             x->too_large = true;
             sb_buf_fini(&x->body);
+        }
+        sb_rpc_hold(server, &x->held, x->body.capacity);
+        if (sb_rpc_memory_full(server)) {
+            return MHD_NO; /* ends the connection: there is no room for what it sends */
         }
     }
     *upload_data_size = 0;

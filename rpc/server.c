@@ -40,6 +40,7 @@ static void fill_defaults(struct sb_rpc_options *o)
     DEFAULT(session_in_flight_max, 64);
     DEFAULT(body_bytes_max, (size_t)5 << 20);
     DEFAULT(response_bytes_max, (size_t)25 << 20);
+    DEFAULT(held_bytes_max, (size_t)512 << 20);
     DEFAULT(depth_max, 32);
     DEFAULT(batch_count_max, 1000);
     DEFAULT(call_gas_max, 50000000);
@@ -394,6 +395,18 @@ void sb_rpc_notify_pending(struct sb_rpc_server *server, const sb_hash *tx_hash)
 {
     sb_rpc_pending_add(server->services.filters, tx_hash);
     send_wake(server);
+}
+
+bool sb_rpc_memory_full(const struct sb_rpc_server *server)
+{
+    return atomic_load(&server->held_bytes) > server->services.options.held_bytes_max;
+}
+
+void sb_rpc_hold(struct sb_rpc_server *server, size_t *held, size_t now)
+{
+    atomic_fetch_add(&server->held_bytes, now);
+    atomic_fetch_sub(&server->held_bytes, *held);
+    *held = now;
 }
 
 void sb_rpc_count_tally(struct sb_rpc_server *server, struct sb_rpc_tally tally)

@@ -38,6 +38,7 @@ struct sb_rpc_options {
 
     size_t body_bytes_max;     /* HTTP body or WebSocket message; 5 MiB */
     size_t response_bytes_max; /* one answer, batches included; 25 MiB */
+    size_t held_bytes_max;     /* bodies and unsent answers of all clients together; 512 MiB */
     uint32_t depth_max;        /* nesting of a request; 32 */
     uint32_t batch_count_max;  /* entries of a batch; 1,000 */
 

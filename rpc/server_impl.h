@@ -44,6 +44,7 @@ struct sb_rpc_server {
     struct sb_rpc_head heads[SB_RPC_HEADS_MAX];
     size_t head_first, head_count;
 
+    atomic_size_t held_bytes; /* bodies and answers in memory */
     atomic_uint_fast64_t requests, errors, rejected, connections, session_count, sessions_dropped,
         jobs_waiting;
 };
@@ -52,6 +53,10 @@ struct sb_rpc_server {
 void sb_rpc_drive(struct sb_rpc_server *server);
 /* sb_rpc_submit_job: queue a job and arm the deadline timer. SB_E_BUSY when the queue is full. */
 sb_err sb_rpc_submit_job(struct sb_rpc_server *server, struct sb_rpc_job *job) SB_MUST_USE;
+/* sb_rpc_hold: the owner of *held bytes of the clients' memory now has `now` bytes. sb_rpc_memory_full: the sum is over its limit.
+ * Callable from any thread. */
+void sb_rpc_hold(struct sb_rpc_server *server, size_t *held, size_t now);
+bool sb_rpc_memory_full(const struct sb_rpc_server *server);
 void sb_rpc_count_tally(struct sb_rpc_server *server, struct sb_rpc_tally tally);
 
 /* http.c */

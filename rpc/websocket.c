@@ -22,6 +22,8 @@
 
 #define PING_AFTER_MS ((uint64_t)30000)
 #define DEAD_AFTER_MS ((uint64_t)90000)
+#define GREEDY_BYTES                                                                               \
+    ((size_t)1 << 20) /* unsent bytes of a session that goes first when memory is full */
 
 struct subscription {
     sb_rpc_filter_id id;
@@ -42,6 +44,7 @@ struct sb_rpc_session {
     size_t early_len, early_taken;
     struct session_job *jobs;
     uint32_t job_count;
+    size_t held;            /* unsent bytes counted against held_bytes_max */
     bool closing, detached; /* detached: the socket is given back */
     uint64_t heard_ms, pinged_ms;
 
@@ -117,6 +120,7 @@ static void free_session(struct sb_rpc_session *session)
     for (size_t i = 0; i < session->subscription_count; i++) {
         free(session->subscriptions[i].criteria);
     }
+    sb_rpc_hold(server, &session->held, 0);
     wslay_event_context_free(session->frames);
     uv_mutex_destroy(&session->lock);
     free(session->subscriptions);
@@ -163,8 +167,10 @@ static void flush(struct sb_rpc_session *session)
         close_session(session);
         return;
     }
-    if (wslay_event_get_queued_msg_length(session->frames) >
-        session->server->services.options.session_queue_bytes_max) {
+    sb_rpc_hold(session->server, &session->held,
+                wslay_event_get_queued_msg_length(session->frames));
+    bool greedy = session->held > GREEDY_BYTES && sb_rpc_memory_full(session->server);
+    if (greedy || session->held > session->server->services.options.session_queue_bytes_max) {
         atomic_fetch_add(&session->server->sessions_dropped, 1);
         close_session(session);
         return;
@@ -258,6 +264,11 @@ static void refuse(struct sb_rpc_session *session, const char *message)
 static void run_job(struct sb_rpc_job *base, struct sb_arena *arena)
 {
     struct session_job *job = (struct session_job *)base;
+    if (sb_rpc_memory_full(job->session->server)) {
+        sb_rpc_write_plain_error(&job->answer, SB_RPC_LIMIT,
+                                 "server is busy: too many answers wait to be read, try again");
+        return;
+    }
     job->tally = sb_rpc_serve(&job->session->server->services, job->session, &base->watch, arena,
                               sb_buf_bytes(&job->body), &job->answer);
 }

@@ -1,6 +1,7 @@
 /* test_server.c: the HTTP side of the server over real sockets: errors, ids, batches, limits, hostile clients, shutting down. */
 #include "rpc/server.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -345,6 +348,8 @@ static void http_methods_types_and_pages(void **state)
         {"POST / HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: "
          "-1\r\n\r\n{}",
          "HTTP/1.1 400"},
+        {"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+         "HTTP/1.1 400"},
         {"GET / HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: "
          "Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
          "HTTP/1.1 400"},
@@ -478,6 +483,36 @@ static void full_queue_refuses_clearly(void **state)
     stop(&s);
 }
 
+static void unread_answers_are_bounded_together(void **state)
+{
+    static const char half[] = "POST / HTTP/1.1\r\nHost: t\r\nContent-Type: "
+                               "application/json\r\nContent-Length: 4000000\r\n\r\n";
+    struct setup s;
+    int fds[8];
+    char *piece = calloc(1, 1000000);
+    int refused = 0;
+    (void)state;
+    assert_non_null(piece);
+    start(&s, (struct sb_rpc_options){.port = 0, .held_bytes_max = 3000000});
+    for (size_t i = 0; i < 8; i++) {
+        fds[i] = http_connect(s.port);
+        http_send(fds[i], half, sizeof half - 1);
+        http_send(fds[i], piece, 1000000);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        struct timeval soon = {.tv_usec = 300000};
+        char byte = 0;
+        (void)setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
+        ssize_t got = recv(fds[i], &byte, 1, 0);
+        refused += got == 0 || (got < 0 && errno == ECONNRESET) ? 1 : 0;
+        (void)close(fds[i]);
+    }
+    assert_true(refused >= 4);
+    assert_alive(&s);
+    free(piece);
+    stop(&s);
+}
+
 static void stop_ends_running_calls_and_can_start_again(void **state)
 {
     static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\","
@@ -541,6 +576,7 @@ int main(void)
         cmocka_unit_test(half_open_connections_do_not_block_others),
         cmocka_unit_test(endless_call_ends_at_its_time_limit_and_leaves_reads_alone),
         cmocka_unit_test(full_queue_refuses_clearly),
+        cmocka_unit_test(unread_answers_are_bounded_together),
         cmocka_unit_test(stop_ends_running_calls_and_can_start_again),
         cmocka_unit_test(start_names_a_taken_port_and_a_bad_host),
     };
