@@ -12,6 +12,8 @@ makes cases, each a model file of one operator (or a small chain), inputs and th
     output HEX         likewise
     refuse ERROR       instead of inputs and outputs: loading must fail with this error code
 
+    real DTYPE ROUNDING ZP MULT SHIFT LO HI WORD RAW BACK      an SD59x18 word (hex), its raw element, and that element's word
+
     tests/tools/tensor_model.py --corpus tests/fuzz/corpus/model        seeds for the fuzzer: one model file an operator
 
 Needs the Python 3 standard library only.
@@ -681,6 +683,34 @@ CASES = [case_gemm, case_gemm_fx, case_conv2d, case_conv2d_fx, case_add, case_mu
          case_concat, case_pad, case_gather, case_tree, case_chain]
 
 
+# ---- real numbers, numerics 2.2 ----
+
+def input_from_real(x, rounding, zp, mult, shift, lo, hi):
+    unit = mult * 10**18
+    raw = (x << shift) // unit if rounding else ((x << (shift + 1)) + unit) // (2 * unit)
+    return clamp(raw + zp, lo, hi)
+
+
+def output_to_real(raw, zp, mult, shift):
+    return (((raw - zp) * mult * 10**18 << 1) + (1 << shift)) >> (shift + 1)
+
+
+def write_real(r):
+    dtype = r.choice(list(BYTES))
+    lo, hi = sorted([r.randint(*RANGE[dtype]), r.randint(*RANGE[dtype])]) if r.randrange(2) else RANGE[dtype]
+    zp = r.randint(*RANGE[dtype]) if dtype in (I8, U8) else 0
+    mult = r.choice([1, 2**31 - 1, r.randint(1, 2**31 - 1), r.randint(2**30, 2**31 - 1)])
+    shift = r.choice([0, 16, 62, r.randint(0, 62), r.randint(30, 45)])
+    rounding = r.randrange(2)
+    near = output_to_real(r.randint(lo, hi), zp, mult, shift) + r.choice([0, 1, -1, r.randint(-10**18, 10**18)])
+    half = (2 * r.randint(lo, hi) + 1) * mult * 10**18 // 2**(shift + 1)
+    anywhere = r.choice([-1, 1]) * r.randrange(2**r.randint(0, 255))
+    x = clamp(r.choice([near, near, half, half + 1, half - 1, anywhere, -2**255, 2**255 - 1]), -2**255, 2**255 - 1)
+    raw = input_from_real(x, rounding, zp, mult, shift, lo, hi)
+    back = output_to_real(raw, zp, mult, shift)
+    print("real", dtype, rounding, zp, mult, shift, lo, hi, "%064x %d %064x" % (x % 2**256, raw, back % 2**256))
+
+
 # ---- cases that must be refused: one step over the bound, beside one step inside it ----
 
 def write_bounds():
@@ -728,8 +758,12 @@ def main():
                 out.write(maker.m.encode())
         else:
             maker.m.write()
-    if not args.corpus:
-        write_bounds()
+    if args.corpus:
+        return
+    write_bounds()
+    rng = random.Random(args.seed)
+    for _ in range(args.cases):
+        write_real(rng)
 
 
 if __name__ == "__main__":

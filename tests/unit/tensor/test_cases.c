@@ -4,6 +4,7 @@
  * Each accepted model must also encode to the bytes it was loaded from. */
 #include "vm/tensor/run.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,6 +122,40 @@ static void check_case(const struct test_case *t)
     sb_model_free(model);
 }
 
+/* real DTYPE ROUNDING ZP MULT SHIFT LO HI WORD RAW BACK */
+static void check_real(const char *value)
+{
+    int dtype = 0;
+    int rounding = 0;
+    unsigned shift = 0;
+    long long lo = 0;
+    long long hi = 0;
+    long long raw = 0;
+    char word[65];
+    char back[65];
+    struct sb_tensor_desc d = {.kind = SB_TENSOR_INPUT};
+    int fields = sscanf(value, "%d %d %" SCNd32 " %" SCNu32 " %u %lld %lld %64s %lld %64s", &dtype,
+                        &rounding, &d.quant.zero_point, &d.quant.scale_mult, &shift, &lo, &hi, word,
+                        &raw, back);
+    assert_int_equal(fields, 10);
+    d.dtype = (enum sb_dtype)dtype;
+    d.rounding = (enum sb_rounding)rounding;
+    d.quant.scale_shift = (uint8_t)shift;
+    d.lo = lo;
+    d.hi = hi;
+    struct blob word_bytes = unhex(word);
+    struct blob back_bytes = unhex(back);
+    sb_u256 real = sb_u256_load_be(word_bytes.data, word_bytes.len);
+    sb_u256 want = sb_u256_load_be(back_bytes.data, back_bytes.len);
+    int64_t got = sb_input_from_real(&d, &real);
+    sb_u256 got_back = sb_output_to_real(&d, raw);
+    if (got != raw || !sb_u256_equal(&got_back, &want)) {
+        fail_msg("real %s: got %lld", value, (long long)got);
+    }
+    free(word_bytes.data);
+    free(back_bytes.data);
+}
+
 /* One line "key value" of the case format; a new case first checks the one before. */
 static void take_line(struct test_case *t, uint32_t *case_count, const char *key, const char *value)
 {
@@ -139,6 +174,8 @@ static void take_line(struct test_case *t, uint32_t *case_count, const char *key
     } else if (strcmp(key, "output") == 0) {
         assert_true(t->output_count < IO_MAX);
         t->outputs[t->output_count++] = unhex(value);
+    } else if (strcmp(key, "real") == 0) {
+        check_real(value);
     } else if (strcmp(key, "refuse") == 0) {
         (void)snprintf(t->refuse, sizeof t->refuse, "%s", value);
     } else {
