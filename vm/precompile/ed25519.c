@@ -35,11 +35,8 @@ static sb_err verify(struct native *n)
 sb_err sb_precompile_ed25519(struct sb_precompile_result *ret_result,
                              const struct sb_precompile_call *call)
 {
-    struct native n;
-    if (!native_begin(&n, ret_result, call)) {
-        return SB_OK;
-    }
-    return n.selector == sb_abi_selector("verify(bytes32,bytes32,bytes32,bytes)")
-               ? verify(&n)
-               : native_bad_call(&n);
+    static const struct native_function functions[] = {
+        {"verify(bytes32,bytes32,bytes32,bytes)", verify},
+    };
+    return native_dispatch(ret_result, call, functions, 1);
 }

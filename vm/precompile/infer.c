@@ -336,45 +336,60 @@ static sb_err work_describe(struct run *r, const void *ctx)
     return describe(r);
 }
 
-static sb_err call_quote(struct native *n, const sb_hash *id)
+/* infer(bytes32 id, bytes input): bytes */
+static sb_err call_infer(struct native *n)
 {
-    struct run r = {.n = n, .id = *id};
+    sb_hash id;
+    sb_bytes input;
+    if (sb_abi_read_word(&id, n->args, 0) != SB_OK ||
+        sb_abi_read_bytes(&input, n->args, 1, SB_MODEL_ARENA_BYTES_MAX) != SB_OK) {
+        return native_bad_call(n);
+    }
+    return on_model(n, &id, true, work_raw, &input);
+}
+
+/* inferReal(bytes32 id, int256[] x): int256[] */
+static sb_err call_infer_real(struct native *n)
+{
+    sb_hash id;
+    struct reals x;
+    if (sb_abi_read_word(&id, n->args, 0) != SB_OK ||
+        sb_abi_read_array(&x.items, &x.count, n->args, 1, 1, REAL_ELEMENTS_MAX) != SB_OK) {
+        return native_bad_call(n);
+    }
+    return on_model(n, &id, true, work_real, &x);
+}
+
+static sb_err call_describe(struct native *n)
+{
+    sb_hash id;
+    return sb_abi_read_word(&id, n->args, 0) == SB_OK ? on_model(n, &id, false, work_describe, NULL)
+                                                      : native_bad_call(n);
+}
+
+/* quote does not touch the model: it reads the facts alone. */
+static sb_err call_quote(struct native *n)
+{
+    struct run r = {.n = n};
+    if (sb_abi_read_word(&r.id, n->args, 0) != SB_OK) {
+        return native_bad_call(n);
+    }
     if (!native_charge(n, FACTS_COLD_GAS)) {
         return SB_OK;
     }
-    r.facts = sb_model_facts_load(n->call->evm->state, id);
-    return r.facts.status == SB_MODEL_ACTIVE ? quote(&r) : model_not_found(n, id);
+    r.facts = sb_model_facts_load(n->call->evm->state, &r.id);
+    return r.facts.status == SB_MODEL_ACTIVE ? quote(&r) : model_not_found(n, &r.id);
 }
 
 sb_err sb_precompile_infer(struct sb_precompile_result *ret_result,
                            const struct sb_precompile_call *call)
 {
-    struct native n;
-    sb_hash id;
+    static const struct native_function functions[] = {
+        {"infer(bytes32,bytes)", call_infer},
+        {"inferReal(bytes32,int256[])", call_infer_real},
+        {"describe(bytes32)", call_describe},
+        {"quote(bytes32)", call_quote},
+    };
     SB_ASSERT(call->evm->inference != NULL);
-    if (!native_begin(&n, ret_result, call)) {
-        return SB_OK;
-    }
-    if (sb_abi_read_word(&id, n.args, 0) != SB_OK) {
-        return native_bad_call(&n);
-    }
-    if (n.selector == sb_abi_selector("infer(bytes32,bytes)")) {
-        sb_bytes input;
-        return sb_abi_read_bytes(&input, n.args, 1, SB_MODEL_ARENA_BYTES_MAX) == SB_OK
-                   ? on_model(&n, &id, true, work_raw, &input)
-                   : native_bad_call(&n);
-    }
-    if (n.selector == sb_abi_selector("inferReal(bytes32,int256[])")) {
-        struct reals x;
-        return sb_abi_read_array(&x.items, &x.count, n.args, 1, 1, REAL_ELEMENTS_MAX) == SB_OK
-                   ? on_model(&n, &id, true, work_real, &x)
-                   : native_bad_call(&n);
-    }
-    if (n.selector == sb_abi_selector("describe(bytes32)")) {
-        return on_model(&n, &id, false, work_describe, NULL);
-    }
-    if (n.selector == sb_abi_selector("quote(bytes32)")) {
-        return call_quote(&n, &id);
-    }
-    return native_bad_call(&n);
+    return native_dispatch(ret_result, call, functions, sizeof functions / sizeof functions[0]);
 }

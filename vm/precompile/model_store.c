@@ -411,10 +411,7 @@ static sb_err op_disabled(struct native *n)
 sb_err sb_precompile_model_store(struct sb_precompile_result *ret_result,
                                  const struct sb_precompile_call *call)
 {
-    static const struct {
-        const char *signature;
-        sb_err (*function)(struct native *n);
-    } functions[] = {
+    static const struct native_function functions[] = {
         {"putChunk(bytes)", put_chunk},
         {"chunkInfo(bytes32)", chunk_info},
         {"finalise(bytes32[],uint64,uint64)", finalise},
@@ -425,14 +422,5 @@ sb_err sb_precompile_model_store(struct sb_precompile_result *ret_result,
         {"setOpDisabled(uint16,uint16,bool)", set_op_disabled},
         {"opDisabled(uint16,uint16)", op_disabled},
     };
-    struct native n;
-    if (!native_begin(&n, ret_result, call)) {
-        return SB_OK;
-    }
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        if (n.selector == sb_abi_selector(functions[i].signature)) {
-            return functions[i].function(&n);
-        }
-    }
-    return native_bad_call(&n);
+    return native_dispatch(ret_result, call, functions, sizeof functions / sizeof functions[0]);
 }

@@ -100,6 +100,22 @@ bool native_begin(struct native *ret, struct sb_precompile_result *ret_result,
     return false;
 }
 
+sb_err native_dispatch(struct sb_precompile_result *ret_result,
+                       const struct sb_precompile_call *call,
+                       const struct native_function *functions, size_t count)
+{
+    struct native n;
+    if (!native_begin(&n, ret_result, call)) {
+        return SB_OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (n.selector == sb_abi_selector(functions[i].signature)) {
+            return functions[i].run(&n);
+        }
+    }
+    return native_bad_call(&n);
+}
+
 bool native_may_write(sb_err *ret_err, struct native *n, uint16_t low)
 {
     if (n->call->message->is_static || n->call->message->kind == SB_STATICCALL) {

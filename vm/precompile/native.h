@@ -1,8 +1,8 @@
 /* native.h: the common part of the precompiles 0x5b01 to 0x5b05: call data with a function selector in, ABI-coded results or typed
  * errors out, gas charged before the work. Private to vm/precompile. Specification: docs/spec/precompiles.md section 1.
  *
- *     if (!native_begin(&n, ret_result, call)) return SB_OK;          value, DELEGATECALL, CALLCODE, no selector: BadCall()
- *     switch on n.selector -> read arguments -> native_charge -> work -> native_return or native_revert */
+ *     native_dispatch: value, DELEGATECALL, CALLCODE, no or unknown selector: BadCall(); else the function:
+ *     read arguments -> native_charge -> work -> native_return or native_revert */
 #ifndef SB_VM_PRECOMPILE_NATIVE_H
 #define SB_VM_PRECOMPILE_NATIVE_H
 
@@ -21,6 +21,18 @@ struct native {
     uint32_t selector;
     sb_bytes args;
 };
+
+/* A function of a native precompile, by its signature as Solidity writes it. */
+struct native_function {
+    const char *signature;
+    sb_err (*run)(struct native *n);
+};
+
+/* native_dispatch: the whole of a precompile that is a list of functions: native_begin, then the function of the selector, or
+ * BadCall(). */
+sb_err native_dispatch(struct sb_precompile_result *ret_result,
+                       const struct sb_precompile_call *call,
+                       const struct native_function *functions, size_t count);
 
 /* native_begin: check the form of the call and charge the base. false: *ret_result is final. */
 bool native_begin(struct native *ret, struct sb_precompile_result *ret_result,

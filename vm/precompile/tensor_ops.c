@@ -251,23 +251,11 @@ static sb_err argmax(struct native *n)
 sb_err sb_precompile_tensor_ops(struct sb_precompile_result *ret_result,
                                 const struct sb_precompile_call *call)
 {
-    static const struct {
-        const char *signature;
-        sb_err (*function)(struct native *n);
-    } functions[] = {
+    static const struct native_function functions[] = {
         {"matmulI8(uint32,uint32,uint32,bytes,bytes)", matmul_i8},
         {"dot(int256[],int256[])", dot},
         {"softmax(int256[])", softmax},
         {"argmax(int256[])", argmax},
     };
-    struct native n;
-    if (!native_begin(&n, ret_result, call)) {
-        return SB_OK;
-    }
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        if (n.selector == sb_abi_selector(functions[i].signature)) {
-            return functions[i].function(&n);
-        }
-    }
-    return native_bad_call(&n);
+    return native_dispatch(ret_result, call, functions, sizeof functions / sizeof functions[0]);
 }
