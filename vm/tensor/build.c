@@ -29,7 +29,11 @@ static const char *keep_name(struct sb_build *b, const char *name)
         return NULL;
     }
     for (size_t i = 0; i < len; i++) {
-        copy[i] = name[i] >= 0x20 && name[i] <= 0x7e ? name[i] : '_';
+        bool printable = name[i] >= 0x20 && name[i] <= 0x7e;
+        copy[i] = name[i];
+        if (!printable) {
+            copy[i] = '_';
+        }
     }
     copy[len] = '\0';
     return copy;

@@ -9,7 +9,7 @@
 static const struct sb_rates k_rates_genesis = {
     .micro_gas =
         {
-#define SB_GAS_CLASS(name, micro_gas_value, unit) [SB_GAS_CLASS_##name] = micro_gas_value,
+#define SB_GAS_CLASS(name, micro_gas_value, unit) [SB_GAS_CLASS_##name] = (micro_gas_value),
 #include "vm/tensor/gas.def"
 #undef SB_GAS_CLASS
         },
@@ -22,7 +22,7 @@ static const char *const k_names[SB_GAS_CLASS_COUNT] = {
 };
 
 static const char *const k_units[SB_GAS_CLASS_COUNT] = {
-#define SB_GAS_CLASS(name, micro_gas_value, unit) [SB_GAS_CLASS_##name] = unit,
+#define SB_GAS_CLASS(name, micro_gas_value, unit) [SB_GAS_CLASS_##name] = (unit),
 #include "vm/tensor/gas.def"
 #undef SB_GAS_CLASS
 };

@@ -176,7 +176,7 @@ static sb_err read_shape(struct sb_shape *ret, const uint8_t *r, struct sb_diag 
     }
     uint64_t count = 1;
     for (uint32_t i = 0; i < SB_TENSOR_RANK_MAX; i++) {
-        uint32_t dim = le_load32(r + SB_FORMAT_T_DIMS + 4 * i);
+        uint32_t dim = le_load32(r + SB_FORMAT_T_DIMS + (size_t)i * 4);
         if (i >= shape.rank) {
             if (dim != 0) {
                 return sb_fail(diag, SB_E_NON_CANONICAL, "a dimension beyond the rank is not zero");

@@ -23,8 +23,8 @@ struct trees {
     const int32_t *roots;
     const int32_t *tree_class;
     const int32_t *feature;
-    const int32_t *threshold; /* or NULL: then threshold64 */
-    const int64_t *threshold64;
+    const void *threshold; /* int64_t if wide, else int32_t */
+    bool wide;
     const int32_t *child;
     const int64_t *leaf;
     const int64_t *base;
@@ -32,7 +32,6 @@ struct trees {
 
 static struct trees trees_of(const struct sb_tensor *const *in)
 {
-    bool wide = in[SB_IN_TREE_THRESHOLD]->desc.dtype == SB_DTYPE_I64;
     return (struct trees){
         .tree_count = in[SB_IN_TREE_ROOTS]->desc.shape.dims[0],
         .node_count = in[SB_IN_TREE_FEATURE]->desc.shape.dims[0],
@@ -43,8 +42,8 @@ static struct trees trees_of(const struct sb_tensor *const *in)
         .roots = in[SB_IN_TREE_ROOTS]->data,
         .tree_class = in[SB_IN_TREE_CLASS]->data,
         .feature = in[SB_IN_TREE_FEATURE]->data,
-        .threshold = wide ? NULL : in[SB_IN_TREE_THRESHOLD]->data,
-        .threshold64 = wide ? in[SB_IN_TREE_THRESHOLD]->data : NULL,
+        .threshold = in[SB_IN_TREE_THRESHOLD]->data,
+        .wide = in[SB_IN_TREE_THRESHOLD]->desc.dtype == SB_DTYPE_I64,
         .child = in[SB_IN_TREE_CHILD]->data,
         .leaf = in[SB_IN_TREE_LEAF]->data,
         .base = in[SB_IN_TREE_BASE]->data,
@@ -58,7 +57,7 @@ static size_t tree_end(const struct trees *t, size_t tree)
 
 static int64_t threshold_of(const struct trees *t, size_t node)
 {
-    return t->threshold != NULL ? t->threshold[node] : t->threshold64[node];
+    return t->wide ? ((const int64_t *)t->threshold)[node] : ((const int32_t *)t->threshold)[node];
 }
 
 static sb_err infer_shapes(const struct sb_check *c)
