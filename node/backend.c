@@ -11,6 +11,7 @@
 #include "base/util/assert.h"
 #include "base/util/checked.h"
 #include "node/backend_impl.h"
+#include "node/query.h"
 
 #define CALL_GAS_DEFAULT    50000000
 #define TRACE_STEPS_DEFAULT 1000000
@@ -427,5 +428,8 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .pool_nonce = sb_backend_pool_nonce,
         .pool_status = sb_backend_pool_status,
         .pool_content = sb_backend_pool_content,
+        .call = sb_query_call,
+        .estimate_gas = sb_query_estimate_gas,
+        .access_list = sb_query_access_list,
     };
 }

@@ -6,7 +6,10 @@
 #define SB_VM_EXEC_RULES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/types/hash.h"
 
 enum sb_revision {
     SB_REV_FRONTIER,
@@ -32,6 +35,17 @@ enum sb_profile {
     SB_PROFILE_SAMEBIT,  /* Osaka plus the 5bxx precompiles; no blob transactions in blocks */
 };
 
+/* What a simulation does to precompiles (`movePrecompileToAddress`, overrides of their accounts). Never on a chain. */
+struct sb_precompile_move {
+    sb_addr at;
+    bool is_plain; /* an ordinary account is there now */
+    sb_addr from;  /* otherwise: calls run the precompile of this address */
+};
+struct sb_precompile_moves {
+    struct sb_precompile_move *list; /* a later entry for the same address wins */
+    size_t count;
+};
+
 struct sb_rules {
     enum sb_profile profile;
     enum sb_revision revision;
@@ -43,6 +57,7 @@ struct sb_rules {
     uint64_t blobs_per_block_max; /* 6 at Cancun, 9 at Prague */
     uint64_t blobs_per_block_target; /* 3 at Cancun, 6 at Prague */
     uint64_t blobs_per_tx_max;    /* EIP-7594 (Osaka): 6 */
+    const struct sb_precompile_moves *moves; /* borrowed; NULL but in simulations */
 };
 
 /* sb_rules_make: the table for a profile and revision. */

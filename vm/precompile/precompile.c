@@ -29,7 +29,7 @@ static bool is_active(const struct entry *entry, const struct sb_rules *rules)
            (entry->scope == ANY || rules->profile == SB_PROFILE_SAMEBIT);
 }
 
-sb_precompile_fn sb_precompile_find(const struct sb_rules *rules, const sb_addr *addr)
+static sb_precompile_fn find_in_table(const struct sb_rules *rules, const sb_addr *addr)
 {
     static const uint8_t zeros[ADDR_HIGH_BYTES];
     if (memcmp(addr->b, zeros, sizeof zeros) != 0) {
@@ -42,6 +42,18 @@ sb_precompile_fn sb_precompile_find(const struct sb_rules *rules, const sb_addr 
         }
     }
     return NULL;
+}
+
+sb_precompile_fn sb_precompile_find(const struct sb_rules *rules, const sb_addr *addr)
+{
+    size_t count = rules->moves != NULL ? rules->moves->count : 0;
+    for (size_t i = count; i > 0; i--) {
+        const struct sb_precompile_move *move = &rules->moves->list[i - 1];
+        if (sb_addr_equal(&move->at, addr)) {
+            return move->is_plain ? NULL : find_in_table(rules, &move->from);
+        }
+    }
+    return find_in_table(rules, addr);
 }
 
 void sb_precompile_each(const struct sb_rules *rules, void (*visit)(void *ctx, const sb_addr *addr),
