@@ -42,6 +42,8 @@ struct sb_op_code {
     sb_err (*prove)(const struct sb_check *c);
     sb_err (*cost)(const struct sb_check *c);
     void (*run)(const struct sb_exec *x);
+    bool
+        reads_few; /* constants are read here and there, not streamed: cost charges the bytes that a run reads */
 };
 
 /* A line of ops.def and the functions behind it. */

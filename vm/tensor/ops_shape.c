@@ -287,7 +287,8 @@ static sb_err gather_prove(const struct sb_check *c)
 static sb_err gather_cost(const struct sb_check *c)
 {
     SB_TRY(copy_cost(c));
-    sb_units_add(&c->node->units, SB_GAS_CLASS_GATHER_BYTE, c->in[SB_IN_GATHER_X]->bytes);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_WEIGHT_BYTE, c->out->bytes);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, c->in[SB_IN_GATHER_X]->count);
     return SB_OK;
 }
 
@@ -305,5 +306,8 @@ static void gather_run(const struct sb_exec *x)
     }
 }
 
-const struct sb_op_code sb_op_gather = {
-    .infer = gather_infer, .prove = gather_prove, .cost = gather_cost, .run = gather_run};
+const struct sb_op_code sb_op_gather = {.infer = gather_infer,
+                                        .prove = gather_prove,
+                                        .cost = gather_cost,
+                                        .run = gather_run,
+                                        .reads_few = true};

@@ -11,7 +11,8 @@
 #include "vm/tensor/op.h"
 #include "vm/tensor/round.h"
 
-#define LEAF (-1)
+#define LEAF             (-1)
+#define CACHE_LINE_BYTES 64u /* what a visit of a node brings from memory at least */
 
 struct trees {
     size_t tree_count;
@@ -243,6 +244,9 @@ static sb_err tree_cost(const struct sb_check *c)
     SB_TRY(count_visits(&visits, c, &t));
     uint64_t rows = c->in[SB_IN_TREE_X]->desc.shape.dims[0];
     sb_units_add(&c->node->units, SB_GAS_CLASS_TREE_VISIT, sat_mul_u64(rows, visits));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_WEIGHT_BYTE,
+                 sat_mul_u64(rows, visits * CACHE_LINE_BYTES +
+                                       t.tree_count * t.leaf_width * sizeof(int64_t)));
     sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE,
                  sat_mul_u64(rows, sat_mul_u64(t.tree_count, t.leaf_width) + t.class_count +
                                        t.feature_count));
@@ -291,5 +295,8 @@ static void tree_run(const struct sb_exec *x)
     }
 }
 
-const struct sb_op_code sb_op_tree_ensemble = {
-    .infer = tree_infer, .prove = tree_prove, .cost = tree_cost, .run = tree_run};
+const struct sb_op_code sb_op_tree_ensemble = {.infer = tree_infer,
+                                               .prove = tree_prove,
+                                               .cost = tree_cost,
+                                               .run = tree_run,
+                                               .reads_few = true};

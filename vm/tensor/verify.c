@@ -66,7 +66,7 @@ static sb_err verify_node(struct sb_model *model, struct sb_node *node, struct s
     c.out->ready = true;
     sb_units_add(&node->units, SB_GAS_CLASS_NODE, 1);
     for (uint32_t i = 0; i < c.input_count; i++) {
-        if (c.in[i]->desc.kind == SB_TENSOR_CONST) {
+        if (c.in[i]->desc.kind == SB_TENSOR_CONST && !node->op->code->reads_few) {
             sb_units_add(&node->units, SB_GAS_CLASS_WEIGHT_BYTE, c.in[i]->bytes);
         }
     }
