@@ -11,6 +11,8 @@
 #include "vm/tensor/kernels.h"
 #include "vm/tensor/op.h"
 
+#define CHECK_BLOCK 256u
+
 int64_t sb_raw_load(const uint8_t *raw, enum sb_dtype dtype, uint64_t i)
 {
     switch (dtype) {
@@ -63,6 +65,30 @@ static sb_err refuse(struct sb_bad_input *ret_bad, uint32_t tensor, uint64_t ele
     return err;
 }
 
+/* Number of the first element outside [lo, hi]; count if there is none. Blocks are copied out, since raw may have any alignment. */
+static uint64_t find_outside(const struct sb_tensor_desc *d, const uint8_t *raw, uint64_t count)
+{
+    int64_t host[CHECK_BLOCK]; /* room for a block of any type */
+    int64_t values[CHECK_BLOCK];
+    size_t size = sb_dtype_bytes(d->dtype);
+    for (uint64_t at = 0; at < count; at += CHECK_BLOCK) {
+        size_t block = count - at < CHECK_BLOCK ? (size_t)(count - at) : CHECK_BLOCK;
+        memcpy(host, raw + at * size, block * size);
+        sb_elements_swap(host, d->dtype, block);
+        sb_widen(values, host, d->dtype, block);
+        bool outside = false;
+        for (size_t i = 0; i < block; i++) {
+            outside |= values[i] < d->lo || values[i] > d->hi;
+        }
+        for (size_t i = 0; outside; i++) {
+            if (values[i] < d->lo || values[i] > d->hi) {
+                return at + i;
+            }
+        }
+    }
+    return count;
+}
+
 sb_err sb_model_check_input(struct sb_bad_input *ret_bad, const struct sb_model *model,
                             uint32_t input, sb_bytes raw)
 {
@@ -75,13 +101,8 @@ sb_err sb_model_check_input(struct sb_bad_input *ret_bad, const struct sb_model 
         io->desc.hi == sb_dtype_max(io->desc.dtype) && io->desc.dtype != SB_DTYPE_BOOL) {
         return SB_OK;
     }
-    for (uint64_t i = 0; i < io->element_count; i++) {
-        int64_t value = sb_raw_load(raw.data, io->desc.dtype, i);
-        if (value < io->desc.lo || value > io->desc.hi) {
-            return refuse(ret_bad, input, i, SB_E_RANGE);
-        }
-    }
-    return SB_OK;
+    uint64_t bad = find_outside(&io->desc, raw.data, io->element_count);
+    return bad == io->element_count ? SB_OK : refuse(ret_bad, input, bad, SB_E_RANGE);
 }
 
 static const void *address_of(const struct sb_tensor *t, const uint8_t *arena)

@@ -336,6 +336,39 @@ static void run_on_bad_input_names_tensor_and_element(void **state)
     sb_buf_fini(&file);
 }
 
+static void check_of_long_input_finds_the_first_bad_element_anywhere(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    struct sb_buf file;
+    struct sb_diag diag = {{0}};
+    struct sb_tensor_desc d = desc_of(SB_DTYPE_I16, 1, (const uint32_t[]){COUNT});
+    d.lo = -5;
+    d.hi = 5;
+    struct sb_build *b = sb_build_new("long");
+    uint32_t x = sb_build_input(b, "x", &d);
+    uint32_t y = sb_build_tensor(b, "y", &d);
+    sb_build_node(b, "same", SB_OP_RESHAPE, 1, &x, 1, y, NULL, 0);
+    sb_build_output(b, y);
+    sb_buf_init(&file, 1 << 20);
+    assert_int_equal(sb_build_finish(&file, b, &diag), SB_OK);
+    sb_build_free(b);
+    struct sb_model *model = load(&file);
+    uint8_t raw[2 * COUNT + 1] = {0};
+    uint8_t *odd = raw + 1; /* any alignment */
+    assert_int_equal(sb_model_check_input(NULL, model, 0, sb_span(odd, 2 * COUNT)), SB_OK);
+    for (uint64_t at = 0; at < COUNT; at += 37) {
+        struct sb_bad_input bad = {0};
+        sb_raw_store(odd, SB_DTYPE_I16, at, at % 2 == 0 ? 6 : -6);
+        sb_raw_store(odd, SB_DTYPE_I16, COUNT - 1, 6);
+        assert_int_equal(sb_model_check_input(&bad, model, 0, sb_span(odd, 2 * COUNT)), SB_E_RANGE);
+        assert_int_equal(bad.element, at);
+        sb_raw_store(odd, SB_DTYPE_I16, at, 0);
+    }
+    sb_model_free(model);
+    sb_buf_fini(&file);
+}
+
 static bool say_yes(void *ctx)
 {
     *(int *)ctx += 1;
@@ -611,6 +644,7 @@ int main(void)
         cmocka_unit_test(loader_on_flipped_bit_refuses_or_stays_canonical),
         cmocka_unit_test(run_of_the_specified_example_gives_its_answer),
         cmocka_unit_test(run_on_bad_input_names_tensor_and_element),
+        cmocka_unit_test(check_of_long_input_finds_the_first_bad_element_anywhere),
         cmocka_unit_test(run_when_cancelled_stops_before_the_next_node),
         cmocka_unit_test(real_input_is_rounded_half_up_and_clamped),
         cmocka_unit_test(real_output_of_extremes_is_exact),
