@@ -2,10 +2,16 @@
  *
  * Recovery mode is point-in-time: the write-ahead log is read up to its first damaged record, so a torn tail after a power cut costs
  * only what was never acknowledged, and all families end at the same batch. A batch that was acknowledged and yet lost (a lying
- * disk) shows as a head below the signing journal's, which the node checks. Blocks of table files carry RocksDB's own checksums. */
+ * disk) shows as a head below the signing journal's, which the node checks. Blocks of table files carry RocksDB's own checksums.
+ *
+ * RocksDB does not sync its folder between making its first manifest and naming it in CURRENT, so a power cut may keep the second
+ * and lose the first. Hence the file CREATING: it is durable before RocksDB makes anything and goes when all is durable; a folder
+ * with it holds nothing that anybody was promised. */
 #include "storage/db.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,6 +28,7 @@
 #define BLOOM_BITS          10
 #define BLOCK_BYTES         4096
 #define PATH_BYTES_MAX      4096
+#define CREATING            "CREATING"
 
 static const char *const family_names[SB_FAMILY_COUNT] = {
 #define SB_FAMILY(name, text, history) text,
@@ -102,11 +109,81 @@ static rocksdb_options_t *options_new(rocksdb_cache_t *cache, bool create)
     return options;
 }
 
-static bool folder_has_database(const char *dir)
+static bool folder_has(const char *dir, const char *name)
 {
     char path[PATH_BYTES_MAX];
-    int len = snprintf(path, sizeof path, "%s/CURRENT", dir);
+    int len = snprintf(path, sizeof path, "%s/%s", dir, name);
     return len > 0 && (size_t)len < sizeof path && access(path, F_OK) == 0;
+}
+
+/* folder_sync: the names in a folder become durable. */
+static bool folder_sync(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = fd >= 0 && fsync(fd) == 0;
+    return (fd < 0 || close(fd) == 0) && done;
+}
+
+/* folder_clear: remove what an unfinished creation left, all but the marker. Without a marker there must be nothing: files that this
+ * program did not leave unfinished are never removed. */
+static sb_err folder_clear(int dir_fd, DIR *dir, bool unfinished)
+{
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, CREATING) == 0) {
+            continue;
+        }
+        if (!unfinished) {
+            return SB_E_EXISTS;
+        }
+        if (unlinkat(dir_fd, entry->d_name, 0) != 0) {
+            return SB_E_IO;
+        }
+    }
+    return fsync(dir_fd) == 0 ? SB_OK : SB_E_IO;
+}
+
+/* folder_begin: an empty folder with the marker, durable. */
+static sb_err folder_begin(const char *dir, struct sb_diag *diag)
+{
+    char parent[PATH_BYTES_MAX];
+    int len = snprintf(parent, sizeof parent, "%s/..", dir);
+    bool unfinished = folder_has(dir, CREATING);
+    bool made = len > 0 && (size_t)len < sizeof parent &&
+                (mkdir(dir, 0755) == 0 || errno == EEXIST) && folder_sync(parent);
+    DIR *entries = made ? opendir(dir) : NULL;
+    if (entries == NULL) {
+        return sb_fail(diag, SB_E_IO, "%s: %s", dir, strerror(errno));
+    }
+    int dir_fd = dirfd(entries);
+    sb_err err = folder_clear(dir_fd, entries, unfinished);
+    if (err == SB_OK) {
+        int fd = openat(dir_fd, CREATING, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        bool durable = fd >= 0 && fsync(fd) == 0 && fsync(dir_fd) == 0;
+        err = fd >= 0 && close(fd) == 0 && durable ? SB_OK : SB_E_IO;
+    }
+    if (err == SB_E_EXISTS) {
+        err = sb_fail(diag, SB_E_CORRUPT,
+                      "%s holds files, but no database (CURRENT is missing): restore a copy, or "
+                      "use another folder",
+                      dir);
+    } else if (err != SB_OK) {
+        err = sb_fail(diag, SB_E_IO, "%s: %s", dir, strerror(errno));
+    }
+    (void)closedir(entries);
+    return err;
+}
+
+sb_err sb_db_created(const char *dir, struct sb_diag *diag)
+{
+    char path[PATH_BYTES_MAX];
+    int len = snprintf(path, sizeof path, "%s/%s", dir, CREATING);
+    /* Twice: first everything that RocksDB named is durable, then the marker goes. */
+    if (len <= 0 || (size_t)len >= sizeof path || !folder_sync(dir) || unlink(path) != 0 ||
+        !folder_sync(dir)) {
+        return sb_fail(diag, SB_E_IO, "%s: %s", dir, strerror(errno));
+    }
+    return SB_OK;
 }
 
 /* families_check: a family that this program does not know means a newer format. */
@@ -117,6 +194,7 @@ static sb_err families_check(const char *dir, const rocksdb_options_t *options,
     size_t count = 0;
     char **names = rocksdb_list_column_families(options, dir, &count, &text);
     if (text != NULL) {
+        rocksdb_list_column_families_destroy(names, count); /* given even then */
         (void)err_take(text, diag);
         sb_diag_prefix(diag, "%s is damaged (restore a copy or sync again)", dir);
         return SB_E_CORRUPT;
@@ -171,18 +249,10 @@ static sb_err handles_open(struct sb_db *db, const char *dir, bool read_only, st
     return text == NULL ? SB_OK : open_error(text, dir, diag);
 }
 
-static sb_err folder_make(const char *dir, struct sb_diag *diag)
-{
-    if (mkdir(dir, 0755) != 0 && errno != EEXIST) {
-        return sb_fail(diag, SB_E_IO, "%s: %s", dir, strerror(errno));
-    }
-    return SB_OK;
-}
-
 sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
                   const struct sb_db_options *options, struct sb_diag *diag)
 {
-    bool exists = folder_has_database(dir);
+    bool exists = folder_has(dir, "CURRENT") && !folder_has(dir, CREATING);
     if (!exists && (!options->create || options->read_only)) {
         return sb_fail(diag, SB_E_NOT_FOUND, "%s holds no database: `samebit init` makes one", dir);
     }
@@ -191,13 +261,12 @@ sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
         return SB_E_NOMEM;
     }
     db->cache = rocksdb_cache_create_lru(options->cache_bytes);
-    /* A crash while the database was made leaves some families out; they are empty and are made again. */
-    db->options = options_new(db->cache, !options->read_only);
+    db->options = options_new(db->cache, !exists);
     db->read_newest = rocksdb_readoptions_create();
     db->write_synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(db->write_synced, 1);
     db->write_lazily = rocksdb_writeoptions_create();
-    sb_err err = exists ? families_check(dir, db->options, diag) : folder_make(dir, diag);
+    sb_err err = exists ? families_check(dir, db->options, diag) : folder_begin(dir, diag);
     if (err == SB_OK) {
         err = handles_open(db, dir, options->read_only, diag);
     }

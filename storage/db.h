@@ -29,9 +29,11 @@ struct sb_db_options {
     bool read_only;
 };
 
-/* sb_db_open: *ret_created: the folder had no database. Errors and messages as sb_store_open has them. */
+/* sb_db_open: errors and messages as sb_store_open has them. *ret_created: the database is new, and stays unfinished until
+ * sb_db_created: if the process ends before that, the next open with `create` begins anew, one without finds none. */
 sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
                   const struct sb_db_options *options, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_db_created(const char *dir, struct sb_diag *diag) SB_MUST_USE;
 void sb_db_close(struct sb_db *db);
 
 /* A consistent version of all families; NULL when out of memory. */

@@ -137,30 +137,19 @@ static sb_err format_write(struct sb_store *store, struct sb_diag *diag)
     return err;
 }
 
-static sb_err format_open(struct sb_store *store, const char *dir, bool create,
+/* format_open: the format record is the first write of a new database; in any other it must be there and fit. */
+static sb_err format_open(struct sb_store *store, const char *dir, bool created,
                           struct sb_diag *diag)
 {
-    struct sb_db_value format, head;
+    if (created) {
+        SB_TRY(format_write(store, diag));
+        return sb_db_created(dir, diag);
+    }
+    struct sb_db_value format;
     SB_TRY(sb_db_get(&format, store->db, NULL, SB_FAMILY_META, sb_span_str(SB_META_FORMAT)));
-    if (format.handle != NULL) {
-        sb_err err = format_check(format.bytes, &store->identity, dir, diag);
-        sb_db_value_free(&format);
-        return err;
-    }
-    /* The first write of a database is its format: without one it is empty, cut off while it was made. */
-    SB_TRY(sb_db_get(&head, store->db, NULL, SB_FAMILY_META, sb_span_str(SB_META_HEAD)));
-    bool has_head = head.handle != NULL;
-    sb_db_value_free(&head);
-    if (has_head) {
-        return sb_fail(diag, SB_E_CORRUPT,
-                       "%s: the format record is gone (restore a copy or sync again)", dir);
-    }
-    if (!create) {
-        return sb_fail(diag, SB_E_NOT_FOUND,
-                       "%s holds a database that was never finished: `samebit init` makes one",
-                       dir);
-    }
-    return format_write(store, diag);
+    sb_err err = format_check(format.bytes, &store->identity, dir, diag);
+    sb_db_value_free(&format);
+    return err;
 }
 
 static sb_err head_read(struct sb_store_head *ret_head, struct sb_store *store, const char *dir,
@@ -275,7 +264,7 @@ static sb_err store_fill(struct sb_store *store, const char *dir,
     if (store->cache == NULL) {
         return SB_E_NOMEM;
     }
-    SB_TRY(format_open(store, dir, options->create && !options->read_only, diag));
+    SB_TRY(format_open(store, dir, created, diag));
     struct sb_store_head head;
     SB_TRY(head_read(&head, store, dir, diag));
     if (head.exists) {

@@ -528,6 +528,32 @@ static void open_finds_damaged_format_head_and_head_header(void **state)
     rig_fini(&rig);
 }
 
+static void open_never_makes_a_database_over_other_files(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 21, 4);
+    rig_step(&rig);
+    sb_store_close(rig.store);
+    char path[TEMP_DIR_PATH_BYTES + 32];
+    (void)snprintf(path, sizeof path, "%s/CURRENT", rig.dir);
+    assert_int_equal(remove(path), 0);
+    struct sb_diag diag;
+    assert_int_equal(try_open(&diag, rig.dir, &identity, true, false), SB_E_CORRUPT);
+    assert_non_null(strstr(diag.text, "CURRENT"));
+    assert_int_equal(try_open(&diag, rig.dir, &identity, false, false), SB_E_NOT_FOUND);
+    (void)snprintf(path, sizeof path, "%s/CREATING",
+                   rig.dir); /* what is marked as unfinished is made anew */
+    FILE *marker = fopen(path, "w");
+    assert_non_null(marker);
+    assert_int_equal(fclose(marker), 0);
+    assert_int_equal(try_open(&diag, rig.dir, &identity, false, false), SB_E_NOT_FOUND);
+    assert_int_equal(try_open(&diag, rig.dir, &identity, true, false), SB_OK);
+    rig_open(&rig);
+    assert_false(sb_store_head(rig.store).exists);
+    rig_fini(&rig);
+}
+
 /* Byte-level damage to RocksDB's files: whatever the place, opening and verifying end in a code, never in a wrong answer. */
 static void files_damaged_anywhere_never_verify_with_another_root(void **state)
 {
@@ -584,6 +610,7 @@ int main(void)
         cmocka_unit_test(verify_accepts_what_commits_made),
         cmocka_unit_test(verify_finds_damage_in_every_family),
         cmocka_unit_test(open_finds_damaged_format_head_and_head_header),
+        cmocka_unit_test(open_never_makes_a_database_over_other_files),
         cmocka_unit_test(files_damaged_anywhere_never_verify_with_another_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
