@@ -35,6 +35,7 @@ sb_err sb_rpc_do_eth_getBalance(struct sb_rpc_ctx *ctx)
     return SB_OK;
 }
 
+/* For the pending block the pool counts on from the nonce of the newest state. */
 sb_err sb_rpc_do_eth_getTransactionCount(struct sb_rpc_ctx *ctx)
 {
     const struct sb_rpc_backend *backend = &ctx->services->backend;
@@ -42,10 +43,16 @@ sb_err sb_rpc_do_eth_getTransactionCount(struct sb_rpc_ctx *ctx)
     struct sb_rpc_block_ref ref;
     struct sb_account account;
     sb_addr addr;
-    SB_TRY(open_account(ctx, &state, &account, &addr, 1));
-    sb_rpc_state_put(ctx, state);
+    bool exists = false;
+    SB_TRY(sb_rpc_args(ctx, 1, 2));
+    SB_TRY(sb_rpc_read_addr(ctx, &addr, sb_rpc_arg(ctx, 0)));
     SB_TRY(sb_rpc_read_block_ref(ctx, &ref, sb_rpc_arg(ctx, 1)));
     bool pending = ref.by == SB_RPC_BY_TAG && ref.tag == SB_RPC_PENDING;
+    ref.tag = pending ? SB_RPC_LATEST : ref.tag;
+    SB_TRY(sb_rpc_state_get(ctx, &state, &ref));
+    sb_err err = state.view->account(state.view->ctx, &addr, &account, &exists);
+    sb_rpc_state_put(ctx, state);
+    SB_TRY(err);
     sb_json_quantity_u64(ctx->out, pending ? backend->pool_nonce(backend->ctx, &addr, account.nonce)
                                            : account.nonce);
     return SB_OK;
