@@ -4,8 +4,9 @@
  *
  * Threads: every function may be called from any thread of the server and is thread-safe. Those marked FAST only look at memory and
  * may run on the server's loop; all others run in its worker pool. Failure for the client travels in struct sb_rpc_failure with its
- * JSON-RPC code; SB_E_NOT_FOUND means "null". Nothing here knows about JSON parsing; the few answers that are large trees (traces,
- * simulations) are written by the node straight into the JSON writer. */
+ * JSON-RPC code; SB_E_NOT_FOUND means "null". Facts, chain, state, pool_tx and pool_nonce are required; any other function may be
+ * NULL, and the methods that need it (methods.def) then do not exist. Nothing here knows about JSON parsing; the few answers that are
+ * large trees (traces, simulations) are written by the node straight into the JSON writer. */
 #ifndef SB_RPC_BACKEND_H
 #define SB_RPC_BACKEND_H
 
@@ -208,7 +209,7 @@ struct sb_rpc_backend {
     uint64_t (*blob_gas_limit)(void *ctx, uint64_t number);
     /* oldest_state: the oldest block whose state can still be read. */
     uint64_t (*oldest_state)(void *ctx);
-    /* config: the value of eth_config (EIP-7910). NULL where there is none: the method is then unknown. */
+    /* config: the value of eth_config (EIP-7910). */
     sb_err (*config)(void *ctx, struct sb_json *out);
 
     /* ---- chain ---- */

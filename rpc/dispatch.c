@@ -2,6 +2,7 @@
 #include "rpc/dispatch.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/util/checked.h"
@@ -12,8 +13,13 @@
 #define VALUES_MIN 200000
 
 const struct sb_rpc_method sb_rpc_methods[] = {
-#define SB_RPC_METHOD(name, where, doc)                                                            \
-    {#name, sizeof #name - 1, sb_rpc_do_##name, SB_RPC_##where, doc},
+#define SB_RPC_METHOD(name, where, needs, doc)                                                     \
+    {#name,                                                                                        \
+     sizeof #name - 1,                                                                             \
+     sb_rpc_do_##name,                                                                             \
+     SB_RPC_##where,                                                                               \
+     offsetof(struct sb_rpc_backend, needs),                                                       \
+     doc},
 #include "rpc/methods.def"
 #undef SB_RPC_METHOD
 };
@@ -135,12 +141,21 @@ static struct sb_rpc_request_limits request_limits(const struct sb_rpc_options *
     };
 }
 
-static const struct sb_rpc_method *find_method(sb_bytes name)
+/* The backend has what the method needs. */
+static bool is_available(const struct sb_rpc_method *method, const struct sb_rpc_backend *backend)
+{
+    void (*function)(void);
+    memcpy(&function, (const uint8_t *)backend + method->needs_offset, sizeof function);
+    return function != NULL;
+}
+
+static const struct sb_rpc_method *find_method(const struct sb_rpc_services *services,
+                                               sb_bytes name)
 {
     for (size_t i = 0; i < sb_rpc_method_count; i++) {
         const struct sb_rpc_method *method = &sb_rpc_methods[i];
         if (method->name_len == name.len && memcmp(method->name, name.data, name.len) == 0) {
-            return method;
+            return is_available(method, &services->backend) ? method : NULL;
         }
     }
     return NULL;
@@ -159,7 +174,7 @@ enum sb_rpc_where sb_rpc_plan(const struct sb_rpc_services *services, sb_bytes t
         return SB_RPC_LOOP;
     }
     for (struct sb_rpc_request request; sb_rpc_body_next(&body, &request);) {
-        const struct sb_rpc_method *method = find_method(request.method);
+        const struct sb_rpc_method *method = find_method(services, request.method);
         if (method != NULL && method->where > where) {
             where = method->where;
         }
@@ -269,7 +284,7 @@ static bool answer_request(struct serving *s, const struct sb_rpc_request *reque
         (void)snprintf(failure->message, sizeof failure->message, "%s", request->problem);
         return false;
     }
-    const struct sb_rpc_method *method = find_method(request->method);
+    const struct sb_rpc_method *method = find_method(s->services, request->method);
     if (method == NULL) {
         int shown = request->method.len > 64 ? 64 : (int)request->method.len;
         failure->code = SB_RPC_METHOD_NOT_FOUND;

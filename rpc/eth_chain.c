@@ -73,10 +73,6 @@ sb_err sb_rpc_do_eth_config(struct sb_rpc_ctx *ctx)
 {
     const struct sb_rpc_backend *backend = &ctx->services->backend;
     SB_TRY(sb_rpc_args(ctx, 0, 0));
-    if (backend->config == NULL) {
-        return sb_rpc_fail(ctx, SB_E_UNSUPPORTED, SB_RPC_METHOD_NOT_FOUND,
-                           "the method eth_config does not exist/is not available");
-    }
     return backend->config(backend->ctx, ctx->out);
 }
 

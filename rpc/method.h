@@ -51,13 +51,15 @@ struct sb_rpc_method {
     size_t name_len;
     sb_rpc_handler handler;
     enum sb_rpc_where where;
+    size_t
+        needs_offset; /* in struct sb_rpc_backend: NULL there means that the method does not exist */
     const char *doc;
 };
 
 extern const struct sb_rpc_method sb_rpc_methods[];
 extern const size_t sb_rpc_method_count;
 
-#define SB_RPC_METHOD(name, where, doc) sb_err sb_rpc_do_##name(struct sb_rpc_ctx *ctx);
+#define SB_RPC_METHOD(name, where, needs, doc) sb_err sb_rpc_do_##name(struct sb_rpc_ctx *ctx);
 #include "rpc/methods.def"
 #undef SB_RPC_METHOD
 

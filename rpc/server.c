@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/util/assert.h"
 #include "rpc/server_impl.h"
 
 #define WATCH_PERIOD_MS     25
@@ -71,9 +72,22 @@ static sb_err copy_texts(struct sb_rpc_server *server)
     return SB_OK;
 }
 
+/* What a backend may not leave out; see backend.h. */
+static bool has_required(const struct sb_rpc_backend *b)
+{
+    bool facts = b->chain_id != NULL && b->head_number != NULL && b->next_base_fee != NULL &&
+                 b->suggested_tip != NULL && b->peer_count != NULL && b->blob_base_fee != NULL &&
+                 b->blob_gas_limit != NULL && b->oldest_state != NULL;
+    bool chain = b->block != NULL && b->block_release != NULL && b->block_header != NULL &&
+                 b->tx_place != NULL;
+    return facts && chain && b->state != NULL && b->state_release != NULL && b->pool_tx != NULL &&
+           b->pool_nonce != NULL;
+}
+
 sb_err sb_rpc_server_new(struct sb_rpc_server **ret_server, const struct sb_rpc_backend *backend,
                          const struct sb_rpc_options *options, struct sb_diag *diag)
 {
+    SB_ASSERT(has_required(backend));
     struct sb_rpc_server *server = calloc(1, sizeof *server);
     if (server == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory for the RPC server");

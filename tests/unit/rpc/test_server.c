@@ -541,6 +541,23 @@ static void stop_ends_running_calls_and_can_start_again(void **state)
     stop(&s);
 }
 
+static void methods_without_their_backend_function_do_not_exist(void **state)
+{
+    static const char call[] =
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\",\"params\":[{}]}";
+    struct setup s = {.fake = fake_backend_new()};
+    struct sb_rpc_options options = {.port = 0};
+    struct sb_rpc_backend backend = fake_backend_table(s.fake);
+    (void)state;
+    backend.call = NULL;
+    assert_int_equal(sb_rpc_server_new(&s.server, &backend, &options, NULL), SB_OK);
+    assert_int_equal(sb_rpc_server_start(s.server, NULL), SB_OK);
+    s.port = sb_rpc_server_port(s.server);
+    assert_int_equal(code_of(&s, call, sizeof call - 1), -32601);
+    assert_alive(&s);
+    stop(&s);
+}
+
 static void start_names_a_taken_port_and_a_bad_host(void **state)
 {
     struct setup s;
@@ -578,6 +595,7 @@ int main(void)
         cmocka_unit_test(full_queue_refuses_clearly),
         cmocka_unit_test(unread_answers_are_bounded_together),
         cmocka_unit_test(stop_ends_running_calls_and_can_start_again),
+        cmocka_unit_test(methods_without_their_backend_function_do_not_exist),
         cmocka_unit_test(start_names_a_taken_port_and_a_bad_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
