@@ -86,7 +86,7 @@ static sb_err try_next(struct build *b, struct sb_mempool_picker *picker,
                        const struct sb_pool_tx *tx)
 {
     uint64_t gas_left = b->header.gas_limit - sb_executor_gas_used(b->x);
-    uint64_t bytes_max = sb_chain_genesis(b->chain)->params.block_bytes_max;
+    uint64_t bytes_max = sb_chain_params(b->chain).block_bytes_max;
     if (tx->tx.gas_limit > gas_left ||
         b->tx_bytes + tx->raw.len + SB_CHAIN_BLOCK_OVERHEAD_BYTES > bytes_max) {
         sb_mempool_picker_skip(picker); /* it may fit the next block */
@@ -173,7 +173,7 @@ static sb_err make_consensus_block(struct sb_consensus_block *ret_block, const s
                                                   .last_block_id = head->consensus_id,
                                                   .validators_hash = b->chain->validators_hash,
                                                   .next_validators_hash = b->chain->validators_hash,
-                                                  .params_hash = b->chain->params_hash,
+                                                  .params_hash = head->params_hash,
                                                   .payload_hash = sb_header_hash(&b->header),
                                                   .proposer = b->options->proposer},
                                        .last_commit = *last_commit,

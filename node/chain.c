@@ -50,7 +50,8 @@ static sb_err write_genesis(struct sb_chain *chain, struct sb_diag *diag)
 }
 
 void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *object,
-                       const sb_hash *consensus_id, uint64_t time_ms)
+                       const sb_hash *consensus_id, uint64_t time_ms,
+                       const struct sb_params *params)
 {
     const struct sb_header *header = &object->pub.block.header;
     struct sb_chain_head head = {
@@ -58,7 +59,9 @@ void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *obj
         .block_hash = object->pub.hash,
         .consensus_id = *consensus_id,
         .time_ms = time_ms,
-        .next_base_fee = sb_base_fee_next(header->gas_limit, header->gas_used, &header->base_fee)};
+        .next_base_fee = sb_base_fee_next(header->gas_limit, header->gas_used, &header->base_fee),
+        .params = *params,
+        .params_hash = sb_params_hash(params)};
     pthread_mutex_lock(&chain->lock);
     struct sb_chain_block_object *old = chain->head_block;
     chain->head = head;
@@ -77,14 +80,24 @@ static sb_err load_head(struct sb_chain *chain, struct sb_diag *diag)
 {
     struct sb_store_head stored = sb_store_head(chain->store);
     struct sb_chain_block_object *object;
+    struct sb_params params;
+    SB_TRY(sb_chain_load_params(&params, chain, stored.number, diag));
     sb_err err = sb_chain_object_load(&object, chain, stored.number);
     if (err != SB_OK) {
         return sb_fail(diag, err, "block %llu cannot be read from the database: %s",
                        (unsigned long long)stored.number, sb_err_text(err));
     }
     if (stored.number == 0) {
+        sb_hash read = sb_params_hash(&params);
+        sb_hash told = sb_params_hash(&chain->genesis->params);
+        if (!sb_hash_equal(&read, &told)) {
+            sb_chain_block_release(chain, &object->pub);
+            return sb_fail(
+                diag, SB_E_ARG,
+                "genesis: samebit.params and the storage of the Params contract disagree");
+        }
         sb_chain_set_head(chain, object, &chain->domain.genesis_hash,
-                          chain->genesis->timestamp * 1000);
+                          chain->genesis->timestamp * 1000, &params);
         return SB_OK;
     }
     struct sb_consensus_header consensus;
@@ -94,7 +107,7 @@ static sb_err load_head(struct sb_chain *chain, struct sb_diag *diag)
         return err;
     }
     sb_hash id = sb_consensus_block_id(&consensus);
-    sb_chain_set_head(chain, object, &id, consensus.time_ms);
+    sb_chain_set_head(chain, object, &id, consensus.time_ms, &params);
     return SB_OK;
 }
 
@@ -138,7 +151,6 @@ sb_err sb_chain_open(struct sb_chain **ret_chain, const struct sb_chain_options 
     chain->verifier = sb_verifier_ed25519();
     chain->rules = sb_rules_make(SB_PROFILE_SAMEBIT, SB_REV_OSAKA, genesis->config.chain_id);
     chain->validators_hash = sb_validator_set_hash(&genesis->validators);
-    chain->params_hash = sb_params_hash(&genesis->params);
     sb_chain_cache_init(&chain->cache, options->block_cache_count != 0
                                            ? options->block_cache_count
                                            : SB_CHAIN_CACHE_COUNT_DEFAULT);
@@ -229,6 +241,14 @@ sb_u256 sb_chain_next_base_fee(struct sb_chain *chain)
     sb_u256 fee = chain->head.next_base_fee;
     pthread_mutex_unlock(&chain->lock);
     return fee;
+}
+
+struct sb_params sb_chain_params(struct sb_chain *chain)
+{
+    pthread_mutex_lock(&chain->lock);
+    struct sb_params params = chain->head.params;
+    pthread_mutex_unlock(&chain->lock);
+    return params;
 }
 
 sb_err sb_chain_tx_place(uint64_t *ret_number, uint32_t *ret_index, struct sb_chain *chain,
@@ -328,7 +348,7 @@ struct sb_header sb_chain_next_header(const struct sb_chain *chain,
         .transactions_root = sb_hash_empty_trie,
         .receipts_root = sb_hash_empty_trie,
         .number = head->header.number + 1,
-        .gas_limit = chain->genesis->params.gas_limit,
+        .gas_limit = head->params.gas_limit,
         .timestamp = time_ms / 1000,
         .mix_hash = randomness(&head->consensus_id),
         .base_fee = head->next_base_fee,

@@ -62,14 +62,19 @@ const struct sb_validator_set *sb_chain_validators(const struct sb_chain *chain)
 struct sb_chain_head {
     struct sb_header header;
     sb_hash block_hash;
-    sb_hash consensus_id;  /* id of the consensus block; at height 0 the genesis hash */
-    uint64_t time_ms;      /* of the consensus header; at height 0 timestamp * 1000 */
-    sb_u256 next_base_fee; /* of the block to come */
+    sb_hash consensus_id;    /* id of the consensus block; at height 0 the genesis hash */
+    uint64_t time_ms;        /* of the consensus header; at height 0 timestamp * 1000 */
+    sb_u256 next_base_fee;   /* of the block to come */
+    struct sb_params params; /* in force for the block to come */
+    sb_hash params_hash;
 };
 
 struct sb_chain_head sb_chain_head(struct sb_chain *chain);
 uint64_t sb_chain_head_number(struct sb_chain *chain);
 sb_u256 sb_chain_next_base_fee(struct sb_chain *chain);
+/* sb_chain_params: the parameters in force for the block to come: what the Params contract (0x5b10) holds after the head, or, in a
+ * chain without it, those of genesis (docs/spec/params.md). */
+struct sb_params sb_chain_params(struct sb_chain *chain);
 
 /* ---- blocks ---- */
 

@@ -85,7 +85,7 @@ static sb_err check_consensus(const struct sb_chain *chain, const struct sb_chai
     if (!sb_hash_equal(&h->next_validators_hash, &chain->validators_hash)) {
         return differs(diag, "next validators hash");
     }
-    if (!sb_hash_equal(&h->params_hash, &chain->params_hash)) {
+    if (!sb_hash_equal(&h->params_hash, &head->params_hash)) {
         return differs(diag, "params hash");
     }
     /* one validator proposes every block, votes first in every commit, and has nobody to accuse */
@@ -234,9 +234,9 @@ static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_by
 {
     struct sb_chain_block_object *object = x->object;
     struct sb_chain_head head = sb_chain_head(chain);
-    if (encoded.len > chain->genesis->params.block_bytes_max) {
+    if (encoded.len > head.params.block_bytes_max) {
         return sb_fail(diag, SB_E_ARG, "the block has %zu bytes, over the maximum of %llu",
-                       encoded.len, (unsigned long long)chain->genesis->params.block_bytes_max);
+                       encoded.len, (unsigned long long)head.params.block_bytes_max);
     }
     const uint8_t *copy = sb_arena_dup(&object->arena, encoded);
     if (copy == NULL) {
@@ -391,14 +391,18 @@ sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *ex
     for (size_t i = 0; i < 3; i++) {
         sb_buf_init(&scratch[i], SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
     }
+    struct sb_params params = sb_chain_params(chain);
     sb_err err = store_executed(chain, executed, commit, scratch, diag);
     for (size_t i = 0; i < 3; i++) {
         sb_buf_fini(&scratch[i]);
     }
+    if (err == SB_OK && sb_chain_diff_has_params(&executed->result.diff)) {
+        err = sb_chain_load_params(&params, chain, executed->object->pub.block.header.number, diag);
+    }
     if (err == SB_OK) {
         sb_chain_block_retain(&executed->object->pub); /* the head's reference */
         sb_chain_set_head(chain, executed->object, &executed->consensus_id,
-                          executed->consensus.header.time_ms);
+                          executed->consensus.header.time_ms, &params);
         announce(chain, executed);
     }
     sb_chain_executed_free(chain, executed);

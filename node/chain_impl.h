@@ -48,7 +48,6 @@ struct sb_chain {
     struct sb_rules rules;
     struct sb_verifier verifier;
     sb_hash validators_hash;
-    sb_hash params_hash;
     struct sb_store *store;
 
     pthread_mutex_t lock;
@@ -82,8 +81,16 @@ sb_err sb_chain_checked_consensus_header(struct sb_consensus_header *ret_header,
                                          struct sb_chain *chain, uint64_t number,
                                          struct sb_diag *diag) SB_MUST_USE;
 
-/* sb_chain_set_head: make object (one reference is taken over) with its consensus facts the head. */
+/* sb_chain_set_head: make object (one reference is taken over) with its consensus facts and the parameters that follow it the head. */
 void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *object,
-                       const sb_hash *consensus_id, uint64_t time_ms);
+                       const sb_hash *consensus_id, uint64_t time_ms,
+                       const struct sb_params *params);
+
+/* sb_chain_load_params: the parameters that hold after the stored block `number`. SB_E_CORRUPT when the Params contract holds a value out
+ * of bounds, which its code does not let anybody write; else the errors of the store. */
+sb_err sb_chain_load_params(struct sb_params *ret_params, struct sb_chain *chain, uint64_t number,
+                            struct sb_diag *diag) SB_MUST_USE;
+/* sb_chain_diff_has_params: the diff changes the Params contract. */
+bool sb_chain_diff_has_params(const struct sb_state_diff *diff);
 
 #endif

@@ -207,7 +207,7 @@ static sb_err check_static(const struct sb_mempool *pool, const struct sb_tx *tx
     if (reject != SB_TX_ACCEPTED) {
         return refuse(diag, reject, detail);
     }
-    if (tx->gas_limit > sb_chain_genesis(pool->chain)->params.gas_limit) {
+    if (tx->gas_limit > sb_chain_params(pool->chain).gas_limit) {
         return sb_fail(diag, SB_E_ARG, "exceeds block gas limit");
     }
     return SB_OK;
@@ -238,7 +238,7 @@ static struct sb_pool_entry *entry_new(void)
 static sb_err fill_entry(struct sb_pool_entry *entry, const struct sb_mempool *pool, sb_bytes raw,
                          struct sb_diag *diag)
 {
-    uint64_t block_max = sb_chain_genesis(pool->chain)->params.block_bytes_max;
+    uint64_t block_max = sb_chain_params(pool->chain).block_bytes_max;
     size_t max = SB_TX_BYTES_MAX;
     if (max > block_max - SB_CHAIN_BLOCK_OVERHEAD_BYTES) {
         max = (size_t)block_max - SB_CHAIN_BLOCK_OVERHEAD_BYTES;

@@ -29,7 +29,6 @@ struct sb_node {
     struct sb_chain *chain;
     struct sb_mempool *mempool;
     struct sb_driver *driver;
-    uint64_t interval_ms;
 
     bool has_loop;
     uv_loop_t loop;
@@ -73,6 +72,13 @@ static void fail(struct sb_node *node, const struct sb_diag *diag)
     uv_stop(&node->loop);
 }
 
+/* The pace that was asked for, but never faster than the chain's parameters allow now. */
+static uint64_t interval_ms(struct sb_node *node)
+{
+    uint64_t least = sb_chain_params(node->chain).min_block_interval_ms;
+    return node->options.interval_ms > least ? node->options.interval_ms : least;
+}
+
 static void on_pace(uv_timer_t *handle);
 
 static void schedule(struct sb_node *node, uint64_t delay_ms)
@@ -110,7 +116,8 @@ static void on_pace(uv_timer_t *handle)
     make_block(node, true);
     uv_update_time(&node->loop);
     uint64_t used = uv_now(&node->loop) - begun;
-    schedule(node, used < node->interval_ms ? node->interval_ms - used : 0);
+    uint64_t interval = interval_ms(node);
+    schedule(node, used < interval ? interval - used : 0);
 }
 
 static void on_wake(uv_async_t *handle)
@@ -249,8 +256,6 @@ sb_err sb_node_new(struct sb_node **ret_node, const struct sb_node_options *opti
     node->options = *options;
     atomic_init(&node->stop, false);
     atomic_init(&node->failed, false);
-    uint64_t least = options->genesis->params.min_block_interval_ms;
-    node->interval_ms = options->interval_ms > least ? options->interval_ms : least;
     sb_err err = open_all(node, diag);
     explicit_bzero(node->options.validator_secret, sizeof node->options.validator_secret);
     if (err != SB_OK) {
@@ -265,7 +270,7 @@ sb_err sb_node_start(struct sb_node *node, struct sb_diag *diag)
 {
     SB_ASSERT(!node->has_thread);
     if (node->options.pace == SB_NODE_PACE_INTERVAL) {
-        schedule(node, node->interval_ms);
+        schedule(node, interval_ms(node));
     }
     (void)uv_async_send(&node->wake);
     if (uv_thread_create(&node->thread, loop_main, node) != 0) {
