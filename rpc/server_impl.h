@@ -1,4 +1,5 @@
-/* server_impl.h: the inside of the server, shared by server.c (loop and life), http.c and websocket.c. */
+/* server_impl.h: the inside of the server, shared by server.c (loop and life), http.c, websocket.c
+ * and notify.c. */
 #ifndef SB_RPC_SERVER_IMPL_H
 #define SB_RPC_SERVER_IMPL_H
 
@@ -72,7 +73,7 @@ void sb_rpc_http_connection(void *ctx, struct MHD_Connection *connection, void *
 /* sb_rpc_session_upgrade: answer a handshake; the response is queued in every case. */
 enum MHD_Result sb_rpc_session_upgrade(struct sb_rpc_server *server,
                                        struct MHD_Connection *connection);
-/* sb_rpc_sessions_head, _pending: notify the subscribers. */
+/* notify.c: sb_rpc_sessions_head, _pending: notify the subscribers. */
 void sb_rpc_sessions_head(struct sb_rpc_server *server, const struct sb_rpc_head *head);
 void sb_rpc_sessions_pending(struct sb_rpc_server *server);
 /* sb_rpc_sessions_chores: ping the quiet, drop the dead. */
