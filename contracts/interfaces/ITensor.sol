@@ -12,7 +12,8 @@ interface ITensor {
     error OpDisabled(uint16 op, uint16 version);
     error BadCall();
 
-    /// @notice c = a * b, exact. a is [m][k] and b [k][n], row-major int8; c is [m][n] little-endian int32. k is at most 131071.
+    /// @notice c = a * b, exact. a is [m][k] and b [k][n], row-major int8, b without -128; c is [m][n] little-endian int32.
+    ///         k is at most 131071.
     function matmulI8(uint32 m, uint32 k, uint32 n, bytes calldata a, bytes calldata b) external view returns (bytes memory c);
 
     /// @notice Inner product of SD59x18 vectors: the sum of exact products, rounded once, half up.

@@ -10,7 +10,7 @@
 #include "vm/tensor/kernels.h"
 #include "vm/tensor/ops.h"
 
-#define MATMUL_K_MAX      131071u /* 131,071 * 128 * 128 < 2^31: notes and numerics.md 4 */
+#define MATMUL_K_MAX      131071u /* 131,071 * 128 * 127 < 2^31 */
 #define MATMUL_ROWS_MAX   65536u
 #define MATMUL_OUTPUT_MAX ((uint64_t)1 << 22) /* elements */
 #define ELEMENTS_MAX      ((size_t)1 << 16)
@@ -45,6 +45,16 @@ struct matmul {
     uint64_t m, k, n;
     sb_bytes a, b;
 };
+
+/* The first element of b that the kernels do not take as a weight (-128); b.len when there is none. */
+static size_t first_bad_weight(sb_bytes b)
+{
+    size_t i = 0;
+    while (i < b.len && b.data[i] != 0x80) {
+        i++;
+    }
+    return i;
+}
 
 /* The product through the engine's own kernel, which wants the right matrix by columns. */
 static sb_err matmul_run(struct native *n, const struct matmul *x)
@@ -114,6 +124,11 @@ static sb_err matmul_i8(struct native *n)
     sb_units_add(&units, SB_GAS_CLASS_GATHER_BYTE, x.b.len);
     if (is_off(&err, n, SB_OP_GEMM) || !native_charge(n, sb_cost_gas(&units, sb_rates_genesis()))) {
         return err;
+    }
+    size_t bad = first_bad_weight(x.b);
+    if (bad < x.b.len) {
+        sb_u256 args[2] = {sb_u256_from_u64(1), sb_u256_from_u64(bad)};
+        return native_revert(n, "BadInput(uint256,uint256)", args, 2);
     }
     return matmul_run(n, &x);
 }

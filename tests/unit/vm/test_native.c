@@ -456,7 +456,7 @@ static void fixed_math_and_tensor_functions_answer(void **state)
     assert_reverted_with(b, "Domain(int256)");
 
     const uint8_t left[] = {1, 2, 0xff, 4};  /* [[1, 2], [-1, 4]] */
-    const uint8_t right[] = {5, 6, 7, 0x80}; /* [[5, 6], [7, -128]] */
+    const uint8_t right[] = {5, 6, 7, 0x81}; /* [[5, 6], [7, -127]] */
     begin(b, "matmulI8(uint32,uint32,uint32,bytes,bytes)", 5);
     sb_abi_put_u64(&b->w, 2);
     sb_abi_put_u64(&b->w, 2);
@@ -468,10 +468,22 @@ static void fixed_math_and_tensor_functions_answer(void **state)
     sb_bytes c;
     assert_int_equal(b->result.outcome, SB_PRECOMPILE_OK);
     assert_int_equal(sb_abi_read_bytes(&c, b->result.output, 0, 100), SB_OK);
-    const int32_t want[] = {19, -250, 23, -518};
+    const int32_t want[] = {19, -248, 23, -514};
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal((int32_t)le_load32(c.data + 4 * i), want[i]);
     }
+
+    const uint8_t bad[] = {5, 6, 7, 0x80};
+    begin(b, "matmulI8(uint32,uint32,uint32,bytes,bytes)", 5);
+    sb_abi_put_u64(&b->w, 2);
+    sb_abi_put_u64(&b->w, 2);
+    sb_abi_put_u64(&b->w, 2);
+    sb_abi_put_bytes(&b->w, sb_span(left, sizeof left));
+    sb_abi_put_bytes(&b->w, sb_span(bad, sizeof bad));
+    sb_abi_end(&b->w);
+    run(b, 0x5b02, 0x1234);
+    assert_reverted_with(b, "BadInput(uint256,uint256)");
+    assert_int_equal(be_load64(b->result.output.data + 4 + 56), 3);
 
     struct sb_abi_writer list;
     const sb_u256 x[3] = {sd(-1000), sd(3000), sd(3000)};
