@@ -17,10 +17,12 @@
 #include "base/crypto/stack_trie.h"
 #include "tests/support/proof.h"
 #include "tests/support/random.h"
+#include "tests/support/vectors.h"
 
 #define LEAVES_MAX  600
 #define RECORDS_MAX 4096
-#define VALUE_MAX   40
+#define EMBED_MAX   40 /* random values: around the 32 bytes at which nodes stop being embedded */
+#define VALUE_MAX   160
 #define KEY_LEN     32
 
 struct leaf {
@@ -400,8 +402,8 @@ static size_t random_batch(struct leaf *changes, const struct world *w, struct s
         } else {
             hostile_key(change.key, w, random);
         }
-        sb_random_fill(random, change.value, VALUE_MAX);
-        change.value_len = remove ? 0 : 1 + sb_random_below(random, VALUE_MAX);
+        sb_random_fill(random, change.value, EMBED_MAX);
+        change.value_len = remove ? 0 : 1 + sb_random_below(random, EMBED_MAX);
         if (!batch_has(changes, count, change.key)) {
             changes[count++] = change;
         }
@@ -429,7 +431,7 @@ static void trie_random_batches_agree_with_both_references(void **state)
     for (int round = 0; round < 8; round++) {
         struct world *w = world_new();
         for (int step = 0; step < 60; step++) {
-            struct leaf changes[64];
+            static struct leaf changes[64];
             size_t count = random_batch(changes, w, &random, round < 4 ? 6 : 60);
             world_update(w, changes, count);
             check_world(w, &random);
@@ -444,7 +446,7 @@ static void trie_order_and_split_do_not_change_the_root(void **state)
     struct sb_random random = sb_random_init(__func__);
     for (int round = 0; round < 20; round++) {
         struct world *once = world_new(), *split = world_new();
-        struct leaf changes[120];
+        static struct leaf changes[120];
         size_t count = random_batch(changes, once, &random, 120);
         world_update(once, changes, count);
         for (size_t i = count; i > 1; i--) { /* shuffle */
@@ -470,7 +472,7 @@ static void trie_insert_then_delete_gives_the_earlier_root(void **state)
     (void)state;
     struct sb_random random = sb_random_init(__func__);
     struct world *w = world_new();
-    struct leaf changes[100];
+    static struct leaf changes[100];
     size_t count = random_batch(changes, w, &random, 100);
     world_update(w, changes, count);
     for (int round = 0; round < 60; round++) {
@@ -524,7 +526,7 @@ static void proof_any_bit_flip_fails(void **state)
     (void)state;
     struct sb_random random = sb_random_init(__func__);
     struct world *w = world_new();
-    struct leaf changes[40];
+    static struct leaf changes[40];
     size_t count = random_batch(changes, w, &random, 40);
     world_update(w, changes, count);
     const struct sb_trie_reader reader = {.ctx = w, .record = read_record, .leaf = read_leaf};
@@ -576,7 +578,7 @@ static void record_decode_accepts_only_what_encode_gives(void **state)
     (void)state;
     struct sb_random random = sb_random_init(__func__);
     struct world *w = world_new();
-    struct leaf changes[100];
+    static struct leaf changes[100];
     world_update(w, changes, random_batch(changes, w, &random, 100));
     for (size_t i = 0; i < w->record_count; i++) {
         struct sb_trie_node node;
@@ -593,12 +595,83 @@ static void record_decode_accepts_only_what_encode_gives(void **state)
     world_free(w);
 }
 
+/* ---- ethereum/tests TrieTests ---- */
+
+/* text_bytes: of a key or value: hexadecimal after 0x, else the characters. */
+static size_t text_bytes(uint8_t ret[VALUE_MAX], const json_t *text)
+{
+    const char *chars = json_string_value(text);
+    assert_non_null(chars);
+    if (strncmp(chars, "0x", 2) == 0) {
+        return sb_vectors_hex(ret, VALUE_MAX, text);
+    }
+    assert_true(strlen(chars) <= VALUE_MAX);
+    memcpy(ret, chars, strlen(chars));
+    return strlen(chars);
+}
+
+static void put_pair(struct world *w, const json_t *key_text, const json_t *value)
+{
+    uint8_t key[VALUE_MAX];
+    struct leaf change = {.value_len = 0};
+    sb_hash hash = sb_keccak256(sb_span(key, text_bytes(key, key_text)));
+    memcpy(change.key, hash.b, KEY_LEN);
+    if (!json_is_null(value)) {
+        change.value_len = text_bytes(change.value, value);
+    }
+    world_update(w, &change, 1);
+}
+
+/* Only the suites whose keys are hashed: keys of the state never are prefixes of one another, and this trie refuses such. */
+static void check_suite(const char *member, size_t expected_count)
+{
+    json_t *suite = sb_vectors_load("ethereum/basics.tar.zst", member), *test;
+    const char *name;
+    size_t count = 0;
+    json_object_foreach(suite, name, test)
+    {
+        struct world *w = world_new();
+        json_t *in = json_object_get(test, "in"), *value;
+        const char *key;
+        size_t index;
+        if (json_is_array(in)) {
+            json_array_foreach(in, index, value)
+            {
+                put_pair(w, json_array_get(value, 0), json_array_get(value, 1));
+            }
+        } else {
+            json_object_foreach(in, key, value)
+            {
+                json_t *text = json_string(key);
+                put_pair(w, text, value);
+                json_decref(text);
+            }
+        }
+        uint8_t root[32];
+        assert_int_equal(sb_vectors_hex(root, sizeof root, json_object_get(test, "root")), 32);
+        assert_memory_equal(w->root.b, root, 32);
+        world_free(w);
+        count++;
+    }
+    json_decref(suite);
+    assert_int_equal(count, expected_count);
+}
+
+static void trie_public_secure_vectors_give_their_roots(void **state)
+{
+    (void)state;
+    check_suite("ethereum-tests/TrieTests/trietest_secureTrie.json", 3);
+    check_suite("ethereum-tests/TrieTests/trieanyorder_secureTrie.json", 7);
+    check_suite("ethereum-tests/TrieTests/hex_encoded_securetrie_test.json", 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trie_empty_updates_keep_the_empty_root),
         cmocka_unit_test(trie_every_common_prefix_collapses_and_grows),
         cmocka_unit_test(trie_random_batches_agree_with_both_references),
+        cmocka_unit_test(trie_public_secure_vectors_give_their_roots),
         cmocka_unit_test(trie_order_and_split_do_not_change_the_root),
         cmocka_unit_test(trie_insert_then_delete_gives_the_earlier_root),
         cmocka_unit_test(proof_any_bit_flip_fails),
