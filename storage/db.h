@@ -34,6 +34,7 @@ struct sb_db_options {
 sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
                   const struct sb_db_options *options, struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_db_created(const char *dir, struct sb_diag *diag) SB_MUST_USE;
+/* sb_db_close: after a failed write it does nothing: the files stay open and locked until the process ends. */
 void sb_db_close(struct sb_db *db);
 
 /* A consistent version of all families; NULL when out of memory. */

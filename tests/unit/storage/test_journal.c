@@ -2,11 +2,13 @@
 #include "storage/journal.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -268,6 +270,38 @@ static void open_refuses_what_does_not_belong(void **state)
     rig_fini(&rig);
 }
 
+/* After a write that failed nothing is promised any more, and nothing is signed. */
+static void journal_that_cannot_be_written_refuses_everything(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    sign(&rig, place(1, 0, SB_JOURNAL_PREVOTE), "first");
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    struct rlimit tight = {.rlim_cur = 400, .rlim_max = old.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    uint8_t payload[400] = {0}, signature[64] = {0};
+    struct sb_journal_place next = place(2, 0, SB_JOURNAL_PREVOTE);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    sb_err err = sb_journal_append(rig.journal, 16, 2,
+                                   sb_span(payload, sizeof payload)); /* written in part */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_int_equal(err, SB_E_IO);
+    assert_int_equal(sb_journal_sync(rig.journal), SB_E_IO);
+    assert_int_equal(sb_journal_append(rig.journal, 16, 2, sb_span(payload, 1)), SB_E_IO);
+    assert_int_equal(sb_journal_end_height(rig.journal, 2), SB_E_IO);
+    assert_int_equal(
+        sb_journal_may_sign(signature, rig.journal, &next, sb_span_str("x"), &rig.diag), SB_E_IO);
+    assert_int_equal(sb_journal_signed(rig.journal, &next, sb_span_str("x"), signature), SB_E_IO);
+    rig_reopen(&rig);
+    assert_true(rig.recovery.torn_bytes > 0);
+    assert_int_equal(may(&rig, place(1, 0, SB_JOURNAL_PREVOTE), "first"), SB_E_EXISTS);
+    sign(&rig, next, "x");
+    rig_fini(&rig);
+}
+
 /* ---- damage ---- */
 
 static uint8_t *file_load(const char *path, size_t *ret_len)
@@ -425,6 +459,7 @@ int main(void)
         cmocka_unit_test(replay_visits_inputs_in_order_and_stops_when_told),
         cmocka_unit_test(journal_rotates_and_keeps_what_it_must),
         cmocka_unit_test(open_refuses_what_does_not_belong),
+        cmocka_unit_test(journal_that_cannot_be_written_refuses_everything),
         cmocka_unit_test(journal_cut_at_every_byte_keeps_whole_records),
         cmocka_unit_test(journal_with_any_bit_flipped_is_refused_or_loses_only_its_last_mark),
         cmocka_unit_test(journal_with_a_hole_in_its_unsynced_tail_is_cut),

@@ -1,17 +1,22 @@
 /* test_store.c: the store against a model in memory: roots, views of the head and of older blocks, proofs, reopening, refusals. */
 #include "storage/store.h"
 
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
 #include "base/crypto/keccak.h"
 #include "base/types/state_root.h"
+#include "base/util/assert.h"
 #include "storage/db.h"
 #include "tests/support/proof.h"
 #include "tests/support/synthetic.h"
@@ -414,6 +419,110 @@ static void read_only_store_reads_and_refuses_commits(void **state)
     rig_fini(&rig);
 }
 
+/* A full disk, as a limit on the size of files: the commit fails, nothing is visible, and no further commit is taken. */
+static void commit_that_cannot_be_written_stops_the_store(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 5, 6);
+    rig_step(&rig);
+    struct sb_state_diff diff = synthetic_next(&rig.chain);
+    sb_hash root;
+    struct sb_store_pending *pending, *again;
+    char copy[TEMP_DIR_PATH_BYTES + 16];
+    assert_int_equal(sb_store_root(&root, &pending, rig.store, &diff), SB_OK);
+    assert_int_equal(sb_store_root(&root, &again, rig.store, &diff), SB_OK);
+    struct sb_store_block block = synthetic_seal(&rig.chain, &root);
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    struct rlimit tight = {.rlim_cur = 16, .rlim_max = old.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    struct sb_diag diag = {""};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    sb_err err = sb_store_commit_take(rig.store, pending, &block, &diag);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(err, SB_E_IO);
+    assert_true(diag.text[0] != 0);
+    assert_int_equal(sb_store_head(rig.store).number, 0);
+    assert_int_equal(sb_store_commit_take(rig.store, again, &block, &diag), SB_E_IO);
+    assert_non_null(strstr(diag.text, "must stop"));
+    (void)signal(SIGXFSZ, handler);
+    sb_store_close(rig.store);
+    /* The files stay locked until the process ends; a copy shows what the next one finds. */
+    (void)snprintf(copy, sizeof copy, "%s/copy", rig.parent);
+    temp_dir_copy(copy, rig.dir);
+    (void)snprintf(rig.dir, sizeof rig.dir, "%s/copy", rig.parent);
+    rig_open(&rig);
+    assert_int_equal(sb_store_head(rig.store).number, 0);
+    rig_fini(&rig);
+}
+
+/* ---- threads ---- */
+
+struct reader {
+    struct sb_store *store;
+    atomic_bool *stop;
+    uint64_t rounds;
+};
+
+/* read_balances: the sum over the pool; whatever it is, a second read of the same view gives it again. */
+static uint64_t read_balances(const struct sb_state_view *view)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < SYNTHETIC_ACCOUNTS; i++) {
+        sb_addr addr = synthetic_addr(i);
+        sb_hash key = synthetic_slot(i % SYNTHETIC_SLOTS);
+        struct sb_account account;
+        bool exists;
+        sb_u256 value;
+        SB_ASSERT(view->account(view->ctx, &addr, &account, &exists) == SB_OK);
+        SB_ASSERT(view->storage(view->ctx, &addr, &key, &value) == SB_OK);
+        sum += account.balance.w[0] ^ account.nonce ^ value.w[0];
+    }
+    return sum;
+}
+
+static void *reader_main(void *ctx)
+{
+    struct reader *reader = ctx;
+    while (!atomic_load(reader->stop)) {
+        uint64_t head = sb_store_head(reader->store).number;
+        struct sb_store_view *view;
+        uint64_t number = head > 3 ? head - reader->rounds % 4 : head;
+        if (sb_store_view_open(&view, reader->store, number) == SB_OK) {
+            uint64_t first = read_balances(sb_store_view_state(view));
+            SB_ASSERT(read_balances(sb_store_view_state(view)) == first);
+            sb_store_view_close(view);
+            reader->rounds++;
+        }
+    }
+    return NULL;
+}
+
+static void readers_see_whole_versions_while_blocks_are_committed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 17, 12);
+    rig_step(&rig);
+    atomic_bool stop = false;
+    struct reader readers[2];
+    pthread_t threads[2];
+    for (size_t i = 0; i < 2; i++) {
+        readers[i] = (struct reader){.store = rig.store, .stop = &stop};
+        assert_int_equal(pthread_create(&threads[i], NULL, reader_main, &readers[i]), 0);
+    }
+    for (int i = 0; i < 60; i++) {
+        rig_step(&rig);
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(readers[i].rounds > 0);
+    }
+    rig_fini(&rig);
+}
+
 /* ---- checks ---- */
 
 static void verify_accepts_what_commits_made(void **state)
@@ -607,6 +716,8 @@ int main(void)
         cmocka_unit_test(pending_dropped_changes_nothing),
         cmocka_unit_test(open_says_what_is_wrong_and_what_to_do),
         cmocka_unit_test(read_only_store_reads_and_refuses_commits),
+        cmocka_unit_test(commit_that_cannot_be_written_stops_the_store),
+        cmocka_unit_test(readers_see_whole_versions_while_blocks_are_committed),
         cmocka_unit_test(verify_accepts_what_commits_made),
         cmocka_unit_test(verify_finds_damage_in_every_family),
         cmocka_unit_test(open_finds_damaged_format_head_and_head_header),
