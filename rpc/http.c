@@ -395,5 +395,6 @@ void sb_rpc_http_connection(void *ctx, struct MHD_Connection *connection, void *
         atomic_fetch_add(&server->connections, 1);
     } else {
         atomic_fetch_sub(&server->connections, 1);
+        server->connection_ended = true;
     }
 }

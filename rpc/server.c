@@ -138,8 +138,12 @@ static void on_daemon_timer(uv_timer_t *timer)
 void sb_rpc_drive(struct sb_rpc_server *server)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    server->connection_ended = false;
     (void)MHD_run(server->daemon);
-    if (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES) {
+    if (server->connection_ended) {
+        /* A daemon that was full listens again only at the start of its next run. */
+        (void)uv_timer_start(&server->daemon_timer, on_daemon_timer, 0, 0);
+    } else if (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES) {
         (void)uv_timer_start(&server->daemon_timer, on_daemon_timer, timeout_ms, 0);
     } else {
         (void)uv_timer_stop(&server->daemon_timer);

@@ -33,6 +33,7 @@ struct sb_rpc_server {
     uv_timer_t watch_timer;  /* deadlines, while jobs exist */
     uv_timer_t chores_timer; /* pings, expiry */
     struct MHD_Daemon *daemon;
+    bool connection_ended; /* since the daemon's last run began */
     struct sb_rpc_pool *pool;
     struct sb_arena arena; /* of requests that run on the loop */
     struct sb_rpc_session *sessions;

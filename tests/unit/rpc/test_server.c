@@ -429,6 +429,31 @@ static void half_open_connections_do_not_block_others(void **state)
     stop(&s);
 }
 
+static void full_server_accepts_again_when_clients_leave(void **state)
+{
+    static const char part[] = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 500\r\n\r\n{";
+    struct setup s;
+    struct timespec pause = {.tv_nsec = 1000000};
+    int fds[8];
+    (void)state;
+    start(&s, (struct sb_rpc_options){.port = 0, .connection_count_max = 8});
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 8; i++) {
+            fds[i] = http_connect(s.port);
+            http_send(fds[i], part, sizeof part - 1);
+        }
+        while (sb_rpc_server_counters(s.server).connections < 8) {
+            (void)nanosleep(&pause, NULL);
+        }
+        assert_int_equal(sb_rpc_server_counters(s.server).connections, 8);
+        for (int i = 0; i < 8; i++) {
+            (void)close(fds[i]);
+        }
+        assert_alive(&s);
+    }
+    stop(&s);
+}
+
 static void endless_call_ends_at_its_time_limit_and_leaves_reads_alone(void **state)
 {
     static const char endless[] =
@@ -591,6 +616,7 @@ int main(void)
         cmocka_unit_test(http_methods_types_and_pages),
         cmocka_unit_test(keep_alive_and_chunked_bodies_are_served),
         cmocka_unit_test(half_open_connections_do_not_block_others),
+        cmocka_unit_test(full_server_accepts_again_when_clients_leave),
         cmocka_unit_test(endless_call_ends_at_its_time_limit_and_leaves_reads_alone),
         cmocka_unit_test(full_queue_refuses_clearly),
         cmocka_unit_test(unread_answers_are_bounded_together),
