@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# stock clients (ethers, viem) and malformed requests against samebit dev, instant blocks and --block-time 1 (needs npm)
+# stock clients (ethers, viem, cast, forge, hardhat) and malformed requests against samebit dev, instant blocks and --block-time 1 (needs npm)
 . "$(dirname "$0")/../../scripts/common.sh"
 . tests/tools/node.sh
 source=${SAMEBIT_ACCEPTANCE:-../shared/acceptance}
@@ -22,7 +22,7 @@ work=build/acceptance
 mkdir -p "$work"
 if ! cmp -s "$source/package-lock.json" "$work/installed-lock.json"; then
     cp -r "$source/." "$work/" && chmod -R u+w "$work"
-    (cd "$work" && npm ci --no-audit --no-fund >npm.log 2>&1) || skip_all "npm could not install the clients ($work/npm.log)"
+    (cd "$work" && npm ci --no-audit --no-fund >npm.log 2>&1 && cd hardhat && npm ci --no-audit --no-fund >>../npm.log 2>&1) || skip_all "npm could not install the clients ($work/npm.log)"
     cp "$source/package-lock.json" "$work/installed-lock.json"
 fi
 [ -s "$work/build/artifacts.json" ] || (cd "$work" && node tools/build.mjs >/dev/null)
@@ -51,7 +51,7 @@ run() { # NAME SUITES... with the node running
 }
 
 node_start build/acceptance-instant.log || { failed=$((failed + 1)) && finish; }
-run instant a_ethers b_viem f_malformed
+run instant a_ethers b_viem d_tools f_malformed
 node_start build/acceptance-interval.log --block-time 1 || { failed=$((failed + 1)) && finish; }
 run block-time-1 a_ethers b_viem f_malformed
 finish
