@@ -281,7 +281,7 @@ sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
 }
 
 /* Keeps a database that is not closed reachable, so that leak checkers do not take it for a mistake. */
-static struct sb_db *abandoned;
+static struct sb_db *volatile abandoned;
 
 void sb_db_close(struct sb_db *db)
 {
