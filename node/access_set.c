@@ -20,10 +20,10 @@ static bool same_slot(const void *item, const void *key)
 
 void sb_access_set_init(struct sb_access_set *set, struct sb_arena *arena, size_t limit_bytes)
 {
-    /* Where the system put us is as good a seed as any: it only picks buckets. */
-    *set = (struct sb_access_set){.arena = arena,
-                                  .budget = {.limit_bytes = limit_bytes},
-                                  .seed = sb_table_mix((uintptr_t)set, (uintptr_t)arena)};
+    /* Where the system put us is as good a secret as any: it only picks buckets. */
+    uint64_t seed = (uint64_t)(uintptr_t)set ^ (uint64_t)(uintptr_t)arena << 32;
+    *set = (struct sb_access_set){
+        .arena = arena, .budget = {.limit_bytes = limit_bytes}, .key = sb_table_key_make(seed)};
 }
 
 void sb_access_set_fini(struct sb_access_set *set)
@@ -44,7 +44,7 @@ void sb_access_set_reset(struct sb_access_set *set)
 struct sb_access_account *sb_access_set_account(struct sb_access_set *set, const sb_addr *addr,
                                                 bool *ret_new)
 {
-    uint64_t hash = sb_table_hash_addr(set->seed, addr);
+    uint64_t hash = sb_table_hash_addr(&set->key, addr);
     struct sb_access_account *account = sb_table_find(&set->accounts, hash, same_account, addr);
     if (ret_new != NULL) {
         *ret_new = account == NULL;
@@ -68,7 +68,7 @@ struct sb_access_slot *sb_access_set_slot(struct sb_access_set *set, const sb_ad
                                           const sb_hash *key, bool *ret_new)
 {
     const struct slot_key k = {.addr = addr, .key = key};
-    uint64_t hash = sb_table_hash_hash(set->seed, key) ^ sb_table_hash_addr(set->seed, addr);
+    uint64_t hash = sb_table_hash_place(&set->key, sb_table_hash_addr(&set->key, addr), key);
     struct sb_access_slot *slot = sb_table_find(&set->slots, hash, same_slot, &k);
     if (ret_new != NULL) {
         *ret_new = slot == NULL;

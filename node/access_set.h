@@ -38,7 +38,7 @@ struct sb_access_set {
     struct sb_table accounts, slots;
     struct sb_access_account *first, *last;
     size_t account_count;
-    uint64_t seed;
+    struct sb_table_key key;
     bool failed; /* something did not fit: the set is incomplete */
 };
 

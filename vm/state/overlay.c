@@ -64,8 +64,8 @@ struct sb_overlay *sb_overlay_new(const struct sb_state_view *view, const struct
     o->rules = *rules;
     o->tx = 1;
     o->heap.limit_bytes = limit_bytes;
-    /* Where the system put us is as good a seed as any: it only picks buckets. */
-    o->seed = sb_table_mix((uint64_t)(uintptr_t)o, (uint64_t)(uintptr_t)view);
+    /* Where the system put us is as good a secret as any: it only picks buckets. */
+    o->key = sb_table_key_make((uint64_t)(uintptr_t)o ^ (uint64_t)(uintptr_t)view << 32);
     sb_arena_init(&o->arena, limit_bytes);
     sb_arena_init(&o->tx_arena, limit_bytes);
     o->spare_slot.account = &o->spare_account;
@@ -104,12 +104,12 @@ static bool account_same(const void *item, const void *key)
 
 struct account *sb_account_find(const struct sb_overlay *o, const sb_addr *a)
 {
-    return sb_table_find(&o->accounts, sb_table_hash_addr(o->seed, a), account_same, a);
+    return sb_table_find(&o->accounts, sb_table_hash_addr(&o->key, a), account_same, a);
 }
 
 struct account *sb_account_get(struct sb_overlay *o, const sb_addr *a)
 {
-    uint64_t hash = sb_table_hash_addr(o->seed, a);
+    uint64_t hash = sb_table_hash_addr(&o->key, a);
     struct account *account = sb_table_find(&o->accounts, hash, account_same, a);
     if (account != NULL) {
         return account;
@@ -417,7 +417,7 @@ static bool code_same(const void *item, const void *key)
 /* The overlay's own copy of a code, one for each hash. */
 static sb_bytes code_keep(struct sb_overlay *o, const sb_hash *hash, sb_bytes code)
 {
-    uint64_t bucket = sb_table_hash_hash(o->seed, hash);
+    uint64_t bucket = sb_table_hash_hash(&o->key, hash);
     struct code *kept = sb_table_find(&o->codes, bucket, code_same, hash);
     if (kept != NULL) {
         return kept->bytes;

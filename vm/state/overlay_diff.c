@@ -166,7 +166,7 @@ static sb_err view_code(void *ctx, const sb_hash *code_hash, sb_bytes *ret_code)
 {
     struct sb_overlay *o = ctx;
     const struct code *kept =
-        sb_table_find(&o->codes, sb_table_hash_hash(o->seed, code_hash), code_same, code_hash);
+        sb_table_find(&o->codes, sb_table_hash_hash(&o->key, code_hash), code_same, code_hash);
     if (kept != NULL) {
         *ret_code = kept->bytes;
         return SB_OK;

@@ -109,7 +109,7 @@ struct sb_overlay {
     struct sb_state_view view;
     struct sb_rules rules;
     sb_err err;
-    uint64_t seed;
+    struct sb_table_key key;
     uint64_t tx;           /* number of the running transaction, from 1 */
     struct sb_budget heap; /* tables and growing arrays; the arenas take the rest of its limit */
     struct sb_arena arena;

@@ -11,7 +11,7 @@ struct place {
 
 static uint64_t place_hash(const struct sb_overlay *o, struct place place)
 {
-    return sb_table_hash_hash(o->seed ^ place.account->hash, place.key);
+    return sb_table_hash_place(&o->key, place.account->hash, place.key);
 }
 
 /* --- storage --- */
@@ -186,7 +186,7 @@ static bool model_same(const void *item, const void *key)
 
 bool sb_overlay_warm_model(struct sb_overlay *o, const sb_hash *model_id)
 {
-    uint64_t hash = sb_table_hash_hash(o->seed, model_id);
+    uint64_t hash = sb_table_hash_hash(&o->key, model_id);
     struct model *model = sb_table_find(&o->models, hash, model_same, model_id);
     if (model == NULL) {
         model = sb_overlay_alloc(o, &o->arena, sizeof *model);
@@ -280,7 +280,7 @@ static bool blob_same(const void *item, const void *key)
 
 static struct blob *blob_load(struct sb_overlay *o, const sb_hash *id)
 {
-    uint64_t hash = sb_table_hash_hash(o->seed, id);
+    uint64_t hash = sb_table_hash_hash(&o->key, id);
     struct blob *blob = sb_table_find(&o->blobs, hash, blob_same, id);
     if (blob != NULL) {
         return blob;

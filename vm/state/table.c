@@ -1,4 +1,4 @@
-/* table.c: growth of the hash table of pointers; see table.h. */
+/* table.c: growth of the hash table of pointers, and keys of its hashes; see table.h. */
 #include "vm/state/table.h"
 
 #include <stdlib.h>
@@ -38,6 +38,26 @@ static bool grow(struct sb_table *table, struct sb_budget *budget)
     table->capacity = capacity;
     budget->used_bytes += bytes - old_bytes;
     return true;
+}
+
+/* The next number of splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t next_random(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = *state;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+struct sb_table_key sb_table_key_make(uint64_t seed)
+{
+    struct sb_table_key key;
+    for (size_t i = 0; i < sizeof key.factors / sizeof key.factors[0]; i++) {
+        uint64_t high = next_random(&seed);
+        key.factors[i] = (sb_u128)high << 64 | next_random(&seed);
+    }
+    return key;
 }
 
 bool sb_table_add(struct sb_table *table, struct sb_budget *budget, uint64_t hash, void *item)

@@ -61,24 +61,36 @@ static inline void *sb_table_find(const struct sb_table *table, uint64_t hash,
     }
 }
 
-/* sb_table_mix: fold the 128-bit product of two words; the step of the hashes below. */
-static inline uint64_t sb_table_mix(uint64_t a, uint64_t b)
+/* The hashes of keys that outsiders choose: with secret random 128-bit factors, sum(factor * word) mod 2^128 >> 64 makes any two keys
+ * meet in a bucket no more often than chance, whatever the keys are (Dietzfelbinger 1996, multiply-shift for vectors). A plain product of
+ * words does not: a word that makes one factor zero would hide all others. */
+struct sb_table_key {
+    sb_u128 factors[6];
+};
+
+/* sb_table_key_make: factors from a seed that outsiders do not know. */
+struct sb_table_key sb_table_key_make(uint64_t seed);
+
+static inline uint64_t sb_table_hash_addr(const struct sb_table_key *key, const sb_addr *a)
 {
-    sb_u128 product =
-        (sb_u128)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b ^ UINT64_C(0xd6e8feb86659fd93));
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+    sb_u128 sum = key->factors[5] + key->factors[0] * le_load64(a->b) +
+                  key->factors[1] * le_load64(a->b + 8) + key->factors[2] * le_load32(a->b + 16);
+    return (uint64_t)(sum >> 64);
 }
 
-static inline uint64_t sb_table_hash_addr(uint64_t seed, const sb_addr *a)
+/* sb_table_hash_place: of a 32-byte key that belongs to something with a hash of its own (0 for none). */
+static inline uint64_t sb_table_hash_place(const struct sb_table_key *key, uint64_t owner,
+                                           const sb_hash *k)
 {
-    uint64_t h = sb_table_mix(seed ^ le_load64(a->b), le_load64(a->b + 8));
-    return sb_table_mix(h, le_load32(a->b + 16) ^ seed);
+    sb_u128 sum = key->factors[5] + key->factors[0] * le_load64(k->b) +
+                  key->factors[1] * le_load64(k->b + 8) + key->factors[2] * le_load64(k->b + 16) +
+                  key->factors[3] * le_load64(k->b + 24) + key->factors[4] * owner;
+    return (uint64_t)(sum >> 64);
 }
 
-static inline uint64_t sb_table_hash_hash(uint64_t seed, const sb_hash *k)
+static inline uint64_t sb_table_hash_hash(const struct sb_table_key *key, const sb_hash *k)
 {
-    uint64_t h = sb_table_mix(seed ^ le_load64(k->b), le_load64(k->b + 8));
-    return sb_table_mix(h ^ le_load64(k->b + 16), le_load64(k->b + 24) ^ seed);
+    return sb_table_hash_place(key, 0, k);
 }
 
 #endif

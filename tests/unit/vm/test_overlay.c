@@ -13,6 +13,7 @@
 #include "base/crypto/keccak.h"
 #include "tests/support/memory_state.h"
 #include "tests/support/random.h"
+#include "vm/state/table.h"
 
 #define ADDRS           6
 #define KEYS            5
@@ -505,9 +506,37 @@ static void overlay_view_reads_present_contents(void **state)
     sb_memory_state_free(s);
 }
 
+/* Keys that differ in one word each, beside every value of the other words at which a product could vanish. */
+static void table_hash_chosen_keys_spread(void **state)
+{
+    (void)state;
+    static const uint64_t words[] = {0, 1, UINT64_MAX, UINT64_C(0x9e3779b97f4a7c15),
+                                     UINT64_C(0xd6e8feb86659fd93)};
+    struct sb_random random = sb_random_init("table_hash_chosen_keys_spread");
+    struct sb_table_key key = sb_table_key_make(sb_random_u64(&random));
+    for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+        for (size_t varied = 0; varied < 4; varied++) {
+            static uint8_t seen[1 << 16];
+            memset(seen, 0, sizeof seen);
+            size_t count = 0;
+            for (uint64_t i = 0; i < 4096; i++) {
+                sb_hash k;
+                for (size_t j = 0; j < 4; j++) {
+                    le_store64(k.b + 8 * j, j == varied ? i : words[w]);
+                }
+                uint16_t bucket = (uint16_t)sb_table_hash_hash(&key, &k);
+                count += seen[bucket] == 0;
+                seen[bucket] = 1;
+            }
+            assert_true(count > 2048); /* chance alone gives 3,970 */
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_hash_chosen_keys_spread),
         cmocka_unit_test(overlay_random_operations_equal_the_copied_model),
         cmocka_unit_test(overlay_ripemd_touch_survives_rollback),
         cmocka_unit_test(overlay_over_its_limit_fails_and_stays_safe),
