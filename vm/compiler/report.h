@@ -47,7 +47,8 @@ struct sb_report_accuracy {
     uint64_t agree;          /* rows where both give the same class */
     double output_error_max; /* integer against float, over all outputs */
     double output_error_rms;
-    double float_mse; /* against targets, or for a regressor; 0 if unknown */
+    double output_error_relative; /* rms of the error by rms of the float output */
+    double float_mse;             /* against targets, or for a regressor; 0 if unknown */
     double integer_mse;
 };
 

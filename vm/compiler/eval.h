@@ -1,0 +1,57 @@
+/* eval.h: the float reference: each operator as ONNX defines it, in double. It calibrates, folds constants, finds shapes, and is what the
+ * integer model is measured against.
+ *
+ * Sums are taken in double and results are not rounded to float32, so it differs from a float32 runtime by about 1e-6 relative. Tree
+ * thresholds and inputs of type float are float32 values, so every comparison is the same. */
+#ifndef SB_VM_COMPILER_EVAL_H
+#define SB_VM_COMPILER_EVAL_H
+
+#include "vm/compiler/graph.h"
+
+/* A node being evaluated. */
+struct sb_eval {
+    const struct sb_graph *graph;
+    const struct sb_graph_node *node;
+    const struct sb_array *in[SB_GRAPH_OPERANDS_MAX]; /* NULL: omitted */
+    struct sb_array
+        *out; /* [output_count]; the function sets shape and data of those it computes */
+    struct sb_arena *memory;
+    struct sb_diag *diag;
+};
+
+typedef sb_err (*sb_eval_fn)(struct sb_eval *e);
+
+/* sb_eval_alloc: give output number `index` this shape and memory for it. Returns 0, SB_E_LIMIT or SB_E_NOMEM. */
+sb_err sb_eval_alloc(struct sb_eval *e, uint32_t index, const struct sb_shape *shape) SB_MUST_USE;
+
+/* sb_eval_node: evaluate one node: arrays [value_count] hold its inputs (data NULL: not computed) and receive its outputs. */
+sb_err sb_eval_node(struct sb_array *arrays, const struct sb_graph *graph, uint32_t node,
+                    struct sb_arena *memory, struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_eval_graph: evaluate all nodes. arrays [value_count] come with the inputs filled; constants and results are filled in; memory is where
+ * results live. */
+sb_err sb_eval_graph(struct sb_array *arrays, const struct sb_graph *graph, struct sb_arena *memory,
+                     struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_eval_axis: an ONNX axis, negative from the end, as an index below rank. SB_E_RANGE if outside. */
+sb_err sb_eval_axis(uint32_t *ret, const struct sb_eval *e, int64_t axis,
+                    uint32_t rank) SB_MUST_USE;
+
+/* sb_eval_window: geometry of a pooling or convolution window over an NCHW image, from the node's attributes. */
+struct sb_eval_window {
+    int64_t kernel[2], stride[2], dilation[2], pad_before[2], pad_after[2];
+    int64_t in[2], out[2];
+};
+sb_err sb_eval_window(struct sb_eval_window *ret, const struct sb_graph_node *node,
+                      const struct sb_shape *x, const int64_t kernel[2],
+                      struct sb_diag *diag) SB_MUST_USE;
+
+/* The function of an elementwise operator of one input (Sigmoid, LeakyRelu, ...), for tables; false if the node is not one. */
+bool sb_eval_unary_of(double *ret, const struct sb_graph_node *node, double x);
+
+/* sb_clip_bounds: bounds of Relu and Clip (attributes or constant inputs); infinities where there is none. False if the node is neither, or
+ * its bounds are not constant. */
+bool sb_clip_bounds(double *ret_lo, double *ret_hi, const struct sb_graph *graph,
+                    const struct sb_graph_node *node);
+
+#endif

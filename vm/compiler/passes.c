@@ -1,0 +1,331 @@
+/* passes.c: see passes.h. Rewriting of linear layers is in passes_linear.c. */
+#include "vm/compiler/passes.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/util/span.h"
+#include "vm/compiler/onnx_ops.h"
+#include "vm/compiler/passes_impl.h"
+#include "vm/compiler/trees.h"
+
+sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch, struct sb_diag *diag)
+{
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        struct sb_value *v = &graph->values[graph->inputs[i]];
+        uint64_t count = 1;
+        for (uint32_t d = 0; d < v->array.shape.rank; d++) {
+            uint32_t *dim = &v->array.shape.dims[d];
+            if (*dim == 0 && d > 0) {
+                return sb_fail(diag, SB_E_UNSUPPORTED,
+                               "input '%s': dimension %u is free; export the model with fixed "
+                               "dimensions (only the first, the batch, may be free)",
+                               v->name, d);
+            }
+            *dim = *dim == 0 ? batch : *dim;
+            count *= *dim;
+            if (count > SB_TENSOR_ELEMENTS_MAX) {
+                return sb_fail(diag, SB_E_LIMIT, "input '%s' has more than 2^28 elements", v->name);
+            }
+        }
+    }
+    return SB_OK;
+}
+
+sb_err sb_pass_nomem(struct sb_diag *diag)
+{
+    return sb_fail(diag, SB_E_NOMEM, "the model needs more memory than the compiler may use");
+}
+
+sb_err sb_pass_const(uint32_t *ret, struct sb_graph *graph, const char *name,
+                     const struct sb_shape *shape, struct sb_diag *diag)
+{
+    uint32_t index = sb_graph_add_value(graph, name);
+    double *data = sb_arena_zalloc(graph->memory, sb_shape_count(shape) * sizeof *data);
+    if (index == SB_NO_VALUE || data == NULL) {
+        return sb_pass_nomem(diag);
+    }
+    struct sb_value *v = &graph->values[index];
+    v->is_const = true;
+    v->has_shape = true;
+    v->elem = SB_ELEM_FLOAT;
+    v->array = (struct sb_array){.shape = *shape, .data = data};
+    *ret = index;
+    return SB_OK;
+}
+
+sb_err sb_pass_set_attrs(struct sb_graph *graph, struct sb_graph_node *node,
+                         const struct sb_attr *attrs, uint32_t count, struct sb_diag *diag)
+{
+    node->attrs = (struct sb_attr *)(void *)sb_arena_dup(graph->memory,
+                                                         sb_span(attrs, count * sizeof *attrs));
+    node->attr_count = count;
+    return node->attrs != NULL ? SB_OK : sb_pass_nomem(diag);
+}
+
+/* ---- shapes and constants ---- */
+
+static bool is_static(const struct sb_graph *graph, const struct sb_graph_node *node)
+{
+    if (node->op->id == SB_ONNX_SHAPE) {
+        return true;
+    }
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        const struct sb_value *v = sb_graph_input(graph, node, i);
+        if (v != NULL && !v->is_const) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The scales of weights that a QDQ model gives stay with the folded weights. */
+static void keep_weight_scales(const struct sb_graph *graph, const struct sb_graph_node *node,
+                               struct sb_value *folded)
+{
+    const struct sb_value *scale = sb_graph_input(graph, node, 1);
+    const struct sb_value *zero_point = sb_graph_input(graph, node, 2);
+    int64_t axis = sb_graph_attr_int(node, "axis", 1);
+    uint64_t count = sb_array_count(&scale->array);
+    for (uint64_t i = 0; zero_point != NULL && i < sb_array_count(&zero_point->array); i++) {
+        if (zero_point->array.data[i] != 0) {
+            return; /* asymmetric weights are quantised anew */
+        }
+    }
+    folded->weight_scales = scale->array.data;
+    folded->weight_scale_count = (uint32_t)count;
+    folded->weight_axis = (uint32_t)(axis < 0 ? axis + folded->array.shape.rank : axis);
+}
+
+static sb_err fold_node(struct sb_graph *graph, struct sb_graph_node *node,
+                        const struct sb_array *arrays, struct sb_diag *diag)
+{
+    for (uint32_t i = 0; i < node->output_count; i++) {
+        if (node->outputs[i] == SB_NO_VALUE || arrays[node->outputs[i]].data == NULL) {
+            continue;
+        }
+        struct sb_value *v = &graph->values[node->outputs[i]];
+        const struct sb_array *a = &arrays[node->outputs[i]];
+        v->array.data = (double *)(void *)sb_arena_dup(
+            graph->memory, sb_span(a->data, sb_array_count(a) * sizeof *a->data));
+        v->is_const = true;
+        if (v->array.data == NULL) {
+            return sb_pass_nomem(diag);
+        }
+        if (node->op->id == SB_ONNX_DEQUANTIZE_LINEAR) {
+            keep_weight_scales(graph, node, v);
+        }
+    }
+    node->removed = true;
+    return SB_OK;
+}
+
+/* Shapes depend on nothing but shapes and constants, so one run on zeros finds them all. */
+static sb_err infer_and_fold(struct sb_graph *graph, struct sb_arena *scratch, struct sb_diag *diag)
+{
+    struct sb_array *arrays = sb_arena_zalloc(scratch, graph->value_capacity * sizeof *arrays);
+    if (arrays == NULL) {
+        return sb_pass_nomem(diag);
+    }
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        struct sb_array *a = &arrays[graph->inputs[i]];
+        a->shape = graph->values[graph->inputs[i]].array.shape;
+        a->data = sb_arena_zalloc(scratch, sb_array_count(a) * sizeof *a->data);
+        if (a->data == NULL) {
+            return sb_pass_nomem(diag);
+        }
+    }
+    SB_TRY(sb_eval_graph(arrays, graph, scratch, diag));
+    for (uint32_t v = 0; v < graph->value_count; v++) {
+        graph->values[v].array.shape = arrays[v].shape;
+        graph->values[v].has_shape = true;
+    }
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        if (!graph->nodes[n].removed && is_static(graph, &graph->nodes[n])) {
+            SB_TRY(fold_node(graph, &graph->nodes[n], arrays, diag));
+        }
+    }
+    return SB_OK;
+}
+
+static sb_err infer_shapes(struct sb_graph *graph, struct sb_diag *diag)
+{
+    struct sb_arena scratch;
+    sb_arena_init(&scratch, SB_GRAPH_BYTES_MAX);
+    sb_err err = infer_and_fold(graph, &scratch, diag);
+    sb_arena_fini(&scratch);
+    return err;
+}
+
+/* ---- identities and given scales ---- */
+
+static void drop(struct sb_graph *graph, struct sb_graph_node *node)
+{
+    uint32_t from = node->outputs[0];
+    uint32_t to = node->inputs[0];
+    struct sb_value *y = &graph->values[from];
+    struct sb_value *x = &graph->values[to];
+    if (y->is_output && x->writer != SB_NO_VALUE && !x->is_output) {
+        x->name = y->name; /* a caller knows the output by its name */
+        x->is_output = true;
+    }
+    node->removed = true;
+    sb_graph_replace(graph, from, to);
+}
+
+/* A cast between number types keeps the number, but for a real number cast to an integer. */
+static bool cast_is_plain(const struct sb_graph *graph, const struct sb_graph_node *node)
+{
+    int64_t to = sb_graph_attr_int(node, "to", 0);
+    const struct sb_value *x = &graph->values[node->inputs[0]];
+    bool from_integer = x->is_input
+                            ? x->elem != SB_ELEM_FLOAT && x->elem != SB_ELEM_DOUBLE
+                            : x->writer != SB_NO_VALUE &&
+                                  (graph->nodes[x->writer].op->id == SB_ONNX_ARG_MAX ||
+                                   graph->nodes[x->writer].op->id == SB_ONNX_GATHER ||
+                                   (graph->nodes[x->writer].op->id == SB_ONNX_TREE_CLASSIFIER &&
+                                    graph->nodes[x->writer].outputs[0] == node->inputs[0]));
+    return to == SB_ELEM_FLOAT || to == SB_ELEM_DOUBLE || from_integer;
+}
+
+/* x -> QuantizeLinear -> DequantizeLinear: x keeps the scale as its given quantisation. */
+static sb_err take_quant(struct sb_graph *graph, struct sb_graph_node *node, struct sb_diag *diag)
+{
+    const struct sb_value *scale = sb_graph_input(graph, node, 1);
+    const struct sb_value *zero_point = sb_graph_input(graph, node, 2);
+    uint32_t q = node->outputs[0];
+    enum sb_elem elem = zero_point != NULL ? zero_point->elem : SB_ELEM_UINT8;
+    if (!scale->is_const || sb_array_count(&scale->array) != 1 ||
+        (zero_point != NULL && !zero_point->is_const) ||
+        (elem != SB_ELEM_UINT8 && elem != SB_ELEM_INT8)) {
+        return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
+                             "activations must be quantised per tensor to 8 bits with constants");
+    }
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        struct sb_graph_node *reader = &graph->nodes[n];
+        for (uint32_t i = 0; !reader->removed && i < reader->input_count; i++) {
+            if (reader->inputs[i] == q && reader->op->id != SB_ONNX_DEQUANTIZE_LINEAR) {
+                return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
+                                     "its result is read by '%s' (%s), not by DequantizeLinear",
+                                     reader->name, reader->op->name);
+            }
+        }
+    }
+    struct sb_value *x = &graph->values[node->inputs[0]];
+    if (!x->given.present) {
+        x->given = (struct sb_given_quant){
+            .present = true,
+            .dtype = elem == SB_ELEM_UINT8 ? SB_DTYPE_U8 : SB_DTYPE_I8,
+            .scale = scale->array.data[0],
+            .zero_point = zero_point != NULL ? (int32_t)zero_point->array.data[0] : 0,
+        };
+    }
+    drop(graph, node);
+    return SB_OK;
+}
+
+/* Only the pair means nothing: a DequantizeLinear must undo the QuantizeLinear that was dropped before it. */
+static sb_err check_pair(const struct sb_graph *graph, const struct sb_graph_node *node,
+                         struct sb_diag *diag)
+{
+    const struct sb_value *x = &graph->values[node->inputs[0]];
+    const struct sb_value *scale = sb_graph_input(graph, node, 1);
+    const struct sb_value *zero_point = sb_graph_input(graph, node, 2);
+    bool same =
+        x->given.present && scale->is_const && sb_array_count(&scale->array) == 1 &&
+        scale->array.data[0] == x->given.scale &&
+        (zero_point == NULL ||
+         (zero_point->is_const && (int32_t)zero_point->array.data[0] == x->given.zero_point)) &&
+        (zero_point != NULL || x->given.zero_point == 0);
+    if (!same) {
+        return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
+                             "its input is not quantised with the same constant scale just before");
+    }
+    return SB_OK;
+}
+
+static sb_err drop_identities(struct sb_graph *graph, struct sb_diag *diag)
+{
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        struct sb_graph_node *node = &graph->nodes[n];
+        if (node->removed) {
+            continue;
+        }
+        switch ((int)node->op->id) {
+        case SB_ONNX_IDENTITY:
+        case SB_ONNX_DROPOUT:
+        case SB_ONNX_ZIP_MAP:
+            drop(graph, node);
+            break;
+        case SB_ONNX_DEQUANTIZE_LINEAR:
+            SB_TRY(check_pair(graph, node, diag));
+            drop(graph, node);
+            break;
+        case SB_ONNX_CAST:
+            if (!cast_is_plain(graph, node)) {
+                return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
+                                     "a cast of real numbers to an integer type");
+            }
+            drop(graph, node);
+            break;
+        case SB_ONNX_QUANTIZE_LINEAR:
+            SB_TRY(take_quant(graph, node, diag));
+            break;
+        default:
+            break;
+        }
+    }
+    return SB_OK;
+}
+
+/* ---- what nobody reads ---- */
+
+static void drop_dead(struct sb_graph *graph)
+{
+    for (uint32_t n = graph->node_count; n-- > 0;) {
+        struct sb_graph_node *node = &graph->nodes[n];
+        bool used = false;
+        for (uint32_t i = 0; i < node->output_count; i++) {
+            uint32_t reader = 0;
+            if (node->outputs[i] != SB_NO_VALUE &&
+                sb_graph_readers(&reader, graph, node->outputs[i]) == 0) {
+                node->outputs[i] = SB_NO_VALUE;
+            }
+            used = used || node->outputs[i] != SB_NO_VALUE;
+        }
+        node->removed = node->removed || !used;
+    }
+}
+
+static void refresh_writers(struct sb_graph *graph)
+{
+    for (uint32_t v = 0; v < graph->value_count; v++) {
+        graph->values[v].writer = SB_NO_VALUE;
+        graph->values[v].is_output = false;
+    }
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        const struct sb_graph_node *node = &graph->nodes[n];
+        for (uint32_t i = 0; !node->removed && i < node->output_count; i++) {
+            if (node->outputs[i] != SB_NO_VALUE) {
+                graph->values[node->outputs[i]].writer = n;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        graph->values[graph->outputs[i]].is_output = true;
+    }
+}
+
+sb_err sb_passes_run(struct sb_graph *graph, struct sb_diag *diag)
+{
+    SB_TRY(infer_shapes(graph, diag));
+    SB_TRY(drop_identities(graph, diag));
+    drop_dead(graph);
+    SB_TRY(sb_pass_expand(graph, diag));
+    refresh_writers(graph);
+    SB_TRY(sb_pass_linear(graph, diag));
+    drop_dead(graph);
+    refresh_writers(graph);
+    return infer_shapes(graph, diag);
+}

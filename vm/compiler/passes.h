@@ -1,0 +1,20 @@
+/* passes.h: rewriting a loaded graph until only operators are left that lowering knows, without changing what it computes.
+ *
+ *     fix the batch -> infer shapes, fold constants -> expand classical models -> drop identities, take QDQ scales
+ *                   -> bring linear layers to one form -> fold scalings and biases into them -> drop what nobody reads
+ *
+ * After the passes each Conv has constant weights [O, I/groups, KH, KW] and bias [O]; each Gemm constant weights [N, K] (transB 1, alpha and
+ * beta 1) and bias [N]; Sub, Div and BatchNormalization by constants have become Add and Mul; every value has a shape. */
+#ifndef SB_VM_COMPILER_PASSES_H
+#define SB_VM_COMPILER_PASSES_H
+
+#include "vm/compiler/graph.h"
+
+/* sb_passes_fix_batch: give free dimensions of inputs a value: the first is the batch, others are an error. */
+sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch,
+                           struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_passes_run: all passes, on a graph whose batch is fixed. Errors name the node. */
+sb_err sb_passes_run(struct sb_graph *graph, struct sb_diag *diag) SB_MUST_USE;
+
+#endif

@@ -1,0 +1,248 @@
+/* passes_expand.c: sb_pass_expand: operators that are made of simpler ones. See passes_impl.h. */
+#include <math.h>
+#include <string.h>
+
+#include "vm/compiler/onnx_ops.h"
+#include "vm/compiler/passes_impl.h"
+#include "vm/compiler/trees.h"
+
+#define EXPANSION_MAX 5 /* nodes that one node becomes, at most */
+
+/* The list of nodes being written. */
+struct expansion {
+    struct sb_graph *graph;
+    struct sb_graph_node *nodes;
+    uint32_t count;
+    const struct sb_graph_node *origin;
+    struct sb_diag *diag;
+};
+
+/* Append a node with up to two inputs; *output SB_NO_VALUE makes a new value. */
+static sb_err add_node(uint32_t *output, struct expansion *x, const char *op, uint32_t a,
+                       uint32_t b, const struct sb_attr *attrs, uint32_t attr_count)
+{
+    struct sb_graph_node *n = &x->nodes[x->count];
+    struct sb_arena *memory = x->graph->memory;
+    if (*output == SB_NO_VALUE) {
+        *output = sb_graph_add_value(x->graph, x->origin->name);
+    }
+    *n = (struct sb_graph_node){
+        .name = x->origin->name,
+        .op = sb_onnx_op_find("", op),
+        .opset = 13,
+        .input_count = b == SB_NO_VALUE ? 1 : 2,
+        .inputs = (uint32_t *)(void *)sb_arena_dup(memory, sb_span((uint32_t[]){a, b}, 8)),
+        .output_count = 1,
+        .outputs = (uint32_t *)(void *)sb_arena_dup(memory, sb_span(output, sizeof *output)),
+    };
+    if (*output == SB_NO_VALUE || n->inputs == NULL || n->outputs == NULL) {
+        return sb_pass_nomem(x->diag);
+    }
+    SB_TRY(sb_pass_set_attrs(x->graph, n, attrs, attr_count, x->diag));
+    x->count++;
+    return SB_OK;
+}
+
+static sb_err add_vector(uint32_t *ret, struct expansion *x, const double *elements, size_t count,
+                         size_t given)
+{
+    struct sb_shape shape = {.rank = 1, .dims = {(uint32_t)count}};
+    SB_TRY(sb_pass_const(ret, x->graph, x->origin->name, &shape, x->diag));
+    for (size_t i = 0; i < count && given > 0; i++) {
+        x->graph->values[*ret].array.data[i] = elements[given == 1 ? 0 : i];
+    }
+    return SB_OK;
+}
+
+/* (x - offset) * scale */
+static sb_err expand_scaler(struct expansion *x)
+{
+    const struct sb_graph_node *n = x->origin;
+    const struct sb_shape *shape = &x->graph->values[n->inputs[0]].array.shape;
+    size_t columns = shape->dims[shape->rank - 1];
+    size_t offsets = 0;
+    size_t scales = 0;
+    const double *offset = sb_graph_attr_floats(&offsets, n, "offset");
+    const double *scale = sb_graph_attr_floats(&scales, n, "scale");
+    uint32_t minus_offset = 0;
+    uint32_t factor = 0;
+    uint32_t shifted = SB_NO_VALUE;
+    SB_TRY(add_vector(&minus_offset, x, offset, columns, offsets));
+    SB_TRY(add_vector(&factor, x, scale, columns, scales));
+    for (size_t i = 0; i < columns; i++) {
+        x->graph->values[minus_offset].array.data[i] *= -1;
+    }
+    SB_TRY(add_node(&shifted, x, "Add", n->inputs[0], minus_offset, NULL, 0));
+    return add_node(&n->outputs[0], x, "Mul", shifted, factor, NULL, 0);
+}
+
+/* Gemm with the coefficients; ret_raw is its result. */
+static sb_err expand_coefficients(uint32_t *raw, struct expansion *x)
+{
+    const struct sb_graph_node *n = x->origin;
+    const struct sb_shape *shape = &x->graph->values[n->inputs[0]].array.shape;
+    size_t columns = shape->dims[shape->rank - 1];
+    size_t count = 0;
+    size_t intercepts = 0;
+    const double *coefficients = sb_graph_attr_floats(&count, n, "coefficients");
+    const double *intercept = sb_graph_attr_floats(&intercepts, n, "intercepts");
+    struct sb_shape weights = {.rank = 2, .dims = {(uint32_t)(count / columns), (uint32_t)columns}};
+    uint32_t w = 0;
+    uint32_t b = 0;
+    SB_TRY(sb_pass_const(&w, x->graph, n->name, &weights, x->diag));
+    memcpy(x->graph->values[w].array.data, coefficients, count * sizeof *coefficients);
+    SB_TRY(add_vector(&b, x, intercept, count / columns, intercepts));
+    struct sb_attr trans = {.name = "transB", .kind = SB_ATTR_KIND_INT, .i = 1};
+    uint32_t product = SB_NO_VALUE;
+    SB_TRY(add_node(&product, x, "Gemm", n->inputs[0], w, &trans, 1));
+    return add_node(raw, x, "Add", product, b, NULL, 0);
+}
+
+static sb_err expand_post(uint32_t output, struct expansion *x, uint32_t raw,
+                          enum sb_post_transform post)
+{
+    struct sb_attr axis = {.name = "axis", .kind = SB_ATTR_KIND_INT, .i = -1};
+    const char *op = post == SB_POST_NONE      ? "Identity"
+                     : post == SB_POST_SOFTMAX ? "Softmax"
+                                               : "Sigmoid";
+    return add_node(&output, x, op, raw, SB_NO_VALUE, &axis, post == SB_POST_SOFTMAX ? 1 : 0);
+}
+
+static sb_err expand_regressor(struct expansion *x)
+{
+    enum sb_post_transform post;
+    uint32_t raw = SB_NO_VALUE;
+    SB_TRY(sb_post_transform_of(&post, x->origin, x->diag));
+    if (post == SB_POST_NONE) {
+        return expand_coefficients(&x->origin->outputs[0], x);
+    }
+    SB_TRY(expand_coefficients(&raw, x));
+    return expand_post(x->origin->outputs[0], x, raw, post);
+}
+
+/* Output 0 is the label, output 1 the scores; either may be unused. */
+static sb_err expand_classifier(struct expansion *x)
+{
+    const struct sb_graph_node *n = x->origin;
+    enum sb_post_transform post;
+    uint32_t scores = n->output_count > 1 ? n->outputs[1] : SB_NO_VALUE;
+    SB_TRY(sb_post_transform_of(&post, n, x->diag));
+    uint32_t raw = post == SB_POST_NONE ? scores : SB_NO_VALUE;
+    SB_TRY(expand_coefficients(&raw, x));
+    if (scores != SB_NO_VALUE && post != SB_POST_NONE) {
+        SB_TRY(expand_post(scores, x, raw, post));
+    }
+    if (n->outputs[0] == SB_NO_VALUE) {
+        return SB_OK;
+    }
+    struct sb_attr attrs[] = {
+        {.name = "axis", .kind = SB_ATTR_KIND_INT, .i = -1},
+        {.name = "keepdims", .kind = SB_ATTR_KIND_INT, .i = 0},
+    };
+    size_t labels = 0;
+    const int64_t *ints = sb_graph_attr_ints(&labels, n, "classlabels_ints");
+    if (ints == NULL) {
+        return add_node(&n->outputs[0], x, "ArgMax", raw, SB_NO_VALUE, attrs, 2);
+    }
+    uint32_t index = SB_NO_VALUE;
+    uint32_t table = 0;
+    SB_TRY(add_node(&index, x, "ArgMax", raw, SB_NO_VALUE, attrs, 2));
+    SB_TRY(add_vector(&table, x, NULL, labels, 0));
+    for (size_t i = 0; i < labels; i++) {
+        x->graph->values[table].array.data[i] = (double)ints[i];
+    }
+    return add_node(&n->outputs[0], x, "Gather", table, index, NULL, 0);
+}
+
+/* x - c and x / c by a constant; c - x stays for lowering. */
+static sb_err expand_inverse(struct expansion *x, const char *op, const struct sb_value *c)
+{
+    const struct sb_graph_node *n = x->origin;
+    uint32_t inverse = 0;
+    SB_TRY(sb_pass_const(&inverse, x->graph, n->name, &c->array.shape, x->diag));
+    for (uint64_t i = 0; i < sb_array_count(&c->array); i++) {
+        double v = c->array.data[i];
+        x->graph->values[inverse].array.data[i] = op[0] == 'A' ? -v : 1 / v;
+    }
+    return add_node(&n->outputs[0], x, op, n->inputs[0], inverse, NULL, 0);
+}
+
+/* y = x * (gamma / sqrt(variance + epsilon)) + (beta - mean * that), for each channel. */
+static sb_err expand_batch_normalization(struct expansion *x)
+{
+    const struct sb_graph_node *n = x->origin;
+    const struct sb_value *in[5];
+    for (uint32_t i = 0; i < 5; i++) {
+        in[i] = sb_graph_input(x->graph, n, i);
+        if (i > 0 && !in[i]->is_const) {
+            return sb_graph_fail(x->diag, SB_E_UNSUPPORTED, n, "parameters that are not constants");
+        }
+    }
+    uint32_t rank = in[0]->array.shape.rank;
+    struct sb_shape shape = {.rank = rank - 1, .dims = {in[0]->array.shape.dims[1], 1, 1, 1, 1}};
+    for (uint32_t i = shape.rank; i < SB_TENSOR_RANK_MAX; i++) {
+        shape.dims[i] = 0;
+    }
+    uint32_t factor = 0;
+    uint32_t term = 0;
+    uint32_t scaled = SB_NO_VALUE;
+    SB_TRY(sb_pass_const(&factor, x->graph, n->name, &shape, x->diag));
+    SB_TRY(sb_pass_const(&term, x->graph, n->name, &shape, x->diag));
+    double epsilon = sb_graph_attr_float(n, "epsilon", 1e-5);
+    for (uint32_t c = 0; c < shape.dims[0]; c++) {
+        double k = in[1]->array.data[c] / sqrt(in[4]->array.data[c] + epsilon);
+        x->graph->values[factor].array.data[c] = k;
+        x->graph->values[term].array.data[c] = in[2]->array.data[c] - in[3]->array.data[c] * k;
+    }
+    SB_TRY(add_node(&scaled, x, "Mul", n->inputs[0], factor, NULL, 0));
+    return add_node(&n->outputs[0], x, "Add", scaled, term, NULL, 0);
+}
+
+static sb_err expand_node(struct expansion *x)
+{
+    const struct sb_graph_node *n = x->origin;
+    const struct sb_value *second = sb_graph_input(x->graph, n, 1);
+    switch ((int)n->op->id) {
+    case SB_ONNX_SCALER:
+        return expand_scaler(x);
+    case SB_ONNX_LINEAR_REGRESSOR:
+        return expand_regressor(x);
+    case SB_ONNX_LINEAR_CLASSIFIER:
+        return expand_classifier(x);
+    case SB_ONNX_BATCH_NORMALIZATION:
+        return expand_batch_normalization(x);
+    case SB_ONNX_SUB:
+        if (second->is_const) {
+            return expand_inverse(x, "Add", second);
+        }
+        break;
+    case SB_ONNX_DIV:
+        if (second->is_const) {
+            return expand_inverse(x, "Mul", second);
+        }
+        break;
+    default:
+        break;
+    }
+    x->nodes[x->count++] = *n;
+    return SB_OK;
+}
+
+sb_err sb_pass_expand(struct sb_graph *graph, struct sb_diag *diag)
+{
+    struct expansion x = {.graph = graph, .diag = diag};
+    x.nodes =
+        sb_arena_array(graph->memory, (size_t)graph->node_count * EXPANSION_MAX, sizeof *x.nodes);
+    if (x.nodes == NULL) {
+        return sb_pass_nomem(diag);
+    }
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        x.origin = &graph->nodes[n];
+        if (!x.origin->removed) {
+            SB_TRY(expand_node(&x));
+        }
+    }
+    graph->nodes = x.nodes;
+    graph->node_count = x.count;
+    return SB_OK;
+}
