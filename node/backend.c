@@ -431,5 +431,9 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .call = sb_query_call,
         .estimate_gas = sb_query_estimate_gas,
         .access_list = sb_query_access_list,
+        .simulate = sb_query_simulate,
+        .trace_tx = sb_query_trace_tx,
+        .trace_call = sb_query_trace_call,
+        .trace_block = sb_query_trace_block,
     };
 }

@@ -149,8 +149,15 @@ static void put_withdrawals(struct sb_json *out, sb_bytes raw_withdrawals)
 
 void sb_rpc_write_block(struct sb_json *out, const struct sb_rpc_block *block, bool full_txs)
 {
-    const struct sb_block *b = &block->block;
     sb_json_object_begin(out);
+    sb_rpc_write_block_members(out, block, full_txs);
+    sb_json_object_end(out);
+}
+
+void sb_rpc_write_block_members(struct sb_json *out, const struct sb_rpc_block *block,
+                                bool full_txs)
+{
+    const struct sb_block *b = &block->block;
     put_header_fields(out, &b->header, &block->hash, block->is_pending);
     put_u64(out, "size", block->size_bytes);
     sb_json_key(out, "transactions");
@@ -167,7 +174,6 @@ void sb_rpc_write_block(struct sb_json *out, const struct sb_rpc_block *block, b
     if (b->has_withdrawals) {
         put_withdrawals(out, b->raw_withdrawals);
     }
-    sb_json_object_end(out);
 }
 
 /* ---- transactions ---- */

@@ -13,6 +13,9 @@ void sb_rpc_write_header(struct sb_json *out, const struct sb_header *header, co
 /* sb_rpc_write_block: the object of eth_getBlockBy*; transactions as objects (full_txs) or as hashes. In the pending block hash,
  * nonce and miner are null. */
 void sb_rpc_write_block(struct sb_json *out, const struct sb_rpc_block *block, bool full_txs);
+/* sb_rpc_write_block_members: the same members into an object that the caller has begun and ends. */
+void sb_rpc_write_block_members(struct sb_json *out, const struct sb_rpc_block *block,
+                                bool full_txs);
 
 /* Where a transaction stands. Without block (pool) block_hash is NULL and the three place fields are null; base_fee is then NULL. */
 struct sb_rpc_tx_place {

@@ -14,25 +14,26 @@ void sb_json_init(struct sb_json *json, struct sb_buf *buf)
 
 bool sb_json_done(const struct sb_json *json)
 {
-    return json->depth == 0 && (json->has_item & 1) != 0;
+    return json->depth == 0 && (json->has_item[0] & 1) != 0;
 }
 
 static uint64_t level_bit(const struct sb_json *json)
 {
-    return UINT64_C(1) << json->depth;
+    return UINT64_C(1) << (json->depth % 64);
 }
 
 static bool in_object(const struct sb_json *json)
 {
-    return json->depth > 0 && (json->is_object & level_bit(json)) != 0;
+    return json->depth > 0 && (json->is_object[json->depth / 64] & level_bit(json)) != 0;
 }
 
 static void separate(struct sb_json *json)
 {
-    if ((json->has_item & level_bit(json)) != 0) {
+    uint64_t *has_item = &json->has_item[json->depth / 64];
+    if ((*has_item & level_bit(json)) != 0) {
         sb_buf_add_byte(json->buf, ',');
     }
-    json->has_item |= level_bit(json);
+    *has_item |= level_bit(json);
 }
 
 /* Called before each value: checks that one may stand here and writes the comma of an array. */
@@ -43,7 +44,7 @@ static void before_value(struct sb_json *json)
         json->after_key = false;
         return;
     }
-    SB_ASSERT(json->depth > 0 || (json->has_item & 1) == 0);
+    SB_ASSERT(json->depth > 0 || (json->has_item[0] & 1) == 0);
     separate(json);
 }
 
@@ -52,9 +53,10 @@ static void container_begin(struct sb_json *json, bool is_object)
     before_value(json);
     SB_ASSERT(json->depth + 1 < SB_JSON_DEPTH_MAX);
     json->depth += 1;
-    json->has_item &= ~level_bit(json);
-    json->is_object &= ~level_bit(json);
-    json->is_object |= is_object ? level_bit(json) : 0;
+    uint64_t *is_object_word = &json->is_object[json->depth / 64];
+    json->has_item[json->depth / 64] &= ~level_bit(json);
+    *is_object_word &= ~level_bit(json);
+    *is_object_word |= is_object ? level_bit(json) : 0;
     sb_buf_add_byte(json->buf, is_object ? '{' : '[');
 }
 

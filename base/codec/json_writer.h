@@ -16,14 +16,16 @@
 #include "base/types/hash.h"
 #include "base/util/buf.h"
 
-#define SB_JSON_DEPTH_MAX 64
+/* Deep enough for a tree of 1,026 calls, two levels each, within an answer. */
+#define SB_JSON_DEPTH_MAX   2112
+#define SB_JSON_DEPTH_WORDS (SB_JSON_DEPTH_MAX / 64)
 
 struct sb_json {
-    struct sb_buf *buf; /* borrowed */
-    uint64_t is_object; /* bit d: the container at depth d is an object */
-    uint64_t has_item;  /* bit d: it has an item already */
-    unsigned depth;     /* containers open */
-    bool after_key;     /* the next item is the value of a key */
+    struct sb_buf *buf;                      /* borrowed */
+    uint64_t is_object[SB_JSON_DEPTH_WORDS]; /* bit d: the container at depth d is an object */
+    uint64_t has_item[SB_JSON_DEPTH_WORDS];  /* bit d: it has an item already */
+    unsigned depth;                          /* containers open */
+    bool after_key;                          /* the next item is the value of a key */
 };
 
 /* sb_json_init: write at the end of buf, which the caller owns. */

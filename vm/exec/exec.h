@@ -69,6 +69,10 @@ void sb_executor_set_missing_hook(struct sb_executor *x, void (*hook)(void *ctx,
 /* sb_executor_begin: system calls of the block's start (EIP-4788, EIP-2935), with their own gas. Call exactly once, first. */
 sb_err sb_executor_begin(struct sb_executor *x) SB_MUST_USE;
 
+/* sb_executor_next: go on with a child block on what the executor has done so far, as simulations do; the caller has changed the env
+ * (and the rules) that it lent. sb_executor_begin comes next. */
+void sb_executor_next(struct sb_executor *x);
+
 /* sb_executor_tx: run one transaction. sender must be the recovered one (or, with relax, any). relax may be NULL.
  * Returns SB_OK with *ret_result filled, or a failure of the environment, after which the executor is only good for freeing. */
 sb_err sb_executor_tx(struct sb_tx_result *ret_result, struct sb_executor *x, const struct sb_tx *tx, const sb_addr *sender,

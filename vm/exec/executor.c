@@ -434,3 +434,10 @@ sb_err sb_executor_begin(struct sb_executor *x)
     }
     return sb_overlay_err(x->state);
 }
+
+void sb_executor_next(struct sb_executor *x)
+{
+    x->gas_used = 0;
+    x->blob_count = 0;
+    x->begun = false;
+}
