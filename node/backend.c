@@ -435,5 +435,7 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .trace_tx = sb_query_trace_tx,
         .trace_call = sb_query_trace_call,
         .trace_block = sb_query_trace_block,
+        .models = sb_query_models,
+        .model = sb_query_model,
     };
 }

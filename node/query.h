@@ -5,7 +5,7 @@
  *      query.c            the site, one execution, eth_call, words of failures
  *      query_estimate.c   least sufficient gas                    query_access.c    access lists
  *      query_simulate.c   eth_simulateV1                          query_trace.c     debug_trace*; trace_*.c the tracers
- *      query_models.c     samebit_* models                        query_config.c    eth_config
+ *      query_models.c     samebit_* models
  *
  * Each execution has an executor of its own, so that any number of threads may ask at once. Words and codes of failures are geth's,
  * which wallets and libraries match. */

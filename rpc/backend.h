@@ -272,7 +272,8 @@ struct sb_rpc_backend {
                           struct sb_json *out, struct sb_rpc_failure *failure);
 
     /* ---- models ---- */
-    /* models: active models from index `offset`, at most `limit`. */
+    /* models: registered models (each says whether it is active) from index `offset`, at most `limit`. Long files show no tensors in
+     * a list. */
     sb_err (*models)(void *ctx, struct sb_arena *arena, uint64_t offset, uint64_t limit,
                      const struct sb_rpc_model **ret_models, size_t *ret_count,
                      uint64_t *ret_total);
