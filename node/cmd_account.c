@@ -162,6 +162,9 @@ static int cmd_import(int argc, char **argv)
     memory[strcspn((const char *)memory, "\r\n")] = '\0';
     if (err == SB_OK && memory[0] != '{') {
         err = sb_key_parse(secret, (const char *)memory, &diag);
+        if (err != SB_OK) {
+            sb_diag_prefix(&diag, "%s", operands.items[0]);
+        }
     } else if (err == SB_OK || err == SB_E_LIMIT) {
         err = sb_key_source_read(secret, &source, &diag);
     }
