@@ -9,7 +9,6 @@
 #include "base/util/endian.h"
 #include "node/cli.h"
 #include "node/files.h"
-#include "node/rpc_client.h"
 
 #define NAMES_MAX  128
 #define TOPICS_MAX 4
@@ -336,4 +335,24 @@ void sb_artifact_format_revert(struct sb_buf *out, const struct sb_artifact *art
     }
     out->len = begun;
     sb_buf_add_str(out, "without a reason that is known here");
+}
+
+sb_err sb_artifact_explain(const struct sb_rpc_client *client, const struct sb_artifact *artifact,
+                           sb_err err, struct sb_diag *diag)
+{
+    struct sb_buf data;
+    uint8_t memory[SB_DIAG_TEXT_BYTES];
+    struct sb_buf text = sb_buf_over(memory, sizeof memory);
+    if (err != SB_E_ARG || client->error_data[0] == '\0') {
+        return err;
+    }
+    sb_buf_init(&data, SB_RPC_REVERT_TEXT_BYTES);
+    json_t *hex = json_string(client->error_data);
+    if (sb_json_read_data(&data, hex) == SB_OK) {
+        sb_artifact_format_revert(&text, artifact, sb_buf_bytes(&data));
+        err = sb_fail(diag, err, "the call reverts: %.*s", (int)text.len, (const char *)text.data);
+    }
+    json_decref(hex);
+    sb_buf_fini(&data);
+    return err;
 }

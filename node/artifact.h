@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "node/abi_text.h"
+#include "node/rpc_client.h"
 
 #define SB_ARTIFACT_FILE_BYTES_MAX ((size_t)32 << 20)
 
@@ -39,5 +40,10 @@ void sb_artifact_format_log(struct sb_buf *out, const struct sb_artifact *artifa
  * and precompiles. */
 void sb_artifact_format_revert(struct sb_buf *out, const struct sb_artifact *artifact,
                                sb_bytes data);
+
+/* sb_artifact_explain: what a call through the client failed with. When the node refused it with revert data, *diag says what the
+ * contract said; returns err. */
+sb_err sb_artifact_explain(const struct sb_rpc_client *client, const struct sb_artifact *artifact,
+                           sb_err err, struct sb_diag *diag) SB_MUST_USE;
 
 #endif

@@ -53,25 +53,9 @@ static void contract_close(struct contract *c)
     sb_artifact_fini(&c->artifact);
 }
 
-/* A refusal of the node; when it holds revert data, the message says what the contract said. */
 static sb_err explain(struct contract *c, sb_err err, struct sb_diag *diag)
 {
-    struct sb_buf data;
-    uint8_t memory[SB_DIAG_TEXT_BYTES];
-    struct sb_buf text = sb_buf_over(memory, sizeof memory);
-    if (err != SB_E_ARG || c->client.error_data[0] == '\0') {
-        return err;
-    }
-    sb_buf_init(&data, SB_RPC_REVERT_TEXT_BYTES);
-    json_t *hex = json_string(c->client.error_data);
-    if (sb_json_read_data(&data, hex) == SB_OK) {
-        sb_artifact_format_revert(&text, c->has_artifact ? &c->artifact : NULL,
-                                  sb_buf_bytes(&data));
-        err = sb_fail(diag, err, "the call reverts: %.*s", (int)text.len, (const char *)text.data);
-    }
-    json_decref(hex);
-    sb_buf_fini(&data);
-    return err;
+    return sb_artifact_explain(&c->client, c->has_artifact ? &c->artifact : NULL, err, diag);
 }
 
 static void print_buf(struct sb_buf *text)
