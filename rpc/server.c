@@ -175,6 +175,9 @@ static void on_chores_timer(uv_timer_t *timer)
 
 sb_err sb_rpc_submit_job(struct sb_rpc_server *server, struct sb_rpc_job *job)
 {
+    if (server->pool == NULL) {
+        return SB_E_BUSY; /* the workers have ended, but requests still lie in the sockets */
+    }
     sb_err err = sb_rpc_pool_submit(server->pool, job);
     atomic_store(&server->jobs_waiting, sb_rpc_pool_waiting(server->pool));
     if (err == SB_OK && !uv_is_active((uv_handle_t *)&server->watch_timer)) {

@@ -53,7 +53,7 @@ struct sb_rpc_server {
 
 /* sb_rpc_drive: let libmicrohttpd work and arm its next timeout. After anything that changes a connection. */
 void sb_rpc_drive(struct sb_rpc_server *server);
-/* sb_rpc_submit_job: queue a job and arm the deadline timer. SB_E_BUSY when the queue is full. */
+/* sb_rpc_submit_job: queue a job and arm the deadline timer. SB_E_BUSY when the queue is full or the server ends. */
 sb_err sb_rpc_submit_job(struct sb_rpc_server *server, struct sb_rpc_job *job) SB_MUST_USE;
 /* sb_rpc_hold: the owner of *held bytes of the clients' memory now has `now` bytes. sb_rpc_memory_full: the sum is over its limit.
  * Callable from any thread. */

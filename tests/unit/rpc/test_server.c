@@ -566,6 +566,30 @@ static void stop_ends_running_calls_and_can_start_again(void **state)
     stop(&s);
 }
 
+/* Requests lie ready in the sockets when the stop comes, so some are read after the workers have ended. */
+static void stop_while_requests_keep_coming_ends_in_order(void **state)
+{
+    enum { CONNECTIONS = 8, REQUESTS = 400, ROUNDS = 5 };
+    static const char read[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_getBalance\","
+                               "\"params\":[\"0x0000000000000000000000000000000000000001\"]}";
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct setup s;
+        int fds[CONNECTIONS];
+        start(&s, (struct sb_rpc_options){.port = 0});
+        for (int i = 0; i < CONNECTIONS; i++) {
+            fds[i] = http_connect(s.port);
+            for (int k = 0; k < REQUESTS; k++) {
+                http_send_post(fds[i], read, sizeof read - 1);
+            }
+        }
+        stop(&s);
+        for (int i = 0; i < CONNECTIONS; i++) {
+            (void)close(fds[i]);
+        }
+    }
+}
+
 static void methods_without_their_backend_function_do_not_exist(void **state)
 {
     static const char call[] =
@@ -621,6 +645,7 @@ int main(void)
         cmocka_unit_test(full_queue_refuses_clearly),
         cmocka_unit_test(unread_answers_are_bounded_together),
         cmocka_unit_test(stop_ends_running_calls_and_can_start_again),
+        cmocka_unit_test(stop_while_requests_keep_coming_ends_in_order),
         cmocka_unit_test(methods_without_their_backend_function_do_not_exist),
         cmocka_unit_test(start_names_a_taken_port_and_a_bad_host),
     };
