@@ -87,7 +87,7 @@ static void notify_logs(struct sb_rpc_session *session, const struct subscriptio
     uint32_t log_index = 0;
     for (size_t i = 0; i < block->block.tx_count; i++) {
         const struct sb_receipt *receipt = &block->receipts[i];
-        for (size_t k = 0; k < receipt->log_count; k++, log_index++) {
+        for (size_t k = 0; k < receipt->log_count && !session->closing; k++, log_index++) {
             if (!sb_rpc_log_matches(sub->criteria, &receipt->logs[k])) {
                 continue;
             }
@@ -114,7 +114,7 @@ static void notify_head_to(struct sb_rpc_session *session, const struct sb_rpc_b
                            sb_bytes header)
 {
     uv_mutex_lock(&session->lock);
-    for (size_t i = 0; i < session->subscription_count; i++) {
+    for (size_t i = 0; i < session->subscription_count && !session->closing; i++) {
         const struct subscription *sub = &session->subscriptions[i];
         if (sub->kind == SB_RPC_SUB_HEADS) {
             notify(session, &sub->id, header);

@@ -166,9 +166,17 @@ void sb_rpc_session_queue(struct sb_rpc_session *session, sb_bytes text)
 {
     struct wslay_event_msg msg = {
         .opcode = WSLAY_TEXT_FRAME, .msg = text.data, .msg_length = text.len};
-    if (!session->closing && text.len != 0 &&
-        wslay_event_queue_msg(session->frames, &msg) == WSLAY_ERR_NOMEM) {
+    if (session->closing || text.len == 0) {
+        return;
+    }
+    if (wslay_event_queue_msg(session->frames, &msg) == WSLAY_ERR_NOMEM) {
         close_session(session);
+        return;
+    }
+    size_t queued = wslay_event_get_queued_msg_length(session->frames);
+    if (queued > session->server->services.options.session_queue_bytes_max) {
+        sb_rpc_session_flush(
+            session); /* one block can have more logs for one session than memory */
     }
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -256,6 +257,33 @@ static void slow_reader_is_dropped(void **state)
     stop(&s);
 }
 
+/* The bound holds while one head is told to many subscriptions, not only afterwards. */
+static void logs_of_one_head_do_not_pass_the_bound_in_memory(void **state)
+{
+    enum { SUBSCRIPTIONS = 20000, GROWTH_KIB_MAX = 8 * 1024 };
+    struct setup s;
+    struct rusage before;
+    struct rusage after;
+    int small = 4096;
+    (void)state;
+    start(&s, (struct sb_rpc_options){.port = 0,
+                                      .session_queue_bytes_max = 100000,
+                                      .session_subscriptions_max = SUBSCRIPTIONS});
+    int fd = ws_open(s.port);
+    for (int i = 0; i < SUBSCRIPTIONS; i++) {
+        free(subscribe(fd, "\"logs\",{}"));
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+    sb_rpc_notify_head(s.server, fake_backend_block(s.fake, 1)); /* two logs for each */
+    wait_until(one_dropped, &s);
+    wait_until(no_sessions, &s);
+    assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+    assert_true(after.ru_maxrss - before.ru_maxrss < GROWTH_KIB_MAX);
+    (void)close(fd);
+    stop(&s);
+}
+
 static bool no_calls(const struct setup *s)
 {
     return fake_backend_calls_running(s->fake) == 0;
@@ -344,6 +372,7 @@ int main(void)
         cmocka_unit_test(full_pending_transactions_are_shown_whole),
         cmocka_unit_test(limits_of_a_session_are_kept),
         cmocka_unit_test(slow_reader_is_dropped),
+        cmocka_unit_test(logs_of_one_head_do_not_pass_the_bound_in_memory),
         cmocka_unit_test(abrupt_close_stops_calls_and_frees_everything),
         cmocka_unit_test(stop_closes_open_sessions),
         cmocka_unit_test(foreign_origin_is_refused_when_one_is_set),
