@@ -258,8 +258,10 @@ int sb_cmd_model_verify(int argc, char **argv)
 int sb_cmd_model(int argc, char **argv)
 {
     static const struct sb_command k_commands[] = {
+        {"import", "make a model file from ONNX", sb_cmd_model_import},
         {"inspect", "what is in a model file", sb_cmd_model_inspect},
         {"verify", "whether a chain would accept a model file", sb_cmd_model_verify},
+        {"run", "run a model file on rows of a sample file", sb_cmd_model_run},
         {"deploy", "put a model file on a chain", sb_cmd_model_deploy},
         {"list", "the models of a chain", sb_cmd_model_list},
     };

@@ -1,4 +1,4 @@
-/* cmd_model.h: the parts of `samebit model`: files on this machine (inspect, verify) and models on a chain (deploy,
+/* cmd_model.h: the parts of `samebit model`: files on this machine (import, inspect, verify, run) and models on a chain (deploy,
  * list). */
 #ifndef SB_NODE_CMD_MODEL_H
 #define SB_NODE_CMD_MODEL_H
@@ -7,8 +7,10 @@
 #include "base/util/buf.h"
 #include "vm/tensor/model.h"
 
+int sb_cmd_model_import(int argc, char **argv);
 int sb_cmd_model_inspect(int argc, char **argv);
 int sb_cmd_model_verify(int argc, char **argv);
+int sb_cmd_model_run(int argc, char **argv);
 int sb_cmd_model_deploy(int argc, char **argv);
 int sb_cmd_model_list(int argc, char **argv);
 
