@@ -1,5 +1,6 @@
 /* passes_expand.c: sb_pass_expand: operators that are made of simpler ones. See passes_impl.h. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vm/compiler/onnx_ops.h"
@@ -17,6 +18,17 @@ struct expansion {
     struct sb_diag *diag;
 };
 
+/* A value between two new nodes, with a name of its own. */
+static sb_err add_value(uint32_t *ret, struct expansion *x)
+{
+    char name[128];
+    int len = snprintf(name, sizeof name, "%.100s/%u", x->origin->name, x->graph->value_count);
+    char *kept = (char *)sb_arena_dup(x->graph->memory, sb_span(name, (size_t)len + 1));
+    uint32_t index = kept == NULL ? SB_NO_VALUE : sb_graph_add_value(x->graph, kept);
+    *ret = index;
+    return index == SB_NO_VALUE ? sb_pass_nomem(x->diag) : SB_OK;
+}
+
 /* Append a node with up to two inputs; *output SB_NO_VALUE makes a new value. */
 static sb_err add_node(uint32_t *output, struct expansion *x, const char *op, uint32_t a,
                        uint32_t b, const struct sb_attr *attrs, uint32_t attr_count)
@@ -24,7 +36,7 @@ static sb_err add_node(uint32_t *output, struct expansion *x, const char *op, ui
     struct sb_graph_node *n = &x->nodes[x->count];
     struct sb_arena *memory = x->graph->memory;
     if (*output == SB_NO_VALUE) {
-        *output = sb_graph_add_value(x->graph, x->origin->name);
+        SB_TRY(add_value(output, x));
     }
     *n = (struct sb_graph_node){
         .name = x->origin->name,
@@ -35,7 +47,7 @@ static sb_err add_node(uint32_t *output, struct expansion *x, const char *op, ui
         .output_count = 1,
         .outputs = (uint32_t *)(void *)sb_arena_dup(memory, sb_span(output, sizeof *output)),
     };
-    if (*output == SB_NO_VALUE || n->inputs == NULL || n->outputs == NULL) {
+    if (n->inputs == NULL || n->outputs == NULL) {
         return sb_pass_nomem(x->diag);
     }
     SB_TRY(sb_pass_set_attrs(x->graph, n, attrs, attr_count, x->diag));

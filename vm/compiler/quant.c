@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#define FACTOR_ERROR 1e-3 /* a fifth of a step of 8 bits */
+
 struct sb_format sb_format_of(enum sb_dtype dtype, double scale, int32_t zero_point)
 {
     int exponent = 0;
@@ -68,13 +70,13 @@ bool sb_requantise_factor(struct sb_factor *ret, double factor)
 bool sb_factor_of(struct sb_factor *ret, double factor, double magnitude, int64_t mult_max,
                   uint32_t shift_max)
 {
-    double limit = fmin((double)mult_max, 0x1p61 / fmax(1, magnitude));
+    double limit = fmin((double)mult_max, 0x1p62 / fmax(1, magnitude));
     for (int shift = (int)shift_max; factor > 0 && shift >= 0; shift--) {
         double mult = nearbyint(ldexp(factor, shift));
         if (shift > 61 || mult > limit) {
             continue;
         }
-        if (mult < 1) {
+        if (fabs(ldexp(mult, -shift) - factor) > factor * FACTOR_ERROR) {
             return false;
         }
         while (shift > 0 && fmod(mult, 2) == 0) {

@@ -31,8 +31,8 @@ double sb_format_real(const struct sb_format *format, int64_t raw);
 /* sb_requantise_factor: M in [2^30, 2^31), S in [1, 62] for GEMM and CONV2D; false if the factor is outside [2^-31, 2^30). */
 bool sb_requantise_factor(struct sb_factor *ret, double factor);
 
-/* sb_factor_of: mult in [1, mult_max], shift in [0, shift_max], as exact as possible with magnitude * mult + 2^shift below 2^62; false if the
- * factor cannot be represented. A power of two comes out exactly, with the smallest shift. */
+/* sb_factor_of: mult in [1, mult_max], shift in [0, shift_max], as exact as possible with magnitude * mult at most 2^62; false if the
+ * factor cannot be represented within a thousandth. A power of two comes out exactly, with the smallest shift. */
 bool sb_factor_of(struct sb_factor *ret, double factor, double magnitude, int64_t mult_max,
                   uint32_t shift_max);
 
