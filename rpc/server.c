@@ -213,6 +213,7 @@ static void shut_down(struct sb_rpc_server *server)
 {
     sb_rpc_pool_free(server->pool);
     server->pool = NULL;
+    (void)uv_timer_stop(&server->watch_timer);
     sb_rpc_drive(server);
     sb_rpc_sessions_close(server);
     while (server->sessions != NULL) {

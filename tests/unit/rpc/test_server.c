@@ -566,17 +566,25 @@ static void stop_ends_running_calls_and_can_start_again(void **state)
     stop(&s);
 }
 
-/* Requests lie ready in the sockets when the stop comes, so some are read after the workers have ended. */
+/* Requests lie ready in the sockets when the stop comes, so some are read after the workers have ended; calls run, so that the watch
+ * over them ticks; sessions take turns of the loop to close. */
 static void stop_while_requests_keep_coming_ends_in_order(void **state)
 {
-    enum { CONNECTIONS = 8, REQUESTS = 400, ROUNDS = 5 };
+    enum { CONNECTIONS = 8, REQUESTS = 400, SESSIONS = 100, ROUNDS = 10 };
     static const char read[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_getBalance\","
                                "\"params\":[\"0x0000000000000000000000000000000000000001\"]}";
+    static const char endless[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\","
+                                  "\"params\":[{\"data\":\"0x5b600056\"}]}";
     (void)state;
     for (int round = 0; round < ROUNDS; round++) {
         struct setup s;
         int fds[CONNECTIONS];
-        start(&s, (struct sb_rpc_options){.port = 0});
+        int sessions[SESSIONS];
+        start(&s, (struct sb_rpc_options){.port = 0, .call_ms_max = 60000});
+        for (int i = 0; i < SESSIONS; i++) {
+            sessions[i] = ws_open(s.port);
+            ws_send(sessions[i], 1, endless, sizeof endless - 1);
+        }
         for (int i = 0; i < CONNECTIONS; i++) {
             fds[i] = http_connect(s.port);
             for (int k = 0; k < REQUESTS; k++) {
@@ -586,6 +594,9 @@ static void stop_while_requests_keep_coming_ends_in_order(void **state)
         stop(&s);
         for (int i = 0; i < CONNECTIONS; i++) {
             (void)close(fds[i]);
+        }
+        for (int i = 0; i < SESSIONS; i++) {
+            (void)close(sessions[i]);
         }
     }
 }
