@@ -1,0 +1,208 @@
+#!/usr/bin/env bash
+# the command line: exit codes, error texts, data directories, accounts, models, contracts, restart
+. "$(dirname "$0")/../../scripts/common.sh"
+. tests/tools/node.sh
+
+samebit=$ROOT/build/samebit
+work=$(mktemp -d "${TMPDIR:-/tmp}/samebit-cli-XXXXXX")
+passed=0 failed=0
+finish() {
+    node_stop >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# check NAME STATUS PATTERN COMMAND...: the command ends with this status and its output has a line that matches the pattern.
+check() {
+    local name=$1 wanted=$2 pattern=$3 out status=0
+    shift 3
+    out=$(timeout 60 "$@" 2>&1 </dev/null) || status=$?
+    if [ "$status" -eq "$wanted" ] && grep -qE -- "$pattern" <<<"$out"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        say "FAIL cli: $name: status $status (wanted $wanted), output lacks /$pattern/:"
+        head -n 5 <<<"$out"
+    fi
+    OUT=$out
+}
+address_of() { sed -n 's/^address: //p' <<<"$OUT" | head -n 1; }
+
+# ---- help and mistakes ----
+check "no command" 2 'commands:' "$samebit"
+check "help" 0 'commands:' "$samebit" help
+check "--help" 0 '^  dev ' "$samebit" --help
+check "version" 0 '^samebit [0-9]' "$samebit" version
+check "unknown command" 2 'did you mean "run"\?' "$samebit" rnu
+check "unknown command without a neighbour" 2 '^error: unknown command "wallet"$' "$samebit" wallet
+check "unknown subcommand" 2 'did you mean "model deploy"\?' "$samebit" model delpoy
+check "unknown option" 2 'did you mean --block-time\?' "$samebit" dev --block-tiem 1
+check "option without value" 2 '--port needs a value' "$samebit" dev --port
+check "option out of range" 2 '--port: 70000 is not in 0 to 65535' "$samebit" dev --port 70000
+check "unexpected operand" 2 'unexpected operand "x"' "$samebit" dev x
+for command in dev init run verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
+    'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
+    # shellcheck disable=SC2086 # a subcommand is two words
+    check "help of $command" 0 '^  samebit ' "$samebit" $command --help
+done
+
+# ---- data directories ----
+dir=$work/chain
+alice=0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266
+check "init without alloc" 2 '--alloc is missing' "$samebit" init --datadir "$dir"
+check "init with a wrong checksum" 1 'checksum of the address is wrong' "$samebit" init --datadir "$dir" --alloc "${alice/F4/f4}=1"
+check "init with a wrong amount" 1 'is not an amount' "$samebit" init --datadir "$dir" --alloc "$alice=much"
+check "init" 0 "^run it with: samebit run --datadir $dir" "$samebit" init --datadir "$dir" --chain-id 4711 --alloc "$alice=1000" --block-interval 0.05
+check "init over a chain" 1 'has something in it already' "$samebit" init --datadir "$dir" --alloc "$alice=1"
+check "the key is private" 0 '^600$' stat -c %a "$dir/keys/validator.json"
+check "verify a new chain" 0 '^all is right$' "$samebit" verify --datadir "$dir"
+check "run without a chain" 1 'make one with: samebit init' "$samebit" run --datadir "$work/none"
+check "verify without a chain" 1 'make one with: samebit init' "$samebit" verify --datadir "$work/none"
+
+# run_start: the validator of $dir in the background; sets URL. run_stop: end it, sets STOPPED to its status.
+run_start() {
+    "$samebit" run --datadir "$dir" --port 0 "$@" >"$work/run.log" 2>"$work/run.err" &
+    NODE_PID=$!
+    local i
+    for i in $(seq 1 100); do
+        ! grep -q 'Listening on' "$work/run.log" || break
+        sleep 0.1
+    done
+    URL=$(sed -n 's/^Listening on //p' "$work/run.log")
+}
+run_stop() {
+    STOPPED=0
+    node_stop || STOPPED=$?
+}
+rpc() { # METHOD [PARAMS]: the result, as text
+    curl -s -m 10 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$1\",\"params\":${2:-[]}}" "$URL" |
+        sed -nE 's/.*"result":"?([^"}]*).*/\1/p'
+}
+same() { # NAME A B
+    if [ "$2" = "$3" ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && say "FAIL cli: $1: \"$2\" is not \"$3\""; fi
+}
+
+run_start
+same "chain id" "$(rpc eth_chainId)" 0x1267
+check "ready" 0 '^ready$' curl -s -m 10 "$URL/readyz"
+check "metrics" 0 '^samebit_head_number [0-9]+$' curl -s -m 10 "$URL/metrics"
+check "a second node on the directory" 1 '^error: ' "$samebit" run --datadir "$dir" --port 0
+check "a taken port" 1 'Address already in use' "$samebit" dev --port "${URL##*:}"
+sleep 0.5
+run_stop
+same "clean end" "$STOPPED" 0
+check "verify after a run" 0 '^all is right$' "$samebit" verify --datadir "$dir"
+height=$(sed -n 's/^height: //p' <<<"$OUT")
+same "blocks were made" "$([ "${height:-0}" -gt 2 ] && echo yes)" yes
+run_start --instant # no empty blocks: the head stays where it was
+same "restart keeps the head" "$(rpc eth_blockNumber)" "$(printf '0x%x' "$height")"
+run_stop
+same "clean end again" "$STOPPED" 0
+
+# ---- damage ----
+cp -r "$dir" "$work/damaged"
+mv "$work/damaged/journal" "$work/journal-away"
+check "a lost journal" 1 '^error: ' "$samebit" run --datadir "$work/damaged" --port 0
+mv "$work/journal-away" "$work/damaged/journal"
+printf '{"prot": 1}' >"$work/damaged/config.json"
+check "a wrong setting" 1 'config.json: prot: no such setting; did you mean port\?' "$samebit" run --datadir "$work/damaged" --port 0
+printf '{' >"$work/damaged/config.json"
+check "a broken config.json" 1 'config.json: line 1' "$samebit" run --datadir "$work/damaged"
+printf '{}' >"$work/damaged/config.json"
+printf '{}' >"$work/damaged/keys/validator.json"
+check "a broken key file" 1 'validator.json: ' "$samebit" run --datadir "$work/damaged" --port 0
+rm "$work/damaged/keys/validator.json"
+check "a lost key" 1 'validator.json: cannot open' "$samebit" run --datadir "$work/damaged" --port 0
+printf '{}' >"$work/damaged/genesis.json"
+check "a broken genesis" 1 'genesis.json: ' "$samebit" verify --datadir "$work/damaged"
+
+# ---- accounts ----
+echo secret >"$work/password"
+echo other >"$work/other"
+key=0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80
+echo "$key" >"$work/key"
+check "new account" 0 '^address: 0x' "$samebit" account new --keys "$work/keys" --password-file "$work/password" --light
+new=$(address_of)
+check "import a key" 0 "^address: $alice$" "$samebit" account import "$work/key" --keys "$work/keys" --password-file "$work/password" --light
+file=$(sed -n 's/^file: //p' <<<"$OUT")
+check "list accounts" 0 "^$new  " "$samebit" account list --keys "$work/keys"
+check "list accounts, the other" 0 "^$alice  " "$samebit" account list --keys "$work/keys"
+check "import a keystore" 0 "^address: $alice$" "$samebit" account import "$file" --old-password-file "$work/password" \
+    --keys "$work/keys2" --password-file "$work/other" --light
+check "import with a wrong password" 1 'wrong password' "$samebit" account import "$file" --old-password-file "$work/other" \
+    --keys "$work/keys3" --password-file "$work/other"
+check "import nonsense" 1 'a private key is' "$samebit" account import "$work/password" --keys "$work/keys3" --password-file "$work/password"
+check "no password and no terminal" 1 'give --password-file' "$samebit" account new --keys "$work/keys"
+check "list of no folder" 1 'there is no such folder' "$samebit" account list --keys "$work/none"
+
+# ---- models ----
+rows=examples/models/digits_cnn_rows.npz
+model=$work/digits.sbm
+check "import a model" 0 'same class as the float model' "$samebit" model import examples/models/digits_cnn.onnx --calibrate "$rows" --name digits --output "$model"
+check "import as JSON" 0 '^\{.*\}$' "$samebit" model import examples/models/gbdt_breast_cancer.onnx --output "$work/gbdt.sbm" --json
+check "import no ONNX" 1 '^error: ' "$samebit" model import "$rows" --output "$work/none.sbm"
+check "import with a wrong precision" 1 'is not auto, i8' "$samebit" model import examples/models/digits_cnn.onnx --precision i7 --output "$work/none.sbm"
+check "inspect" 0 '^cid: +bafkrei' "$samebit" model inspect "$model"
+check "inspect as JSON" 0 '"operators":\[' "$samebit" model inspect "$model" --json
+check "verify a model" 0 '^valid: 0x' "$samebit" model verify "$model"
+head -c 1000 "$model" >"$work/cut.sbm"
+check "verify a cut model" 1 '^error: .*cut.sbm' "$samebit" model verify "$work/cut.sbm"
+check "run a model" 0 '^row 2: .* class 2 label 2$' "$samebit" model run "$model" --input "$rows" --rows 0..4
+check "run out of range" 1 '--rows' "$samebit" model run "$model" --input "$rows" --rows 4..50
+check "run on rows of another model" 1 'a row of .* has 30 numbers, the model takes 64' "$samebit" model run "$model" \
+    --input examples/models/gbdt_breast_cancer_rows.npz
+check "run, raw" 0 '^row 0: input 0x([0-9a-f]{2})+ output 0x([0-9a-f]{2})+ label 2$' "$samebit" model run "$model" --input "$rows" --rows 0 --hex
+raw_input=$(sed -nE 's/.* input (0x[0-9a-f]*).*/\1/p' <<<"$OUT")
+raw_output=$(sed -nE 's/.* output (0x[0-9a-f]*).*/\1/p' <<<"$OUT")
+
+# ---- a chain to deploy to ----
+node_start "$work/dev.log" || { say "FAIL cli: the dev node did not start" && failed=$((failed + 1)); }
+export SAMEBIT_KEY=$NODE_KEY
+node=(--rpc "$NODE_URL")
+check "banner" 0 '^Private key 9: 0x[0-9a-f]{64}$' cat "$work/dev.log"
+check "keys come before any other hash" 0 '^Private key 0:' grep -m 1 -E '0x[0-9a-f]{64}' "$work/dev.log"
+check "listening is the last line" 0 '^Listening on http://127.0.0.1:[0-9]+$' tail -n 1 "$work/dev.log"
+check "deploy a model" 0 '^gas used: [0-9]+$' "$samebit" model deploy "$model" "${node[@]}"
+id=$(sed -n 's/^id: //p' <<<"$OUT")
+check "deploy it again" 0 'has this model already' "$samebit" model deploy "$model" "${node[@]}"
+check "list models" 0 "^$id .* digits$" "$samebit" model list "${node[@]}"
+inference=0x0000000000000000000000000000000000005b01
+check "the chain's bytes are the file's" 0 "^$raw_output$" "$samebit" contract call "$inference" 'infer(bytes32,bytes)(bytes)' "$id" "$raw_input" "${node[@]}"
+check "a wrong input" 1 'reverts: BadInput\(0, 64\)' "$samebit" contract call "$inference" 'infer(bytes32,bytes)(bytes)' "$id" 0x00 "${node[@]}"
+artifact=contracts/artifacts/DigitReader.json
+check "deploy a contract" 0 '^address: 0x' "$samebit" contract deploy "$artifact" --args "$id" "${node[@]}"
+reader=$(address_of)
+image=0x$(printf '08%.0s' $(seq 64))
+check "call by name" 0 '^digit: [0-9]$' "$samebit" contract call "$reader" look "$image" --abi "$artifact" "${node[@]}"
+check "call by signature" 0 "^$id$" "$samebit" contract call "$reader" 'model()(bytes32)' "${node[@]}"
+check "send, event in the receipt" 0 '^event: DigitRead\(reading: 1, reader: 0xf39Fd6' "$samebit" contract call "$reader" read "$image" \
+    --abi "$artifact" --send "${node[@]}"
+check "send with a keystore" 0 '^event: DigitRead\(reading: 2' env -u SAMEBIT_KEY "$samebit" contract call "$reader" read "$image" \
+    --abi "$artifact" --send --key-file "$file" --password-file "$work/password" "${node[@]}"
+check "a typed revert" 1 'reverts: NotAnImage\(length: 1\)' "$samebit" contract call "$reader" look 0x00 --abi "$artifact" "${node[@]}"
+check "an unknown function" 1 'did you mean read\?' "$samebit" contract call "$reader" raed 0x00 --abi "$artifact" "${node[@]}"
+check "a wrong number of arguments" 1 '1 arguments are needed, 0 are given' "$samebit" contract call "$reader" look --abi "$artifact" "${node[@]}"
+check "no contract there" 1 'is there a contract at this address' "$samebit" contract call "$new" 'model()(bytes32)' "${node[@]}"
+check "no key" 1 'give --key' env -u SAMEBIT_KEY "$samebit" contract deploy "$artifact" --args "$id" "${node[@]}"
+check "an interface has no code" 1 'is it an interface' "$samebit" contract deploy contracts/artifacts/IInference.json "${node[@]}"
+check "no node there" 1 'cannot connect: Connection refused' "$samebit" model list --rpc http://127.0.0.1:1
+check "no URL" 1 'is not of the form http://HOST:PORT' "$samebit" model list --rpc localhost
+temporary=$(sed -nE 's/^Data directory: +([^ ]*).*/\1/p' "$work/dev.log")
+STOPPED=0
+node_stop || STOPPED=$?
+same "the dev node ends cleanly" "$STOPPED" 0
+same "its directory is removed" "$([ -e "$temporary" ] || echo gone)" gone
+
+# ---- dev with a directory: what was answered is there after a restart ----
+node_start "$work/dev.log" --datadir "$work/dev" --accounts 2 --balance 5
+check "two accounts" 0 '^\(1\) 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 \(5 ETH\)$' cat "$work/dev.log"
+check "deploy before the restart" 0 '^address: 0x' "$samebit" contract deploy "$artifact" --args "$id" --rpc "$NODE_URL"
+reader=$(address_of)
+node_stop
+node_start "$work/dev.log" --datadir "$work/dev" --accounts 2 --balance 5
+check "the contract is there after the restart" 0 "^$id$" "$samebit" contract call "$reader" 'model()(bytes32)' --rpc "$NODE_URL"
+node_stop
+check "verify the dev chain" 0 '^all is right$' "$samebit" verify --datadir "$work/dev"
+
+say "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
