@@ -416,6 +416,7 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .blob_base_fee = get_blob_base_fee,
         .blob_gas_limit = get_blob_gas_limit,
         .oldest_state = get_oldest_state,
+        .config = sb_query_config,
         .block = get_block,
         .block_release = release_block,
         .block_header = get_header,

@@ -5,7 +5,7 @@
  *      query.c            the site, one execution, eth_call, words of failures
  *      query_estimate.c   least sufficient gas                    query_access.c    access lists
  *      query_simulate.c   eth_simulateV1                          query_trace.c     debug_trace*; trace_*.c the tracers
- *      query_models.c     samebit_* models
+ *      query_models.c     samebit_* models                        query_config.c    eth_config
  *
  * Each execution has an executor of its own, so that any number of threads may ask at once. Words and codes of failures are geth's,
  * which wallets and libraries match. */
@@ -42,6 +42,8 @@ sb_err sb_query_models(void *ctx, struct sb_arena *arena, uint64_t offset, uint6
                        uint64_t *ret_total) SB_MUST_USE;
 sb_err sb_query_model(void *ctx, struct sb_arena *arena, const sb_hash *id,
                       struct sb_rpc_model *ret_model) SB_MUST_USE;
+
+sb_err sb_query_config(void *ctx, struct sb_json *out) SB_MUST_USE;
 
 /* ---- the site of a query ---- */
 

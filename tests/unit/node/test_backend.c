@@ -57,6 +57,22 @@ static void facts_follow_the_head(void **state)
     assert_int_equal(q.table.oldest_state(q.table.ctx), 6);
 }
 
+static void config_names_precompiles_and_contracts(void **state)
+{
+    (void)state;
+    struct sb_json json = json_begin(&q);
+    sb_err err = q.table.config(q.table.ctx, &json);
+    json_t *root = json_parsed(&q, err, &json);
+    json_t *current = json_object_get(root, "current");
+    assert_int_equal(json_quantity_of(current, "chainId"), FIXTURE_CHAIN_ID);
+    assert_int_equal(strlen(json_text_of(current, "forkId")), 10);
+    assert_string_equal(json_text_of(json_object_get(current, "precompiles"), "INFERENCE"),
+                        "0x0000000000000000000000000000000000005b01");
+    assert_int_equal(json_object_size(json_object_get(current, "precompiles")), 23);
+    assert_true(json_is_null(json_object_get(root, "next")));
+    json_decref(root);
+}
+
 static void tip_is_learnt_from_blocks(void **state)
 {
     (void)state;
@@ -391,6 +407,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(facts_follow_the_head),
+        CASE(config_names_precompiles_and_contracts),
         CASE(tip_is_learnt_from_blocks),
         CASE(block_is_found_by_tag_number_and_hash),
         CASE(pending_block_holds_what_waits),

@@ -1,6 +1,8 @@
 /* test_query.c: calls, estimates, access lists, simulations and traces on a real chain. */
 #include "tests/unit/node/query_fixture.h"
 
+#include <pthread.h>
+
 #include "base/codec/abi.h"
 
 static struct query_fixture q;
@@ -389,7 +391,6 @@ static void simulate_refuses_with_the_codes_of_the_specification(void **state)
     simulation.validation = true;
     call.has_max_fee = true;
     call.max_fee = fixture_gwei(10);
-    assert_non_null(q.failure.message);
     struct sb_json json = json_begin(&q);
     assert_int_not_equal(
         q.table.simulate(q.table.ctx, &q.arena, &simulation, &q.stop, &json, &q.failure), SB_OK);
@@ -596,6 +597,55 @@ static void trace_of_block_lists_transactions(void **state)
     assert_string_equal(q.failure.message, "genesis is not traceable");
 }
 
+/* ---- many at once ---- */
+
+#define THREADS       4
+#define ASKED_BY_EACH 100
+
+/* ask: estimates and calls with an arena of its own; counts wrong answers. */
+static void *ask(void *arg)
+{
+    size_t *wrong = arg;
+    struct sb_arena arena;
+    struct words w;
+    sb_arena_init(&arena, (size_t)64 << 20);
+    for (size_t i = 0; i < ASKED_BY_EACH; i++) {
+        struct sb_rpc_failure failure;
+        struct sb_rpc_query query = query_to(&q, PROXY, words_to(&w, STORE, 2, (uint64_t[]){1, 2}));
+        sb_bytes output;
+        uint64_t gas;
+        query.block = at_tag(i % 2 == 0 ? SB_RPC_LATEST : SB_RPC_PENDING);
+        *wrong +=
+            q.table.call(q.table.ctx, &arena, &query, &q.stop, &output, &gas, &failure) != SB_OK
+                ? 1
+                : 0;
+        *wrong +=
+            q.table.estimate_gas(q.table.ctx, &arena, &query, &q.stop, &gas, &failure) != SB_OK ? 1
+                                                                                                : 0;
+        sb_arena_reset(&arena);
+    }
+    sb_arena_fini(&arena);
+    return NULL;
+}
+
+static void queries_run_beside_each_other_and_beside_blocks(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    size_t wrong[THREADS] = {0};
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, &wrong[i]), 0);
+    }
+    for (uint64_t nonce = 0; nonce < 20; nonce++) {
+        (void)fixture_send(&q.chain, 0, nonce);
+        fixture_propose(&q.chain);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(wrong[i], 0);
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -621,6 +671,7 @@ int main(void)
         CASE(trace_of_calls_writes_the_deepest_tree),
         CASE(trace_of_prestate_shows_before_and_after),
         CASE(trace_of_block_lists_transactions),
+        CASE(queries_run_beside_each_other_and_beside_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
