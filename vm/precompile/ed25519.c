@@ -36,7 +36,8 @@ sb_err sb_precompile_ed25519(struct sb_precompile_result *ret_result,
                              const struct sb_precompile_call *call)
 {
     static const struct native_function functions[] = {
-        {"verify(bytes32,bytes32,bytes32,bytes)", verify},
+#define SB_NATIVE_ED25519(selector, signature, function) {selector, function},
+#include "vm/precompile/native_functions.def"
     };
     return native_dispatch(ret_result, call, functions, 1);
 }

@@ -7,7 +7,7 @@
 #define TRANSCENDENTAL_GAS 500
 
 struct function {
-    const char *signature;
+    uint32_t selector;
     uint64_t gas;
     sb_err (*unary)(sb_u256 *ret, const sb_u256 *x);
     sb_err (*binary)(sb_u256 *ret, const sb_u256 *x, const sb_u256 *y);
@@ -15,16 +15,9 @@ struct function {
 };
 
 static const struct function k_functions[] = {
-    {"mul(int256,int256)", ARITHMETIC_GAS, NULL, sb_sd_mul, NULL},
-    {"div(int256,int256)", ARITHMETIC_GAS, NULL, sb_sd_div, NULL},
-    {"sqrt(int256)", SQRT_GAS, sb_sd_sqrt, NULL, NULL},
-    {"exp(int256)", TRANSCENDENTAL_GAS, sb_sd_exp, NULL, NULL},
-    {"exp2(int256)", TRANSCENDENTAL_GAS, sb_sd_exp2, NULL, NULL},
-    {"ln(int256)", TRANSCENDENTAL_GAS, sb_sd_ln, NULL, NULL},
-    {"log2(int256)", TRANSCENDENTAL_GAS, sb_sd_log2, NULL, NULL},
-    {"pow(int256,int256)", 2 * TRANSCENDENTAL_GAS, NULL, sb_sd_pow, NULL},
-    {"sigmoid(int256)", TRANSCENDENTAL_GAS, NULL, NULL, sb_sd_sigmoid},
-    {"tanh(int256)", TRANSCENDENTAL_GAS, NULL, NULL, sb_sd_tanh},
+#define SB_NATIVE_FIXED_MATH(selector, signature, gas, unary, binary, total)                       \
+    {selector, gas, unary, binary, total},
+#include "vm/precompile/native_functions.def"
 };
 
 static sb_err apply(struct native *n, const struct function *f)
@@ -56,7 +49,7 @@ sb_err sb_precompile_fixed_math(struct sb_precompile_result *ret_result,
         return SB_OK;
     }
     for (size_t i = 0; i < sizeof k_functions / sizeof k_functions[0]; i++) {
-        if (n.selector == sb_abi_selector(k_functions[i].signature)) {
+        if (n.selector == k_functions[i].selector) {
             return apply(&n, &k_functions[i]);
         }
     }

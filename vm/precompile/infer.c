@@ -9,14 +9,17 @@
 #include "vm/tensor/ops.h"
 #include "vm/tensor/run.h"
 
-/* A touch of a warm model; of an absent one. */
-#define FACTS_WARM_GAS 100
-#define FACTS_COLD_GAS 2600
+/* A touch of a model, and more at the first one in a transaction. */
+#define TOUCH_GAS 100
+/* Reading the facts of a model without touching it. */
+#define FACTS_GAS 2600
+/* Description of one input or output. */
+#define DESCRIBE_TENSOR_GAS 40
 /* Conversion of one number between SD59x18 and raw. */
 #define REAL_ELEMENT_GAS 30
 /* A look-up of the switch of one operator version, paid only while some version is off. */
 #define OP_SWITCH_GAS 100
-/* Element count of the tensors of one call. */
+/* Most numbers in, and most numbers out, of one call. */
 #define REAL_ELEMENTS_MAX ((size_t)1 << 20)
 /* Key space of the memo: raw input to raw output. */
 #define MEMO_RAW 1
@@ -41,23 +44,24 @@ static sb_err bad_input(struct native *n, uint64_t tensor, uint64_t element)
     return native_revert(n, "BadInput(uint256,uint256)", args, 2);
 }
 
-/* Charge for the model's facts and, at its first touch in the transaction, for loading it; leave it warm.
+/* Charge for the model's facts and, at its first touch in the transaction, for loading it; leave it warm (a revert undoes that).
  * *ret_done: the result is final (out of gas, or the model is not active). */
 static sb_err touch(struct run *r, bool *ret_done)
 {
     struct native *n = r->n;
     struct sb_overlay *state = n->call->evm->state;
+    const struct sb_rates *rates = sb_rates_genesis();
+    bool is_cold = !sb_overlay_warm_model(state, &r->id);
+    uint64_t find_gas = is_cold ? sb_cost_cold_gas(0, rates) : 0;
     *ret_done = true;
-    if (!native_charge(n, FACTS_WARM_GAS)) {
+    if (!native_charge(n, TOUCH_GAS + find_gas)) {
         return SB_OK;
     }
     r->facts = sb_model_facts_load(state, &r->id);
     if (r->facts.status != SB_MODEL_ACTIVE) {
-        return native_charge(n, FACTS_COLD_GAS - FACTS_WARM_GAS) ? model_not_found(n, &r->id)
-                                                                 : SB_OK;
+        return model_not_found(n, &r->id);
     }
-    if (!sb_overlay_warm_model(state, &r->id) &&
-        !native_charge(n, sb_cost_cold_gas(r->facts.size_bytes, sb_rates_genesis()))) {
+    if (is_cold && !native_charge(n, sb_cost_cold_gas(r->facts.size_bytes, rates) - find_gas)) {
         return SB_OK;
     }
     *ret_done = false;
@@ -158,21 +162,13 @@ static sb_err infer_raw(struct run *r, sb_bytes input)
         }
         return bad_input(n, tensor, info->inputs[tensor].element_count);
     }
-    uint8_t *output = sb_arena_alloc(n->call->arena, (size_t)info->output_bytes);
-    if (output == NULL) {
-        return SB_E_NOMEM;
+    struct native_bytes output;
+    SB_TRY(native_bytes_place(&output, n, (size_t)info->output_bytes));
+    SB_TRY(compute(output.data, &done, r, input.data));
+    if (!done) {
+        native_return_bytes(n, &output);
     }
-    SB_TRY(compute(output, &done, r, input.data));
-    if (done) {
-        return SB_OK;
-    }
-    struct sb_buf buf;
-    struct sb_abi_writer w;
-    sb_buf_init(&buf, NATIVE_RETURN_BYTES_MAX);
-    sb_abi_begin(&w, &buf, 1);
-    sb_abi_put_bytes(&w, sb_span(output, (size_t)info->output_bytes));
-    sb_abi_end(&w);
-    return native_return_buf(n, &buf);
+    return SB_OK;
 }
 
 static uint64_t element_sum(const struct sb_model_io *io, uint32_t count)
@@ -218,6 +214,9 @@ static sb_err infer_real(struct run *r, sb_bytes items, size_t count)
     bool done = false;
     uint64_t expected = element_sum(info->inputs, info->input_count);
     uint64_t output_count = element_sum(info->outputs, info->output_count);
+    if (output_count > REAL_ELEMENTS_MAX) {
+        return native_bad_call(n);
+    }
     if (count != expected) {
         return bad_input(n, 0, expected);
     }
@@ -265,6 +264,9 @@ static void put_tensor(struct sb_abi_writer *list, const struct sb_model_io *io)
 static sb_err describe(struct run *r)
 {
     const struct sb_model_info *info = r->info;
+    if (!native_charge(r->n, DESCRIBE_TENSOR_GAS * (info->input_count + info->output_count))) {
+        return SB_OK;
+    }
     struct sb_buf buf;
     struct sb_abi_writer w, list;
     sb_buf_init(&buf, NATIVE_RETURN_BYTES_MAX);
@@ -288,8 +290,7 @@ static sb_err quote(struct run *r)
 {
     struct sb_buf buf;
     struct sb_abi_writer w;
-    uint64_t warm =
-        NATIVE_BASE_GAS + FACTS_WARM_GAS + sb_cost_gas(&r->facts.units, sb_rates_genesis());
+    uint64_t warm = NATIVE_BASE_GAS + TOUCH_GAS + sb_cost_gas(&r->facts.units, sb_rates_genesis());
     sb_buf_init(&buf, 64);
     sb_abi_begin(&w, &buf, 2);
     sb_abi_put_u64(&w, warm);
@@ -374,7 +375,7 @@ static sb_err call_quote(struct native *n)
     if (sb_abi_read_word(&r.id, n->args, 0) != SB_OK) {
         return native_bad_call(n);
     }
-    if (!native_charge(n, FACTS_COLD_GAS)) {
+    if (!native_charge(n, FACTS_GAS)) {
         return SB_OK;
     }
     r.facts = sb_model_facts_load(n->call->evm->state, &r.id);
@@ -385,10 +386,8 @@ sb_err sb_precompile_infer(struct sb_precompile_result *ret_result,
                            const struct sb_precompile_call *call)
 {
     static const struct native_function functions[] = {
-        {"infer(bytes32,bytes)", call_infer},
-        {"inferReal(bytes32,int256[])", call_infer_real},
-        {"describe(bytes32)", call_describe},
-        {"quote(bytes32)", call_quote},
+#define SB_NATIVE_INFERENCE(selector, signature, function) {selector, function},
+#include "vm/precompile/native_functions.def"
     };
     SB_ASSERT(call->evm->inference != NULL);
     return native_dispatch(ret_result, call, functions, sizeof functions / sizeof functions[0]);

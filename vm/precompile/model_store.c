@@ -412,15 +412,8 @@ sb_err sb_precompile_model_store(struct sb_precompile_result *ret_result,
                                  const struct sb_precompile_call *call)
 {
     static const struct native_function functions[] = {
-        {"putChunk(bytes)", put_chunk},
-        {"chunkInfo(bytes32)", chunk_info},
-        {"finalise(bytes32[],uint64,uint64)", finalise},
-        {"setActive(bytes32,bool)", set_active},
-        {"release(bytes32)", release},
-        {"dropChunk(bytes32)", drop_chunk},
-        {"model(bytes32)", model_view},
-        {"setOpDisabled(uint16,uint16,bool)", set_op_disabled},
-        {"opDisabled(uint16,uint16)", op_disabled},
+#define SB_NATIVE_MODEL_STORE(selector, signature, function) {selector, function},
+#include "vm/precompile/native_functions.def"
     };
     return native_dispatch(ret_result, call, functions, sizeof functions / sizeof functions[0]);
 }

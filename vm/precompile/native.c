@@ -49,6 +49,28 @@ sb_err native_return_buf(struct native *n, struct sb_buf *buf)
     return finish_buf(n, SB_PRECOMPILE_OK, buf);
 }
 
+sb_err native_bytes_place(struct native_bytes *ret, struct native *n, size_t len)
+{
+    size_t padded = (size_t)sb_precompile_words(len) * SB_ABI_WORD_BYTES;
+    uint8_t *head = sb_arena_alloc(n->call->arena, 2 * SB_ABI_WORD_BYTES + padded);
+    if (head == NULL) {
+        return SB_E_NOMEM;
+    }
+    memset(head, 0, 2 * SB_ABI_WORD_BYTES);
+    be_store64(head + SB_ABI_WORD_BYTES - 8, SB_ABI_WORD_BYTES); /* offset of the value */
+    be_store64(head + 2 * SB_ABI_WORD_BYTES - 8, len);
+    memset(head + 2 * SB_ABI_WORD_BYTES + len, 0, padded - len);
+    *ret = (struct native_bytes){.data = head + 2 * SB_ABI_WORD_BYTES,
+                                 .encoded = sb_span(head, 2 * SB_ABI_WORD_BYTES + padded)};
+    return SB_OK;
+}
+
+void native_return_bytes(struct native *n, const struct native_bytes *bytes)
+{
+    *n->result = (struct sb_precompile_result){
+        .outcome = SB_PRECOMPILE_OK, .gas_used = (int64_t)n->gas_used, .output = bytes->encoded};
+}
+
 sb_err native_return_u256(struct native *n, const sb_u256 *value)
 {
     uint8_t word[SB_ABI_WORD_BYTES];
@@ -109,7 +131,7 @@ sb_err native_dispatch(struct sb_precompile_result *ret_result,
         return SB_OK;
     }
     for (size_t i = 0; i < count; i++) {
-        if (n.selector == sb_abi_selector(functions[i].signature)) {
+        if (n.selector == functions[i].selector) {
             return functions[i].run(&n);
         }
     }

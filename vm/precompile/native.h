@@ -22,9 +22,9 @@ struct native {
     sb_bytes args;
 };
 
-/* A function of a native precompile, by its signature as Solidity writes it. */
+/* A function of a native precompile; a line of native_functions.def. */
 struct native_function {
-    const char *signature;
+    uint32_t selector;
     sb_err (*run)(struct native *n);
 };
 
@@ -51,6 +51,15 @@ sb_err native_bad_call(struct native *n);
 
 /* native_return: success with these bytes, which are copied into the arena of the call. */
 sb_err native_return(struct native *n, sb_bytes output);
+/* An answer of one `bytes` value, filled where it lies. */
+struct native_bytes {
+    uint8_t *data; /* the value, 16-aligned */
+    sb_bytes encoded;
+};
+/* native_bytes_place: room in the arena for a value of len bytes, which the caller fills; SB_E_NOMEM. native_return_bytes: success
+ * with it. */
+sb_err native_bytes_place(struct native_bytes *ret, struct native *n, size_t len) SB_MUST_USE;
+void native_return_bytes(struct native *n, const struct native_bytes *bytes);
 /* native_return_buf: as native_return, with what a writer made; its failure is SB_E_NOMEM. Frees the buffer. */
 sb_err native_return_buf(struct native *n, struct sb_buf *buf);
 /* native_return_u256: success with one word. */

@@ -8,11 +8,13 @@
 #include "vm/precompile/native.h"
 #include "vm/tensor/fxmath.h"
 #include "vm/tensor/kernels.h"
+#include "vm/tensor/linear.h"
 #include "vm/tensor/ops.h"
 
 #define MATMUL_K_MAX      131071u /* 131,071 * 128 * 127 < 2^31 */
 #define MATMUL_ROWS_MAX   65536u
 #define MATMUL_OUTPUT_MAX ((uint64_t)1 << 22) /* elements */
+#define TRANSPOSE_ROWS    64u
 #define ELEMENTS_MAX      ((size_t)1 << 16)
 #define DOT_TERM_GAS      40
 #define SOFTMAX_TERM_GAS  120 /* exp, two 256-bit steps and one exact division */
@@ -49,49 +51,64 @@ struct matmul {
 /* The first element of b that the kernels do not take as a weight (-128); b.len when there is none. */
 static size_t first_bad_weight(sb_bytes b)
 {
-    size_t i = 0;
-    while (i < b.len && b.data[i] != 0x80) {
-        i++;
-    }
-    return i;
+    const uint8_t *bad = memchr(b.data, 0x80, b.len);
+    return bad != NULL ? (size_t)(bad - b.data) : b.len;
 }
 
-/* The product through the engine's own kernel, which wants the right matrix by columns. */
+/* The right matrix by columns, in blocks of rows, so that neither side of the copy leaves the cache line by line. */
+static void transpose(int8_t *ret_columns, const uint8_t *b, struct sb_gemm_dims d)
+{
+    for (size_t from = 0; from < d.k; from += TRANSPOSE_ROWS) {
+        size_t to = d.k - from < TRANSPOSE_ROWS ? d.k : from + TRANSPOSE_ROWS;
+        for (size_t col = 0; col < d.n; col++) {
+            for (size_t row = from; row < to; row++) {
+                ret_columns[col * d.k + row] = (int8_t)b[row * d.n + col];
+            }
+        }
+    }
+}
+
+/* The product through the engine's own kernel, which wants the right matrix by columns. The sums are turned to little-endian where
+ * they lie. */
 static sb_err matmul_run(struct native *n, const struct matmul *x)
 {
     struct sb_arena *arena = n->call->arena;
-    size_t m = (size_t)x->m;
-    size_t k = (size_t)x->k;
-    size_t cols = (size_t)x->n;
-    int8_t *columns = sb_arena_alloc(arena, cols * k);
-    int32_t *acc = sb_arena_array(arena, m * cols, sizeof *acc);
-    int32_t *bias = sb_arena_zalloc(arena, cols * sizeof *bias);
-    uint8_t *left = sb_arena_dup(arena, x->a);
-    if (columns == NULL || acc == NULL || bias == NULL || left == NULL) {
+    struct sb_gemm_dims dims = {.m = (size_t)x->m, .n = (size_t)x->n, .k = (size_t)x->k};
+    size_t sums = dims.m * dims.n;
+    int8_t *columns = sb_arena_alloc(arena, dims.n * dims.k);
+    int32_t *bias = sb_arena_zalloc(arena, dims.n * sizeof *bias);
+    struct native_bytes output;
+    if (columns == NULL || bias == NULL) {
         return SB_E_NOMEM;
     }
-    for (size_t row = 0; row < k; row++) {
-        for (size_t col = 0; col < cols; col++) {
-            columns[col * k + row] = (int8_t)x->b.data[row * cols + col];
-        }
+    SB_TRY(native_bytes_place(&output, n, sums * sizeof(int32_t)));
+    transpose(columns, x->b.data, dims);
+    int32_t *acc = (int32_t *)(void *)output.data;
+    sb_kernels_c.gemm_i8(acc, (const int8_t *)x->a.data, columns, bias, dims, 0);
+    for (size_t i = 0; i < sums; i++) {
+        le_store32(output.data + 4 * i, (uint32_t)acc[i]);
     }
-    struct sb_gemm_dims dims = {.m = m, .n = cols, .k = k};
-    sb_kernels_c.gemm_i8(acc, (const int8_t *)left, columns, bias, dims, 0);
+    native_return_bytes(n, &output);
+    return SB_OK;
+}
 
-    struct sb_buf buf;
-    struct sb_abi_writer w;
-    uint8_t *bytes = sb_arena_alloc(arena, 4 * m * cols);
-    if (bytes == NULL) {
-        return SB_E_NOMEM;
-    }
-    for (size_t i = 0; i < m * cols; i++) {
-        le_store32(bytes + 4 * i, (uint32_t)acc[i]);
-    }
-    sb_buf_init(&buf, NATIVE_RETURN_BYTES_MAX);
-    sb_abi_begin(&w, &buf, 1);
-    sb_abi_put_bytes(&w, sb_span(bytes, 4 * m * cols));
-    sb_abi_end(&w);
-    return native_return_buf(n, &buf);
+/* A uint32 argument: a wider word is no encoding of one. */
+static sb_err read_u32(uint64_t *ret, const struct native *n, size_t word_index)
+{
+    SB_TRY(sb_abi_read_u64(ret, n->args, word_index));
+    return *ret <= UINT32_MAX ? SB_OK : SB_E_RANGE;
+}
+
+/* The gas of the same product inside a model, whose output is requantised. */
+static uint64_t matmul_gas(const struct matmul *x)
+{
+    struct sb_units units = {{0}};
+    struct sb_gemm_dims dims = {.m = (size_t)x->m, .n = (size_t)x->n, .k = (size_t)x->k};
+    sb_linear_units(&units, dims, 1, false);
+    sb_units_add(&units, SB_GAS_CLASS_REQUANTISE, x->m * x->n);
+    sb_units_add(&units, SB_GAS_CLASS_IO_BYTE, x->a.len + x->b.len + 4 * x->m * x->n);
+    sb_units_add(&units, SB_GAS_CLASS_GATHER_BYTE, x->b.len);
+    return sb_cost_gas(&units, sb_rates_genesis());
 }
 
 /* matmulI8(uint32 m, uint32 k, uint32 n, bytes a, bytes b): bytes */
@@ -99,9 +116,8 @@ static sb_err matmul_i8(struct native *n)
 {
     sb_err err = SB_OK;
     struct matmul x;
-    if (sb_abi_read_u64(&x.m, n->args, 0) != SB_OK || sb_abi_read_u64(&x.k, n->args, 1) != SB_OK ||
-        sb_abi_read_u64(&x.n, n->args, 2) != SB_OK ||
-        sb_abi_read_bytes(&x.a, n->args, 3, SIZE_MAX) != SB_OK ||
+    if (read_u32(&x.m, n, 0) != SB_OK || read_u32(&x.k, n, 1) != SB_OK ||
+        read_u32(&x.n, n, 2) != SB_OK || sb_abi_read_bytes(&x.a, n->args, 3, SIZE_MAX) != SB_OK ||
         sb_abi_read_bytes(&x.b, n->args, 4, SIZE_MAX) != SB_OK) {
         return native_bad_call(n);
     }
@@ -117,12 +133,7 @@ static sb_err matmul_i8(struct native *n)
     if (x.a.len != x.m * x.k || x.b.len != x.k * x.n) {
         return bad_shape(n, x.a.len != x.m * x.k ? 3 : 4);
     }
-    struct sb_units units = {{0}};
-    sb_units_add(&units, x.m >= 4 ? SB_GAS_CLASS_DENSE_MAC : SB_GAS_CLASS_GEMV_MAC,
-                 x.m * x.k * x.n);
-    sb_units_add(&units, SB_GAS_CLASS_IO_BYTE, x.a.len + x.b.len + 4 * x.m * x.n);
-    sb_units_add(&units, SB_GAS_CLASS_GATHER_BYTE, x.b.len);
-    if (is_off(&err, n, SB_OP_GEMM) || !native_charge(n, sb_cost_gas(&units, sb_rates_genesis()))) {
+    if (is_off(&err, n, SB_OP_GEMM) || !native_charge(n, matmul_gas(&x))) {
         return err;
     }
     size_t bad = first_bad_weight(x.b);
@@ -267,10 +278,8 @@ sb_err sb_precompile_tensor_ops(struct sb_precompile_result *ret_result,
                                 const struct sb_precompile_call *call)
 {
     static const struct native_function functions[] = {
-        {"matmulI8(uint32,uint32,uint32,bytes,bytes)", matmul_i8},
-        {"dot(int256[],int256[])", dot},
-        {"softmax(int256[])", softmax},
-        {"argmax(int256[])", argmax},
+#define SB_NATIVE_TENSOR(selector, signature, function) {selector, function},
+#include "vm/precompile/native_functions.def"
     };
     return native_dispatch(ret_result, call, functions, sizeof functions / sizeof functions[0]);
 }

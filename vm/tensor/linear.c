@@ -142,9 +142,8 @@ static uint64_t padded(uint64_t value, uint64_t tile)
     return (value + tile - 1) / tile * tile;
 }
 
-void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups)
+void sb_linear_units(struct sb_units *units, struct sb_gemm_dims d, uint64_t groups, bool wide)
 {
-    bool wide = c->in[SB_IN_LINEAR_X]->desc.dtype == SB_DTYPE_I16;
     bool few_rows = d.m < 4;
     enum sb_gas_class mac = wide       ? SB_GAS_CLASS_WIDE_MAC
                             : few_rows ? SB_GAS_CLASS_GEMV_MAC
@@ -152,8 +151,14 @@ void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t gr
     uint64_t rows = few_rows ? d.m : padded(d.m, 4);
     uint64_t macs =
         sat_mul_u64(sat_mul_u64(sat_mul_u64(rows, padded(d.n, 16)), padded(d.k, 4)), groups);
-    sb_units_add(&c->node->units, mac, macs);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(d.m, groups));
+    sb_units_add(units, mac, macs);
+    sb_units_add(units, SB_GAS_CLASS_ROW, sat_mul_u64(d.m, groups));
+}
+
+void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups)
+{
+    bool wide = c->in[SB_IN_LINEAR_X]->desc.dtype == SB_DTYPE_I16;
+    sb_linear_units(&c->node->units, d, groups, wide);
     sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
 }
 

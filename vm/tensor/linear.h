@@ -1,4 +1,5 @@
-/* linear.h: what GEMM and CONV2D share: checks of their constants, the overflow proof, and the finishing of sums. Private. */
+/* linear.h: what GEMM and CONV2D share: checks of their constants, the overflow proof, and the finishing of sums. Private, but
+ * that Tensor (0x5b02) prices its product by sb_linear_units. */
 #ifndef SB_VM_TENSOR_LINEAR_H
 #define SB_VM_TENSOR_LINEAR_H
 
@@ -22,8 +23,9 @@ sb_err sb_linear_prove(const struct sb_check *c, struct sb_linear l) SB_MUST_USE
 sb_err sb_linear_fx_prove(const struct sb_check *c, struct sb_linear l,
                           uint32_t shift_attr) SB_MUST_USE;
 
-/* sb_linear_cost: units of `groups` products of these dimensions, and of finishing them. Dimensions count as padded to the reference
- * tile (m to 4, n to 16, k to 4). */
+/* sb_linear_units: units of `groups` products of these dimensions; wide: x is i16. Dimensions count as padded to the reference tile
+ * (m to 4, n to 16, k to 4). sb_linear_cost: the same for a node, and of finishing the sums. */
+void sb_linear_units(struct sb_units *units, struct sb_gemm_dims d, uint64_t groups, bool wide);
 void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups);
 void sb_linear_fx_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups);
 

@@ -531,9 +531,118 @@ static void ed25519_accepts_a_signature_and_refuses_a_changed_one(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void selectors_are_the_hashes_of_their_signatures(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t selector;
+        const char *signature;
+    } functions[] = {
+#define SB_NATIVE_INFERENCE(selector, signature, ...)   {selector, signature},
+#define SB_NATIVE_TENSOR(selector, signature, ...)      {selector, signature},
+#define SB_NATIVE_FIXED_MATH(selector, signature, ...)  {selector, signature},
+#define SB_NATIVE_MODEL_STORE(selector, signature, ...) {selector, signature},
+#define SB_NATIVE_ED25519(selector, signature, ...)     {selector, signature},
+#include "vm/precompile/native_functions.def"
+    };
+    assert_int_equal(sizeof functions / sizeof functions[0], 28);
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        assert_int_equal(functions[i].selector, sb_abi_selector(functions[i].signature));
+    }
+}
+
+/* The facts are in the database: nobody reads them for less than a cold access costs. */
+static void infer_of_an_absent_model_charges_before_it_reads(void **state)
+{
+    struct bench *b = *state;
+    sb_hash other = {{9}};
+    begin(b, "describe(bytes32)", 1);
+    sb_abi_put_hash(&b->w, &other);
+    sb_abi_end(&b->w);
+    sb_checkpoint checkpoint = sb_overlay_checkpoint(b->overlay);
+    b->gas = 2799;
+    run(b, 0x5b01, 0x1234);
+    assert_int_equal(b->result.outcome, SB_PRECOMPILE_FAILURE);
+    sb_overlay_rollback(b->overlay, checkpoint);
+    b->gas = 2800;
+    run(b, 0x5b01, 0x1234);
+    assert_reverted_with(b, "ModelNotFound(bytes32)");
+    assert_int_equal(b->result.gas_used, 2800);
+}
+
+static void describe_charges_by_tensor(void **state)
+{
+    struct bench *b = *state;
+    sb_hash chunks[2];
+    sb_hash id = deploy(b, chunks);
+    begin(b, "describe(bytes32)", 1);
+    sb_abi_put_hash(&b->w, &id);
+    sb_abi_end(&b->w);
+    run(b, 0x5b01, 0x1234);
+    run(b, 0x5b01, 0x1234);
+    assert_int_equal(b->result.outcome, SB_PRECOMPILE_OK);
+    assert_int_equal(b->result.gas_used, 100 + 100 + 2 * 40);
+}
+
+static void matmul_begin(struct bench *b, uint64_t m, uint64_t k, uint64_t n, sb_bytes x,
+                         sb_bytes y)
+{
+    begin(b, "matmulI8(uint32,uint32,uint32,bytes,bytes)", 5);
+    sb_abi_put_u64(&b->w, m);
+    sb_abi_put_u64(&b->w, k);
+    sb_abi_put_u64(&b->w, n);
+    sb_abi_put_bytes(&b->w, x);
+    sb_abi_put_bytes(&b->w, y);
+    sb_abi_end(&b->w);
+}
+
+/* 130 rows of the right matrix are more than one block of its transposition. */
+static void matmul_of_many_rows_is_exact_and_priced_padded(void **state)
+{
+    struct bench *b = *state;
+    enum { M = 5, K = 130, N = 3 };
+    static int8_t x[M * K], y[K * N];
+    for (size_t i = 0; i < sizeof x; i++) {
+        x[i] = (int8_t)(i * 37 % 256 - 128);
+    }
+    for (size_t i = 0; i < sizeof y; i++) {
+        y[i] = (int8_t)(i * 53 % 255 - 127);
+    }
+    matmul_begin(b, M, K, N, sb_span((const uint8_t *)x, sizeof x),
+                 sb_span((const uint8_t *)y, sizeof y));
+    run(b, 0x5b02, 1);
+    assert_int_equal(b->result.outcome, SB_PRECOMPILE_OK);
+    sb_bytes sums;
+    assert_int_equal(sb_abi_read_bytes(&sums, b->result.output, 0, 4 * M * N), SB_OK);
+    assert_int_equal(sums.len, 4 * M * N);
+    assert_int_equal(b->result.output.len, 64 + 64);
+    for (size_t i = 0; i < M; i++) {
+        for (size_t j = 0; j < N; j++) {
+            int32_t sum = 0;
+            for (size_t k = 0; k < K; k++) {
+                sum += x[i * K + k] * y[k * N + j];
+            }
+            assert_int_equal((int32_t)le_load32(sums.data + 4 * (i * N + j)), sum);
+        }
+    }
+    /* 8 * 16 * 132 padded products, 5 rows, 15 sums, 1,100 bytes in and out, 390 bytes turned */
+    uint64_t micro = 8 * 16 * 132 * UINT64_C(1250) + 5 * 400000 + 15 * 34000 +
+                     (sizeof x + sizeof y + 4 * M * N) * UINT64_C(20000) +
+                     sizeof y * UINT64_C(50000);
+    assert_int_equal(b->result.gas_used, 100 + 100 + (micro + 999999) / 1000000);
+
+    matmul_begin(b, UINT64_C(1) << 32, K, N, sb_span(NULL, 0), sb_span(NULL, 0));
+    run(b, 0x5b02, 1);
+    assert_reverted_with(b, "BadCall()");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(selectors_are_the_hashes_of_their_signatures),
+        CASE(infer_of_an_absent_model_charges_before_it_reads),
+        CASE(describe_charges_by_tensor),
+        CASE(matmul_of_many_rows_is_exact_and_priced_padded),
         CASE(infer_real_of_a_linear_model_gives_its_value),
         CASE(infer_raw_and_real_agree_and_the_second_touch_is_cheaper),
         CASE(infer_out_of_gas_at_any_amount_fails_and_takes_all),
