@@ -29,7 +29,7 @@ struct sb_dataset {
     bool y_is_class;           /* y holds one whole number a row */
 };
 
-/* How text is read; for numpy files only label_last's absence matters: they carry y themselves. */
+/* How text is read; numpy archives carry y themselves. */
 struct sb_dataset_options {
     bool label_last; /* text: the last column is y, a class number or a target */
 };

@@ -5,8 +5,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/util/checked.h"
 #include "vm/compiler/eval_ops.h"
 #include "vm/compiler/onnx_ops.h"
+
+#define WORK_MAX (UINT64_C(1) << 38)
 
 sb_err sb_eval_alloc(struct sb_eval *e, uint32_t index, const struct sb_shape *shape)
 {
@@ -23,6 +26,14 @@ sb_err sb_eval_alloc(struct sb_eval *e, uint32_t index, const struct sb_shape *s
     out->data = sb_arena_array(e->memory, count, sizeof *out->data);
     if (out->data == NULL) {
         return sb_graph_fail(e->diag, SB_E_NOMEM, e->node, "out of memory for a result");
+    }
+    return SB_OK;
+}
+
+sb_err sb_eval_work(const struct sb_eval *e, uint64_t count, uint64_t each)
+{
+    if (sat_mul_u64(count, each) > WORK_MAX) {
+        return sb_graph_fail(e->diag, SB_E_LIMIT, e->node, "more than 2^38 multiply-adds");
     }
     return SB_OK;
 }

@@ -24,6 +24,9 @@ typedef sb_err (*sb_eval_fn)(struct sb_eval *e);
 /* sb_eval_alloc: give output number `index` this shape and memory for it. Returns 0, SB_E_LIMIT or SB_E_NOMEM. */
 sb_err sb_eval_alloc(struct sb_eval *e, uint32_t index, const struct sb_shape *shape) SB_MUST_USE;
 
+/* sb_eval_work: refuse a node of more than 2^38 multiply-adds (an hour of work). count: results; each: multiply-adds for one. */
+sb_err sb_eval_work(const struct sb_eval *e, uint64_t count, uint64_t each) SB_MUST_USE;
+
 /* sb_eval_node: evaluate one node: arrays [value_count] hold its inputs (data NULL: not computed) and receive its outputs. */
 sb_err sb_eval_node(struct sb_array *arrays, const struct sb_graph *graph, uint32_t node,
                     struct sb_arena *memory, struct sb_diag *diag) SB_MUST_USE;

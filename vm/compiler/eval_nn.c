@@ -140,6 +140,7 @@ sb_err sb_eval_conv(struct sb_eval *e)
     struct sb_shape shape = {
         .rank = 4, .dims = {x->shape.dims[0], wd[0], (uint32_t)w.out[0], (uint32_t)w.out[1]}};
     SB_TRY(sb_eval_alloc(e, 0, &shape));
+    SB_TRY(sb_eval_work(e, sb_shape_count(&shape), (uint64_t)wd[1] * wd[2] * wd[3]));
     double *y = e->out[0].data;
     uint64_t per_group = wd[0] / (uint64_t)group;
     uint64_t plane = (uint64_t)w.in[0] * (uint64_t)w.in[1];
@@ -186,6 +187,7 @@ sb_err sb_eval_pool(struct sb_eval *e)
     struct sb_shape shape = {
         .rank = 4, .dims = {x->dims[0], x->dims[1], (uint32_t)w.out[0], (uint32_t)w.out[1]}};
     SB_TRY(sb_eval_alloc(e, 0, &shape));
+    SB_TRY(sb_eval_work(e, sb_shape_count(&shape), (uint64_t)(kernel[0] * kernel[1])));
     uint64_t plane = (uint64_t)w.out[0] * (uint64_t)w.out[1];
     uint64_t total = sb_shape_count(&shape);
     for (uint64_t i = 0; i < total; i++) {
@@ -254,6 +256,7 @@ sb_err sb_eval_gemm(struct sb_eval *e)
     };
     struct sb_shape shape = {.rank = 2, .dims = {(uint32_t)p.m, (uint32_t)p.n}};
     SB_TRY(sb_eval_alloc(e, 0, &shape));
+    SB_TRY(sb_eval_work(e, sb_shape_count(&shape), p.k));
     const struct sb_array *c = e->in[2];
     uint64_t rows = c == NULL || c->shape.rank < 2 ? 1 : c->shape.dims[0];
     uint64_t columns = c == NULL || c->shape.rank < 1 ? 1 : c->shape.dims[c->shape.rank - 1];
@@ -292,6 +295,7 @@ sb_err sb_eval_mat_mul(struct sb_eval *e)
     };
     shape.dims[shape.rank - 1] = b->dims[1];
     SB_TRY(sb_eval_alloc(e, 0, &shape));
+    SB_TRY(sb_eval_work(e, sb_shape_count(&shape), p.k));
     memset(e->out[0].data, 0, sb_shape_count(&shape) * sizeof(double));
     multiply(e->out[0].data, &p, 1);
     return SB_OK;

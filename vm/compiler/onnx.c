@@ -516,7 +516,10 @@ static sb_err read_nodes(struct loader *l, const SbOnnx__Graph *g)
         const SbOnnx__Node *n = g->node[i];
         sb_err err = read_node(l, n);
         if (err != SB_OK) {
-            sb_diag_prefix(l->diag, "node %zu '%s'", i, n->name != NULL ? n->name : "");
+            const char *name = n->name != NULL && n->name[0] != '\0' ? n->name
+                               : n->n_output > 0                     ? n->output[0]
+                                                                     : "";
+            sb_diag_prefix(l->diag, "node %zu '%s'", i, name);
             return err;
         }
     }
