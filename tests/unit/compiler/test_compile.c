@@ -306,6 +306,77 @@ static void tree_classifier_gives_labels_and_probabilities(void **state)
     maker_fini(&m);
 }
 
+/* Three classes, leaves with a weight for each, as a random forest is exported. */
+static void forest_of_three_classes_agrees(void **state)
+{
+    (void)state;
+    struct maker m;
+    maker_init(&m, 13);
+    maker_input(&m, "x", 2, (int64_t[]){0, 2});
+    maker_node(&m, "ai.onnx.ml", "TreeEnsembleClassifier", "x", "label p");
+    maker_attr_ints(&m, "nodes_treeids", 6, (int64_t[]){0, 0, 0, 1, 1, 1});
+    maker_attr_ints(&m, "nodes_nodeids", 6, (int64_t[]){0, 1, 2, 0, 1, 2});
+    maker_attr_ints(&m, "nodes_featureids", 6, (int64_t[]){0, 0, 0, 1, 0, 0});
+    maker_attr_floats(&m, "nodes_values", 6, (float[]){0.25f, 0, 0, -0.5f, 0, 0});
+    maker_attr_strings(&m, "nodes_modes", "BRANCH_LEQ LEAF LEAF BRANCH_GTE LEAF LEAF");
+    maker_attr_ints(&m, "nodes_truenodeids", 6, (int64_t[]){1, 0, 0, 1, 0, 0});
+    maker_attr_ints(&m, "nodes_falsenodeids", 6, (int64_t[]){2, 0, 0, 2, 0, 0});
+    maker_attr_ints(&m, "class_treeids", 7, (int64_t[]){0, 0, 0, 0, 1, 1, 1});
+    maker_attr_ints(&m, "class_nodeids", 7, (int64_t[]){1, 1, 2, 2, 1, 2, 2});
+    maker_attr_ints(&m, "class_ids", 7, (int64_t[]){0, 1, 1, 2, 0, 1, 2});
+    maker_attr_floats(&m, "class_weights", 7,
+                      (float[]){0.3f, 0.2f, 0.1f, 0.4f, 0.5f, 0.1f, 0.4f});
+    maker_attr_strings(&m, "classlabels_strings", "low middle high");
+    maker_output(&m, "label");
+    maker_output(&m, "p");
+    struct sb_dataset rows = random_rows(2, -1, 1);
+    expect_agreement(&m, &rows);
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
+static void percentile_and_batch_keep_the_answers(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct sb_report report;
+    struct sb_report_accuracy again;
+    struct sb_diag diag = {0};
+    struct sb_buf file;
+    struct sb_compile_options options = sb_compile_options_default();
+    float w[32];
+    fill(w, 32, 9);
+    maker_init(&m, 13);
+    maker_input(&m, "x", 4, (int64_t[]){0, 2, 3, 3});
+    maker_floats(&m, "w", 4, (int64_t[]){4, 2, 2, 2}, w);
+    maker_node(&m, "", "Conv", "x w", "c");
+    maker_node(&m, "", "Relu", "c", "r");
+    maker_node(&m, "", "GlobalAveragePool", "r", "g");
+    maker_node(&m, "", "Flatten", "g", "y");
+    maker_output(&m, "y");
+    struct sb_dataset rows = random_rows(18, -1, 1);
+    rows.row_count = ROWS - 3; /* the last batch is not full */
+    options.precision = SB_PRECISION_I16;
+    options.calibration = SB_CALIBRATION_PERCENTILE;
+    options.percentile = 99.9;
+    options.batch = 4;
+    sb_buf_init(&file, 1 << 20);
+    sb_err err = sb_compile(&file, &report, maker_pack(&m), &rows, &rows, &options, &diag);
+    if (err != SB_OK) {
+        fail_msg("%s: %s", sb_err_name(err), diag.text);
+    }
+    assert_int_equal(report.test.rows, ROWS - 3);
+    assert_true(report.test.output_error_relative < 0.02);
+    assert_int_equal(sb_compile_measure(&again, sb_buf_bytes(&file), maker_pack(&m), &rows, &diag),
+                     SB_OK);
+    assert_true(again.output_error_rms == report.test.output_error_rms);
+    assert_int_equal(again.agree, report.test.agree);
+    sb_report_fini(&report);
+    sb_buf_fini(&file);
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
 static void scaled_logistic_regression_agrees(void **state)
 {
     (void)state;
@@ -500,6 +571,8 @@ int main(void)
         cmocka_unit_test(elementwise_and_shape_operators_are_close_to_float),
         cmocka_unit_test(tree_regressor_is_exact_to_the_leaf),
         cmocka_unit_test(tree_classifier_gives_labels_and_probabilities),
+        cmocka_unit_test(forest_of_three_classes_agrees),
+        cmocka_unit_test(percentile_and_batch_keep_the_answers),
         cmocka_unit_test(scaled_logistic_regression_agrees),
         cmocka_unit_test(unknown_operator_is_named),
         cmocka_unit_test(old_operator_set_is_named),
