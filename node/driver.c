@@ -557,8 +557,25 @@ static sb_err ask_open(struct sb_driver *driver, struct sb_diag *diag)
     return run_queue(driver, diag);
 }
 
+/* check_journal_is_whole: a block is committed only after its precommit was signed and synced, so a journal that ends before the head
+ * has lost signatures: cut, or an older copy put back. What else was signed then, nobody knows. */
+static sb_err check_journal_is_whole(const struct sb_driver *driver, struct sb_diag *diag)
+{
+    uint64_t head = sb_chain_head_number(driver->chain);
+    struct sb_journal_place last = {.height = 0};
+    (void)sb_journal_last_signed(&last, driver->journal);
+    if (last.height >= head) {
+        return SB_OK;
+    }
+    return sb_fail(diag, SB_E_CORRUPT,
+                   "the journal ends at height %llu, but the database holds block %llu: signatures "
+                   "were lost; restore the newest journal and do not vote with this key without it",
+                   (unsigned long long)last.height, (unsigned long long)head);
+}
+
 static sb_err recover(struct sb_driver *driver, struct sb_diag *diag)
 {
+    SB_TRY(check_journal_is_whole(driver, diag));
     struct replay replay = {
         .driver = driver, .next_height = sb_chain_head_number(driver->chain) + 1, .diag = diag};
     driver->is_replaying = true;

@@ -753,6 +753,15 @@ sb_err sb_journal_signed(struct sb_journal *journal, const struct sb_journal_pla
     return err == SB_OK ? sb_journal_sync(journal) : err;
 }
 
+bool sb_journal_last_signed(struct sb_journal_place *ret_place, const struct sb_journal *journal)
+{
+    if (journal->signature_count == 0) {
+        return false;
+    }
+    *ret_place = journal->signatures[journal->signature_count - 1].place;
+    return true;
+}
+
 struct replay {
     uint64_t height;
     sb_err (*visit)(void *ctx, uint8_t type, uint64_t height, sb_bytes payload);

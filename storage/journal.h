@@ -57,6 +57,9 @@ sb_err sb_journal_may_sign(uint8_t ret_signature[64], struct sb_journal *journal
 sb_err sb_journal_signed(struct sb_journal *journal, const struct sb_journal_place *place, sb_bytes sign_bytes,
                          const uint8_t signature[64]) SB_MUST_USE;
 
+/* sb_journal_last_signed: the last place that was signed, as the journal knows it; false when nothing was. */
+bool sb_journal_last_signed(struct sb_journal_place *ret_place, const struct sb_journal *journal);
+
 /* sb_journal_replay: visit all caller records (type >= 16) of `height` and above, oldest first. visit may stop with an error. */
 sb_err sb_journal_replay(struct sb_journal *journal, uint64_t height,
                          sb_err (*visit)(void *ctx, uint8_t type, uint64_t height, sb_bytes payload), void *ctx) SB_MUST_USE;

@@ -284,6 +284,23 @@ static void restart_from_every_part_of_the_journal_recovers(void **state)
     assert_int_equal(f.diag.text[0], '\0');
 }
 
+static void start_with_journal_that_ends_before_the_head_is_refused(void **state)
+{
+    (void)state;
+    char path[120];
+    (void)snprintf(path, sizeof path, "%s/00000001.wal", f.journal_dir);
+    fixture_propose(&f);
+    fixture_close(&f);
+    size_t before = size_of(path);
+    fixture_open(&f);
+    fixture_propose(&f);
+    fixture_close(&f);
+    assert_int_equal(truncate(path, (off_t)before), 0);
+    fixture_check(&f, fixture_try_open_chain(&f));
+    assert_int_equal(fixture_try_open_driver(&f), SB_E_CORRUPT);
+    assert_non_null(strstr(f.diag.text, "journal ends at height 1"));
+}
+
 static void start_without_journal_is_refused(void **state)
 {
     (void)state;
@@ -338,6 +355,7 @@ int main(void)
         CASE(restart_with_journal_ahead_runs_the_same_height_again),
         CASE(restart_with_two_heights_lost_is_refused),
         CASE(restart_from_every_part_of_the_journal_recovers),
+        CASE(start_with_journal_that_ends_before_the_head_is_refused),
         CASE(start_without_journal_is_refused),
         CASE(start_with_other_key_is_refused),
         CASE(start_with_two_validators_is_refused),
