@@ -15,7 +15,6 @@
 
 #define CALL_GAS_DEFAULT    50000000
 #define TRACE_STEPS_DEFAULT 1000000
-#define TRACE_BYTES_DEFAULT ((size_t)256 << 20)
 #define HISTORY_DEFAULT     128
 #define TIP_DEFAULT         1000000000 /* wei */
 #define TIP_MAX             UINT64_C(500000000000)
@@ -145,7 +144,6 @@ sb_err sb_backend_new(struct sb_backend **ret_backend, const struct sb_backend_o
     o->history_blocks = o->history_blocks != 0 ? o->history_blocks : HISTORY_DEFAULT;
     o->call_gas_max = o->call_gas_max != 0 ? o->call_gas_max : CALL_GAS_DEFAULT;
     o->trace_steps_max = o->trace_steps_max != 0 ? o->trace_steps_max : TRACE_STEPS_DEFAULT;
-    o->trace_bytes_max = o->trace_bytes_max != 0 ? o->trace_bytes_max : TRACE_BYTES_DEFAULT;
     b->suggested_tip = sb_u256_from_u64(TIP_DEFAULT);
     SB_ASSERT(pthread_mutex_init(&b->lock, NULL) == 0);
     SB_ASSERT(pthread_mutex_init(&b->notify_lock, NULL) == 0);

@@ -22,14 +22,13 @@ struct sb_backend;
 struct sb_backend_options {
     struct sb_chain *chain;     /* borrowed */
     struct sb_mempool *mempool; /* borrowed */
-    uint64_t (*clock_ms)(
-        void *ctx); /* Unix time, for the pending block; NULL: the system's clock */
+    /* Unix time, for the pending block; NULL: the system's clock */
+    uint64_t (*clock_ms)(void *ctx);
     void *clock_ctx;
     uint64_t history_blocks; /* as given to the chain; 128 */
-    uint64_t
-        call_gas_max; /* of one call without a limit of its own, and of a simulation; 50,000,000 */
+    /* gas of one call without a limit of its own, of an estimate, and of a whole simulation; 50,000,000 */
+    uint64_t call_gas_max;
     uint64_t trace_steps_max; /* instructions in one trace; 1,000,000 */
-    size_t trace_bytes_max;   /* scratch of one trace or simulation; 256 MiB */
 };
 
 /* sb_backend_new: subscribes to chain and pool, which must outlive the backend and, once it is freed, make no more blocks.
