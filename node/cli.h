@@ -3,8 +3,8 @@
  *     samebit COMMAND [SUBCOMMAND] [operands] [--option VALUE] [--flag]
  *
  * A command describes its options as a table of struct sb_option; reading, checking, --help and the nearest match for a mistyped name
- * come from that table. "--name VALUE" and "--name=VALUE" are the same; "--" ends the options. Exit status: 0 done, 1 failed, 2 the
- * command line is wrong. Errors go to stderr as "error: ...", and say what to do. */
+ * come from that table. "--name VALUE" and "--name=VALUE" are the same, "-o" is "--output"; "--" ends the options. Exit status: 0
+ * done, 1 failed, 2 the command line is wrong. Errors go to stderr as "error: ...", and say what to do. */
 #ifndef SB_NODE_CLI_H
 #define SB_NODE_CLI_H
 

@@ -193,11 +193,10 @@ static sb_err set_option(const struct sb_option *option, const char *value, stru
     return SB_OK;
 }
 
-/* One argument that begins with two dashes; *at moves over the value that it takes. */
-static sb_err parse_option(const struct sb_option *options, size_t count, int *at, int argc,
-                           char **argv, struct sb_diag *diag)
+/* One option, without its dashes; *at moves over the value that it takes. */
+static sb_err parse_option(const struct sb_option *options, size_t count, const char *name, int *at,
+                           int argc, char **argv, struct sb_diag *diag)
 {
-    const char *name = argv[*at] + 2;
     size_t name_len = strcspn(name, "=");
     const char *value = name[name_len] == '=' ? name + name_len + 1 : NULL;
     const struct sb_option *option = find_option(options, count, name, name_len);
@@ -229,7 +228,9 @@ sb_err sb_options_parse(struct sb_operands *ret_operands, const struct sb_option
         } else if (!options_ended && (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0)) {
             return SB_E_CANCELLED;
         } else if (!options_ended && strncmp(text, "--", 2) == 0) {
-            SB_TRY(parse_option(options, option_count, &at, argc, argv, diag));
+            SB_TRY(parse_option(options, option_count, text + 2, &at, argc, argv, diag));
+        } else if (!options_ended && strcmp(text, "-o") == 0) {
+            SB_TRY(parse_option(options, option_count, "output", &at, argc, argv, diag));
         } else if (ret_operands->count < SB_TEXTS_MAX) {
             ret_operands->items[ret_operands->count++] = text;
         } else {

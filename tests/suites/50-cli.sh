@@ -39,6 +39,7 @@ check "unknown subcommand" 2 'did you mean "model deploy"\?' "$samebit" model de
 check "unknown option" 2 'did you mean --block-time\?' "$samebit" dev --block-tiem 1
 check "option without value" 2 '--port needs a value' "$samebit" dev --port
 check "option out of range" 2 '--port: 70000 is not in 0 to 65535' "$samebit" dev --port 70000
+check "-o where there is no output" 2 'unknown option --output' "$samebit" verify -o x
 check "unexpected operand" 2 'unexpected operand "x"' "$samebit" dev x
 for command in dev init run verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
     'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
@@ -138,7 +139,7 @@ check "list of no folder" 1 'there is no such folder' "$samebit" account list --
 # ---- models ----
 rows=examples/models/digits_cnn_rows.npz
 model=$work/digits.sbm
-check "import a model" 0 'same class as the float model' "$samebit" model import examples/models/digits_cnn.onnx --calibrate "$rows" --name digits --output "$model"
+check "import a model" 0 'same class as the float model' "$samebit" model import examples/models/digits_cnn.onnx --calibrate "$rows" --name digits -o "$model"
 check "import as JSON" 0 '^\{.*\}$' "$samebit" model import examples/models/gbdt_breast_cancer.onnx --output "$work/gbdt.sbm" --json
 check "import no ONNX" 1 '^error: ' "$samebit" model import "$rows" --output "$work/none.sbm"
 check "import with a wrong precision" 1 'is not auto, i8' "$samebit" model import examples/models/digits_cnn.onnx --precision i7 --output "$work/none.sbm"
