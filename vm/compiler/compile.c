@@ -36,7 +36,7 @@ struct sb_compile_options sb_compile_options_default(void)
         .precision = SB_PRECISION_AUTO,
         .calibration = SB_CALIBRATION_MIN_MAX,
         .percentile = 99.99,
-        .loss_max = 0.01,
+        .loss_max = 0.02,
         .batch = 1,
         .rows_max = 256,
         .measure_layers = true,

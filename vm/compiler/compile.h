@@ -28,14 +28,15 @@ struct sb_compile_options {
     enum sb_precision precision;
     enum sb_calibration calibration;
     double percentile; /* for SB_CALIBRATION_PERCENTILE: 50 < p <= 100 */
-    double
-        loss_max; /* AUTO: greatest share of calibration rows whose class may differ from the float model's */
+    /* AUTO: greatest share of calibration rows whose class may differ from the float model's (for other models: greatest relative error
+     * of the outputs). Scores of a classifier must also be within 5 %. */
+    double loss_max;
     uint32_t batch;      /* rows in one call; replaces a free first dimension */
     uint64_t rows_max;   /* calibration rows that are used, at most */
     bool measure_layers; /* fill report.layers */
 };
 
-/* sb_compile_options_default: AUTO, min-max, loss 1 %, batch 1, 256 rows, layers measured. */
+/* sb_compile_options_default: AUTO, min-max, loss 2 %, batch 1, 256 rows, layers measured. */
 struct sb_compile_options sb_compile_options_default(void);
 
 /* sb_compile: make a model file from an ONNX file.
