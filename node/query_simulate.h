@@ -70,6 +70,7 @@ struct sb_simulator {
     struct sb_executor *x;
     struct sb_transfer_log transfers;
     uint64_t gas_left; /* of the whole simulation */
+    size_t root_items; /* accounts and slots in the roots so far */
 };
 
 /* sb_simulated_block_roots: transactions, receipts, bloom. buf is scratch. */

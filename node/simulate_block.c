@@ -4,6 +4,7 @@
 #include "vm/evm/opcodes.h"
 
 #define LOGS_MAX        1000000
+#define ROOT_ITEMS_MAX  200000
 #define BLOCK_BYTES_MAX ((size_t)1 << 28)
 
 /* execution-apis: VM errors of a call other than a revert. */
@@ -187,6 +188,23 @@ sb_err sb_simulated_block_roots(struct sb_header *header, struct sb_simulated_bl
     return sb_ordered_root(&header->receipts_root, raw_receipts, count);
 }
 
+/* pay_for_root: the store computes roots while commits wait, so what all blocks of a simulation may hash is bounded. */
+static sb_err pay_for_root(struct sb_simulator *s, const struct sb_state_diff *diff)
+{
+    size_t items = diff->account_count;
+    for (size_t i = 0; i < diff->account_count; i++) {
+        items += diff->accounts[i].slot_count;
+    }
+    s->root_items += items;
+    if (s->root_items > ROOT_ITEMS_MAX) {
+        return sb_backend_fail(s->failure, SB_E_LIMIT, SB_RPC_LIMIT,
+                               "the blocks change too much state: their roots together may cover "
+                               "%d accounts and slots",
+                               ROOT_ITEMS_MAX);
+    }
+    return SB_OK;
+}
+
 sb_err sb_simulator_state_root(sb_hash *ret_root, struct sb_simulator *s)
 {
     struct sb_store *store = sb_chain_store(s->backend->chain);
@@ -198,6 +216,7 @@ sb_err sb_simulator_state_root(sb_hash *ret_root, struct sb_simulator *s)
         return SB_OK;
     }
     SB_TRY(sb_overlay_diff(&diff, sb_executor_state(s->x), s->arena));
+    SB_TRY(pay_for_root(s, &diff));
     SB_TRY(sb_store_root(&root, &pending, store, &diff));
     sb_store_pending_free(pending);
     if (sb_store_head(store).number == s->base.number) { /* no block came in between */

@@ -438,6 +438,30 @@ static void simulate_state_root_follows_the_calls(void **state)
     json_decref(without);
 }
 
+/* Every block's root covers all changes so far: many slots times many blocks is refused. */
+static void simulate_bounds_the_state_that_it_hashes(void **state)
+{
+    (void)state;
+    enum { SLOTS = 2000, BLOCKS = 128 };
+    static struct sb_slot_diff slots[SLOTS];
+    static struct sb_rpc_simulate_block blocks[BLOCKS];
+    for (size_t i = 0; i < SLOTS; i++) {
+        slots[i].key.b[30] = (uint8_t)(i >> 8);
+        slots[i].key.b[31] = (uint8_t)i;
+        slots[i].value = sb_u256_from_u64(i + 1);
+    }
+    struct sb_rpc_account_override o = {
+        .addr = contract_addr(STORE), .state_diff = slots, .state_diff_count = SLOTS};
+    blocks[0] = (struct sb_rpc_simulate_block){.overrides = &o, .override_count = 1};
+    struct sb_rpc_simulation simulation = {
+        .block = at_tag(SB_RPC_LATEST), .blocks = blocks, .block_count = 50};
+    json_decref(simulate(&simulation));
+    simulation.block_count = BLOCKS;
+    simulate_fails(&simulation, SB_RPC_LIMIT,
+                   "the blocks change too much state: their roots together may cover 200000 "
+                   "accounts and slots");
+}
+
 /* ---- traces ---- */
 
 /* mine: a transaction of account 0 to a contract, in a block of its own. */
@@ -666,6 +690,7 @@ int main(void)
         CASE(simulate_logs_transfers_if_asked),
         CASE(simulate_refuses_with_the_codes_of_the_specification),
         CASE(simulate_state_root_follows_the_calls),
+        CASE(simulate_bounds_the_state_that_it_hashes),
         CASE(trace_steps_add_up_to_the_gas_used),
         CASE(trace_of_calls_is_a_tree),
         CASE(trace_of_calls_writes_the_deepest_tree),
