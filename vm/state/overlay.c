@@ -273,9 +273,15 @@ static void undo_one(struct sb_overlay *o, const struct undo *undo)
     switch (undo->kind) {
     case UNDO_ACCOUNT: {
         struct account *account = undo->item;
-        bool touched = account->body.touched && keeps_touch(o, account);
+        const struct account_body newer = account->body;
+        bool touched = newer.touched && keeps_touch(o, account);
         account->body = *undo->old.body;
         account->body.touched |= touched;
+        if (newer.code_loaded && sb_hash_equal(&newer.code_hash, &account->body.code_hash)) {
+            /* reading it again is work that nobody pays for */
+            account->body.code = newer.code;
+            account->body.code_loaded = true;
+        }
         break;
     }
     case UNDO_SLOT: {
@@ -479,11 +485,15 @@ bool sb_overlay_destroy(struct sb_overlay *o, const sb_addr *a)
 
 sb_hash sb_overlay_block_hash(struct sb_overlay *o, uint64_t number)
 {
-    sb_hash hash = {.b = {0}};
-    sb_err err = o->view.block_hash(o->view.ctx, number, &hash);
-    if (err != SB_OK) {
-        sb_overlay_fail(o, err);
-        return (sb_hash){.b = {0}};
+    struct block_hash *kept = &o->block_hashes[number % BLOCK_HASHES_KEPT];
+    if (!kept->known || kept->number != number) {
+        sb_hash hash = {.b = {0}};
+        sb_err err = o->view.block_hash(o->view.ctx, number, &hash);
+        if (err != SB_OK) {
+            sb_overlay_fail(o, err);
+            return (sb_hash){.b = {0}};
+        }
+        *kept = (struct block_hash){.number = number, .known = true, .hash = hash};
     }
-    return hash;
+    return kept->hash;
 }

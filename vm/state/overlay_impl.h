@@ -105,6 +105,14 @@ struct undo {
     } old;
 };
 
+/* Block hashes that were asked for: BLOCKHASH costs less than a read of the view. */
+#define BLOCK_HASHES_KEPT 256 /* as many as a contract can ask for */
+struct block_hash {
+    uint64_t number;
+    bool known;
+    sb_hash hash;
+};
+
 struct sb_overlay {
     struct sb_state_view view;
     struct sb_rules rules;
@@ -125,6 +133,8 @@ struct sb_overlay {
     struct sb_log *logs;
     size_t log_count, log_capacity;
     int64_t refund;
+
+    struct block_hash block_hashes[BLOCK_HASHES_KEPT]; /* by number mod BLOCK_HASHES_KEPT */
 
     struct account spare_account;
     struct slot spare_slot;

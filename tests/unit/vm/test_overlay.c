@@ -506,6 +506,70 @@ static void overlay_view_reads_present_contents(void **state)
     sb_memory_state_free(s);
 }
 
+/* A view that counts the reads of code and block hashes. */
+struct counting_view {
+    struct sb_state_view inner;
+    size_t code_count, block_hash_count;
+};
+
+static sb_err counting_account(void *ctx, const sb_addr *addr, struct sb_account *ret_account,
+                               bool *ret_exists)
+{
+    const struct counting_view *v = ctx;
+    return v->inner.account(v->inner.ctx, addr, ret_account, ret_exists);
+}
+
+static sb_err counting_code(void *ctx, const sb_hash *code_hash, sb_bytes *ret_code)
+{
+    struct counting_view *v = ctx;
+    v->code_count++;
+    return v->inner.code(v->inner.ctx, code_hash, ret_code);
+}
+
+static sb_err counting_block_hash(void *ctx, uint64_t number, sb_hash *ret_hash)
+{
+    struct counting_view *v = ctx;
+    v->block_hash_count++;
+    return v->inner.block_hash(v->inner.ctx, number, ret_hash);
+}
+
+/* BLOCKHASH costs 20 gas and EXTCODESIZE of a warm account 100: they cannot pay for a read each time. */
+static void overlay_reads_code_and_block_hashes_once(void **state)
+{
+    (void)state;
+    struct sb_rules rules = sb_rules_make(SB_PROFILE_SAMEBIT, SB_REV_OSAKA, 1);
+    struct sb_memory_state *s = sb_memory_state_new();
+    sb_addr a = addr_of(1);
+    sb_u256 one = sb_u256_from_u64(1);
+    sb_memory_state_set_account(s, &a, 1, &one, code_of(2));
+    for (uint64_t number = 0; number < 3; number++) {
+        sb_hash hash = id_of((size_t)number);
+        sb_memory_state_set_block_hash(s, 256 * number, &hash);
+    }
+    struct counting_view counts = {.inner = sb_memory_state_view(s)};
+    struct sb_state_view view = {.ctx = &counts,
+                                 .account = counting_account,
+                                 .code = counting_code,
+                                 .block_hash = counting_block_hash};
+    struct sb_overlay *o = sb_overlay_new(&view, &rules, LIMIT_BYTES);
+    sb_overlay_tx_begin(o);
+    for (int i = 0; i < 4; i++) {
+        sb_checkpoint checkpoint = sb_overlay_checkpoint(o);
+        sb_overlay_balance_add(o, &a, &one);
+        assert_true(sb_span_equal(sb_overlay_code(o, &a), code_of(2)));
+        sb_overlay_rollback(o, checkpoint);
+    }
+    assert_int_equal(counts.code_count, 1);
+    for (size_t i = 0; i < 9; i++) { /* three numbers of one place, three times in a row */
+        sb_hash want = id_of(i / 3);
+        sb_hash hash = sb_overlay_block_hash(o, 256 * (i / 3));
+        assert_true(sb_hash_equal(&hash, &want));
+    }
+    assert_int_equal(counts.block_hash_count, 3);
+    sb_overlay_free(o);
+    sb_memory_state_free(s);
+}
+
 /* Keys that differ in one word each, beside every value of the other words at which a product could vanish. */
 static void table_hash_chosen_keys_spread(void **state)
 {
@@ -537,6 +601,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_hash_chosen_keys_spread),
+        cmocka_unit_test(overlay_reads_code_and_block_hashes_once),
         cmocka_unit_test(overlay_random_operations_equal_the_copied_model),
         cmocka_unit_test(overlay_ripemd_touch_survives_rollback),
         cmocka_unit_test(overlay_over_its_limit_fails_and_stays_safe),
