@@ -81,7 +81,10 @@ static struct sb_code *callee_code(struct run *r, const sb_addr *a)
             0) { /* inner calls have paid for the access; the transaction's own is free */
             (void)sb_overlay_warm_addr(r->state, &delegate);
         }
-        code = code_of(r, &delegate);
+        /* A precompile as delegate runs nothing; Ethereum's have no code, and what ours have never runs. */
+        bool is_native = r->evm->rules->profile == SB_PROFILE_SAMEBIT &&
+                         sb_precompile_find(r->evm->rules, &delegate) != NULL;
+        code = is_native ? NULL : code_of(r, &delegate);
     }
     return code;
 }
