@@ -58,6 +58,7 @@ struct sb_evm_memory *sb_evm_memory_new(void)
     struct sb_evm_memory *memory = calloc(1, sizeof *memory);
     if (memory != NULL) {
         sb_arena_init(&memory->arena, ARENA_BYTES_MAX);
+        sb_code_cache_init(&memory->codes);
     }
     return memory;
 }

@@ -1,6 +1,9 @@
 /* test_messages.c: calls and creations of the interpreter: gas handed on, undoing, delegation, limits of code, failures from outside. */
 #include "tests/unit/vm/evm_bench.h"
 
+#include "base/crypto/keccak.h"
+#include "vm/evm/code.h"
+
 /* --- calls --- */
 
 struct depth_watch {
@@ -423,6 +426,67 @@ static void failing_view_is_an_error_not_an_outcome(void **state)
     bench_fini(&b);
 }
 
+/* More codes than the cache has places, and their hashes are nobody's choice: each is found again, so none is prepared twice. */
+static void code_cache_finds_every_code_again_until_it_is_full(void **state)
+{
+    (void)state;
+    enum { CODES = 3 * SB_CODE_CACHE_PLACES / 2 };
+    static struct sb_code_cache cache;
+    static uint8_t big[SB_CODE_CACHE_BYTES_MAX / 4];
+    sb_code_cache_init(&cache);
+    for (uint32_t i = 0; i < CODES; i++) {
+        sb_hash hash = sb_keccak256(sb_span((const uint8_t *)&i, sizeof i));
+        struct sb_code *code =
+            sb_code_prepare(&cache, &hash, sb_span((const uint8_t *)&i, sizeof i));
+        assert_non_null(code);
+        sb_code_release(code);
+    }
+    for (uint32_t i = 0; i < CODES; i++) {
+        sb_hash hash = sb_keccak256(sb_span((const uint8_t *)&i, sizeof i));
+        struct sb_code *code = sb_code_find(&cache, &hash);
+        assert_non_null(code);
+        assert_memory_equal(code->bytes, &i, sizeof i);
+        if (i != 0) { /* the first stays in use */
+            sb_code_release(code);
+        }
+    }
+    for (uint32_t i = 0; i < 5; i++) {
+        sb_hash hash = {.b = {(uint8_t)i}};
+        struct sb_code *code = sb_code_prepare(&cache, &hash, sb_span(big, sizeof big));
+        assert_non_null(code);
+        sb_code_release(code);
+        assert_true(cache.bytes <= SB_CODE_CACHE_BYTES_MAX);
+    }
+    uint32_t first = 0;
+    sb_hash used = sb_keccak256(sb_span((const uint8_t *)&first, sizeof first));
+    sb_hash oldest_big = {.b = {0}};
+    assert_non_null(sb_code_find(&cache, &used));
+    assert_null(sb_code_find(&cache, &oldest_big));
+    sb_code_cache_fini(&cache);
+}
+
+/* EIP-7702: a delegation to a precompile runs nothing, even where the precompile's account has code. */
+static void call_of_an_account_delegated_to_a_precompile_runs_empty_code(void **state)
+{
+    (void)state;
+    static const uint8_t delegated[23] = {0xef, 0x01, 0x00, [21] = 0x5b, [22] = 0x03};
+    struct bench b;
+    sb_u256 zero = sb_u256_zero();
+    sb_addr fixed_math = {.b = {[18] = 0x5b, [19] = 0x03}};
+    /* returns whether STATICCALL to 0x77 succeeded, and the size of what came back */
+    bench_init(&b, SB_REV_OSAKA, "5f5f5f5f60775afa5f523d60205260405ff3");
+    b.rules = sb_rules_make(SB_PROFILE_SAMEBIT, SB_REV_OSAKA, 1);
+    account_put(&b, &fixed_math, 0, "fe");
+    sb_memory_state_set_account(b.base, &k_other, 0, &zero, sb_span(delegated, sizeof delegated));
+    bench_begin(&b);
+    struct sb_evm_result r = bench_run(&b);
+    assert_int_equal(r.status, SB_EVM_SUCCESS);
+    assert_int_equal(r.output.len, 64);
+    assert_int_equal(r.output.data[31], 1);
+    assert_int_equal(r.output.data[63], 0);
+    bench_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +497,8 @@ int main(void)
         cmocka_unit_test(call_beyond_the_balance_fails_lightly),
         cmocka_unit_test(reverted_callee_is_undone_and_its_data_returned),
         cmocka_unit_test(delegated_account_runs_its_delegates_code),
+        cmocka_unit_test(call_of_an_account_delegated_to_a_precompile_runs_empty_code),
+        cmocka_unit_test(code_cache_finds_every_code_again_until_it_is_full),
         cmocka_unit_test(missing_precompile_fails_loudly),
         cmocka_unit_test(creation_addresses_agree_with_known_ones),
         cmocka_unit_test(deposited_code_obeys_its_limits),
