@@ -103,7 +103,7 @@ static void print_model(const struct sb_model_file *file)
     }
     const struct sb_rates *rates = sb_rates_genesis();
     uint64_t warm = sb_cost_gas(&info->units, rates);
-    (void)printf("gas:           %" PRIu64 " a call, and %" PRIu64
+    (void)printf("gas:           %" PRIu64 " of the engine a call, and %" PRIu64
                  " more at the first in a transaction\n",
                  warm, sb_cost_cold_gas(info->file_bytes, rates));
 }

@@ -105,10 +105,21 @@ static void print_report(const struct import *import)
     sb_buf_fini(&text);
 }
 
+/* "digits_cnn" of "examples/digits_cnn.onnx". */
+static void file_stem(char *ret, size_t len, const char *path)
+{
+    const char *base = strrchr(path, '/');
+    base = base != NULL ? base + 1 : path;
+    const char *dot = strrchr(base, '.');
+    int stem = dot != NULL && dot != base ? (int)(dot - base) : (int)strlen(base);
+    (void)snprintf(ret, len, "%.*s", stem, base);
+}
+
 int sb_cmd_model_import(int argc, char **argv)
 {
     static struct import import;
     char output[SB_PATH_BYTES];
+    char name[SB_REPORT_NAME_BYTES];
     const struct sb_option options[] = {
         {"output", SB_OPTION_TEXT, &import.output, "FILE",
          "where to write the model (MODEL.sbm beside the command)", 0, 0},
@@ -118,7 +129,7 @@ int sb_cmd_model_import(int argc, char **argv)
         {"labels", SB_OPTION_FLAG, &import.labels, NULL,
          "the last column of a text file is the label", 0, 0},
         {"precision", SB_OPTION_TEXT, &import.precision, "P", "auto, i8, i16 or fx32 (auto)", 0, 0},
-        {"name", SB_OPTION_TEXT, &import.name, "TEXT", "name of the model (the graph's)", 0, 0},
+        {"name", SB_OPTION_TEXT, &import.name, "TEXT", "name of the model (the file's)", 0, 0},
         {"json", SB_OPTION_FLAG, &import.as_json, NULL, "print the report as one JSON object", 0,
          0},
     };
@@ -129,14 +140,10 @@ int sb_cmd_model_import(int argc, char **argv)
                          sizeof options / sizeof options[0], 1, 1, argc, argv)) {
         return status;
     }
-    if (import.output == NULL) {
-        const char *base = strrchr(operands.items[0], '/');
-        base = base != NULL ? base + 1 : operands.items[0];
-        const char *dot = strrchr(base, '.');
-        int len = dot != NULL && dot != base ? (int)(dot - base) : (int)strlen(base);
-        (void)snprintf(output, sizeof output, "%.*s.sbm", len, base);
-        import.output = output;
-    }
+    file_stem(name, sizeof name, operands.items[0]);
+    (void)snprintf(output, sizeof output, "%s.sbm", name);
+    import.name = import.name != NULL ? import.name : name;
+    import.output = import.output != NULL ? import.output : output;
     sb_err err = compile(&import, operands.items[0], &diag);
     if (err == SB_OK) {
         print_report(&import);
