@@ -158,7 +158,7 @@ static double loss_of(const struct sb_report_accuracy *a)
     if (!a->is_classifier) {
         return a->output_error_relative;
     }
-    double lost = 1 - (double)a->agree / (double)a->rows;
+    double lost = (double)(a->rows - a->agree) / (double)a->rows;
     bool coarse = a->output_error_relative > CLASSIFIER_ERROR_MAX;
     return coarse ? fmin(1, fmax(lost, a->output_error_relative)) : lost;
 }
