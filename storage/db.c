@@ -24,7 +24,7 @@
 #define WRITE_BUFFERS_BYTES ((size_t)64 << 20) /* memtables of all families together */
 #define WAL_BYTES_MAX       ((uint64_t)128 << 20)
 #define INFO_LOG_BYTES      ((size_t)4 << 20)
-#define INFO_LOG_LEVEL_WARN 2
+#define INFO_LOG_LEVEL      4 /* fatal only: see options_new */
 #define BLOOM_BITS          10
 #define BLOCK_BYTES         4096
 #define PATH_BYTES_MAX      4096
@@ -102,7 +102,9 @@ static rocksdb_options_t *options_new(rocksdb_cache_t *cache, bool create)
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_open_files(options, -1);
-    rocksdb_options_set_info_log_level(options, INFO_LOG_LEVEL_WARN);
+    /* On a full disk its own log fails first, and a thread of RocksDB that writes to it again afterwards aborts the process (asserts
+     * are on in Debian's build). What matters comes back as errors. */
+    rocksdb_options_set_info_log_level(options, INFO_LOG_LEVEL);
     rocksdb_options_set_max_log_file_size(options, INFO_LOG_BYTES);
     rocksdb_options_set_keep_log_file_num(options, 4);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
