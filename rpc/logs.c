@@ -119,14 +119,18 @@ sb_err sb_rpc_write_logs(struct sb_rpc_ctx *ctx, const struct sb_rpc_log_filter 
     return SB_OK;
 }
 
-struct sb_rpc_log_filter *sb_rpc_log_filter_clone(const struct sb_rpc_log_filter *filter)
+size_t sb_rpc_log_filter_bytes(const struct sb_rpc_log_filter *filter)
 {
     size_t hash_count = 0;
     for (size_t t = 0; t < filter->topic_count; t++) {
         hash_count += filter->topics[t].count;
     }
-    struct sb_rpc_log_filter *clone =
-        malloc(sizeof *clone + hash_count * sizeof(sb_hash) + filter->addr_count * sizeof(sb_addr));
+    return hash_count * sizeof(sb_hash) + filter->addr_count * sizeof(sb_addr);
+}
+
+struct sb_rpc_log_filter *sb_rpc_log_filter_clone(const struct sb_rpc_log_filter *filter)
+{
+    struct sb_rpc_log_filter *clone = malloc(sizeof *clone + sb_rpc_log_filter_bytes(filter));
     if (clone == NULL) {
         return NULL;
     }

@@ -38,6 +38,8 @@ size_t sb_rpc_write_block_logs(struct sb_json *out, const struct sb_rpc_log_filt
 sb_err sb_rpc_write_logs(struct sb_rpc_ctx *ctx, const struct sb_rpc_log_filter *filter,
                          uint64_t first, uint64_t last) SB_MUST_USE;
 
+/* sb_rpc_log_filter_bytes: the memory of its addresses and topics. */
+size_t sb_rpc_log_filter_bytes(const struct sb_rpc_log_filter *filter);
 /* sb_rpc_log_filter_clone: a copy in one allocation of its own, freed with free(). NULL: no memory. */
 struct sb_rpc_log_filter *
 sb_rpc_log_filter_clone(const struct sb_rpc_log_filter *filter) SB_MUST_USE;

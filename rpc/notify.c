@@ -9,6 +9,9 @@
 #include "rpc/format.h"
 #include "rpc/session_impl.h"
 
+/* Addresses and topics that the subscriptions of one session hold together. */
+#define CRITERIA_BYTES_MAX ((size_t)1 << 20)
+
 /* ---- subscriptions ---- */
 
 sb_err sb_rpc_session_subscribe_take(struct sb_rpc_session *session, sb_rpc_filter_id *ret_id,
@@ -20,10 +23,13 @@ sb_err sb_rpc_session_subscribe_take(struct sb_rpc_session *session, sb_rpc_filt
         free(criteria);
         return SB_E_IO;
     }
+    size_t bytes = criteria != NULL ? sb_rpc_log_filter_bytes(criteria) : 0;
     uv_mutex_lock(&session->lock);
-    bool full =
-        session->subscription_count == session->server->services.options.session_subscriptions_max;
+    bool full = session->subscription_count ==
+                    session->server->services.options.session_subscriptions_max ||
+                session->criteria_bytes + bytes > CRITERIA_BYTES_MAX;
     if (!full) {
+        session->criteria_bytes += bytes;
         session->subscriptions[session->subscription_count++] =
             (struct subscription){.id = id, .kind = kind, .criteria = criteria};
     }
@@ -43,6 +49,8 @@ bool sb_rpc_session_unsubscribe(struct sb_rpc_session *session, const sb_rpc_fil
     for (size_t i = 0; i < session->subscription_count && !found; i++) {
         struct subscription *sub = &session->subscriptions[i];
         if (memcmp(sub->id.b, id->b, sizeof id->b) == 0) {
+            session->criteria_bytes -=
+                sub->criteria != NULL ? sb_rpc_log_filter_bytes(sub->criteria) : 0;
             free(sub->criteria);
             *sub = session->subscriptions[--session->subscription_count];
             found = true;

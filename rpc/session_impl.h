@@ -31,6 +31,7 @@ struct sb_rpc_session {
     uint64_t heard_ms, pinged_ms;
 
     uv_mutex_t lock; /* below */
+    size_t criteria_bytes; /* of all subscriptions */
     size_t subscription_count;
     struct subscription *subscriptions; /* [session_subscriptions_max] */
 };

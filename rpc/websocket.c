@@ -18,12 +18,16 @@
 #define DEAD_AFTER_MS ((uint64_t)90000)
 /* A session with more unsent bytes than this is dropped when the memory of all is full. */
 #define GREEDY_BYTES ((size_t)1 << 20)
+#define MEMORY_FULL_TEXT                                                                           \
+    "server is busy: too many requests and answers wait in its memory, try again"
 
 struct session_job {
     struct sb_rpc_job job; /* first */
     struct session_job *prev, *next;
+    struct sb_rpc_server *server; /* may outlive the session */
     struct sb_rpc_session *session;
     struct sb_buf body, answer;
+    size_t held; /* bytes counted against held_bytes_max: the body, then the answer */
     struct sb_rpc_tally tally;
 };
 
@@ -196,16 +200,18 @@ static void run_job(struct sb_rpc_job *base, struct sb_arena *arena)
 {
     struct session_job *job = (struct session_job *)base;
     if (sb_rpc_memory_full(job->session->server)) {
-        sb_rpc_write_plain_error(&job->answer, SB_RPC_LIMIT,
-                                 "server is busy: too many answers wait to be read, try again");
+        sb_rpc_write_plain_error(&job->answer, SB_RPC_LIMIT, MEMORY_FULL_TEXT);
         return;
     }
     job->tally = sb_rpc_serve(&job->session->server->services, job->session, &base->watch, arena,
                               sb_buf_bytes(&job->body), &job->answer);
+    sb_buf_fini(&job->body);
+    sb_rpc_hold(job->server, &job->held, job->answer.len);
 }
 
 static void free_job(struct session_job *job)
 {
+    sb_rpc_hold(job->server, &job->held, 0);
     sb_rpc_watch_fini(&job->job.watch);
     sb_buf_fini(&job->body);
     sb_buf_fini(&job->answer);
@@ -245,6 +251,7 @@ static struct session_job *new_job(struct sb_rpc_session *session, sb_bytes text
         free(job);
         return NULL;
     }
+    job->server = session->server;
     job->session = session;
     job->job.run = run_job;
     job->job.done = job_done;
@@ -255,6 +262,7 @@ static struct session_job *new_job(struct sb_rpc_session *session, sb_bytes text
         free_job(job);
         return NULL;
     }
+    sb_rpc_hold(job->server, &job->held, job->body.capacity);
     return job;
 }
 
@@ -262,6 +270,10 @@ static void serve_by_worker(struct sb_rpc_session *session, sb_bytes text, enum 
 {
     if (session->job_count >= session->server->services.options.session_in_flight_max) {
         refuse(session, "too many requests of this connection wait already, try again");
+        return;
+    }
+    if (sb_rpc_memory_full(session->server)) {
+        refuse(session, MEMORY_FULL_TEXT);
         return;
     }
     struct session_job *job = new_job(session, text);

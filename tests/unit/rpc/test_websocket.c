@@ -284,6 +284,86 @@ static void logs_of_one_head_do_not_pass_the_bound_in_memory(void **state)
     stop(&s);
 }
 
+/* A body as large as asked for around one eth_call. */
+static char *padded_call(size_t bytes, const char *data)
+{
+    char *text = malloc(bytes + 1);
+    assert_non_null(text);
+    memset(text, ' ', bytes);
+    text[bytes] = '\0';
+    int len = snprintf(text, bytes,
+                       "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\","
+                       "\"params\":[{\"data\":\"%s\"}]}",
+                       data);
+    text[len] = ' ';
+    return text;
+}
+
+static void waiting_requests_count_in_the_memory_of_all(void **state)
+{
+    enum { BODY = 1000000, REQUESTS = 10, REFUSED_MIN = 6 };
+    struct setup s;
+    (void)state;
+    start(&s, (struct sb_rpc_options){
+                  .port = 0, .worker_count = 2, .call_ms_max = 60000, .held_bytes_max = 3 * BODY});
+    int fd = ws_open(s.port);
+    char *large = padded_call(BODY, "0x5b600056");
+    for (int i = 0; i < REQUESTS; i++) {
+        ws_send(fd, 1, large, BODY);
+    }
+    for (int i = 0; i < REFUSED_MIN; i++) { /* the others run, or wait */
+        uint8_t opcode = 0;
+        char *answer = ws_receive(fd, &opcode);
+        assert_non_null(strstr(answer, "server is busy"));
+        free(answer);
+    }
+    free(large);
+    (void)close(fd);
+    wait_until(no_sessions, &s);
+    stop(&s);
+}
+
+static void criteria_of_a_session_are_bounded(void **state)
+{
+    enum { ADDRS = 1000, SUBSCRIPTIONS = 100, REQUEST_BYTES = ADDRS * 45 + 200 };
+    struct setup s;
+    int taken = 0;
+    char first[64] = "";
+    (void)state;
+    start(&s, (struct sb_rpc_options){.port = 0});
+    int fd = ws_open(s.port);
+    char *request = malloc(REQUEST_BYTES);
+    assert_non_null(request);
+    size_t len = (size_t)snprintf(request, REQUEST_BYTES,
+                                  "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_subscribe\","
+                                  "\"params\":[\"logs\",{\"address\":[");
+    for (int i = 0; i < ADDRS; i++) {
+        len += (size_t)snprintf(request + len, REQUEST_BYTES - len, "%s\"0x%040x\"",
+                                i == 0 ? "" : ",", (unsigned)i);
+    }
+    (void)snprintf(request + len, REQUEST_BYTES - len, "]}]}");
+    for (int i = 0; i < SUBSCRIPTIONS; i++) {
+        char *answer = ws_call(fd, request);
+        const char *id = strstr(answer, "\"result\":");
+        if (id != NULL && i == 0) {
+            (void)snprintf(first, sizeof first, "%.36s", id + 9);
+        }
+        taken += id != NULL ? 1 : 0;
+        assert_true(id != NULL || strstr(answer, "-32005") != NULL);
+        free(answer);
+    }
+    assert_true(taken > 10 && taken < SUBSCRIPTIONS);
+    char end[256];
+    (void)snprintf(end, sizeof end,
+                   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_unsubscribe\",\"params\":[%s]}",
+                   first);
+    expect(fd, end, "\"result\":true");
+    expect(fd, request, "\"result\":\"0x");
+    free(request);
+    (void)close(fd);
+    stop(&s);
+}
+
 static bool no_calls(const struct setup *s)
 {
     return fake_backend_calls_running(s->fake) == 0;
@@ -373,6 +453,8 @@ int main(void)
         cmocka_unit_test(limits_of_a_session_are_kept),
         cmocka_unit_test(slow_reader_is_dropped),
         cmocka_unit_test(logs_of_one_head_do_not_pass_the_bound_in_memory),
+        cmocka_unit_test(waiting_requests_count_in_the_memory_of_all),
+        cmocka_unit_test(criteria_of_a_session_are_bounded),
         cmocka_unit_test(abrupt_close_stops_calls_and_frees_everything),
         cmocka_unit_test(stop_closes_open_sessions),
         cmocka_unit_test(foreign_origin_is_refused_when_one_is_set),
