@@ -6,7 +6,7 @@
  *
  * RocksDB does not sync its folder between making its first manifest and naming it in CURRENT, so a power cut may keep the second
  * and lose the first. Hence the file CREATING: it is durable before RocksDB makes anything and goes when all is durable; a folder
- * with it holds nothing that anybody was promised. */
+ * with it holds nothing that anybody was promised. The same may happen when a database is opened again: db_mend.c. */
 #include "storage/db.h"
 
 #include <dirent.h>
@@ -20,6 +20,7 @@
 #include <rocksdb/c.h>
 
 #include "base/util/assert.h"
+#include "storage/db_mend.h"
 
 #define WRITE_BUFFERS_BYTES ((size_t)64 << 20) /* memtables of all families together */
 #define WAL_BYTES_MAX       ((uint64_t)128 << 20)
@@ -269,7 +270,10 @@ sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
     db->write_synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(db->write_synced, 1);
     db->write_lazily = rocksdb_writeoptions_create();
-    sb_err err = exists ? families_check(dir, db->options, diag) : folder_begin(dir, diag);
+    sb_err err = exists ? sb_db_mend(dir, options->read_only, diag) : folder_begin(dir, diag);
+    if (err == SB_OK && exists) {
+        err = families_check(dir, db->options, diag);
+    }
     if (err == SB_OK) {
         err = handles_open(db, dir, options->read_only, diag);
     }

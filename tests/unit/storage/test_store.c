@@ -663,6 +663,50 @@ static void open_never_makes_a_database_over_other_files(void **state)
     rig_fini(&rig);
 }
 
+/* A power cut between RocksDB's rename of CURRENT and its sync of the folder may lose the new manifest's name. */
+static void open_after_a_lost_new_manifest_goes_on_from_the_older_one(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 22, 4);
+    rig_step(&rig);
+    struct sb_store_head head = sb_store_head(rig.store);
+    sb_store_close(rig.store);
+    char path[TEMP_DIR_PATH_BYTES + 80], name[64];
+    (void)snprintf(path, sizeof path, "%s/CURRENT", rig.dir);
+    FILE *current = fopen(path, "r+");
+    assert_non_null(current);
+    assert_non_null(fgets(name, sizeof name, current));
+    rewind(current);
+    assert_true(fputs("MANIFEST-999999\n", current) >= 0);
+    assert_int_equal(fclose(current), 0);
+    struct sb_diag diag;
+    assert_int_equal(try_open(&diag, rig.dir, &identity, false, true), SB_E_CORRUPT);
+    assert_non_null(strstr(diag.text, "start the node"));
+    assert_int_equal(try_open(&diag, rig.dir, &identity, false, false), SB_OK);
+    rig_open(&rig);
+    assert_int_equal(sb_store_head(rig.store).number, head.number);
+    assert_memory_equal(sb_store_head(rig.store).state_root.b, head.state_root.b, 32);
+    rig_step(&rig);
+    sb_store_close(rig.store);
+    /* Without any manifest it is damage. */
+    char copy[TEMP_DIR_PATH_BYTES + 16];
+    (void)snprintf(copy, sizeof copy, "%s/copy", rig.parent);
+    temp_dir_copy(copy, rig.dir);
+    current = fopen(path, "r");
+    assert_non_null(current);
+    assert_non_null(fgets(name, sizeof name, current));
+    (void)fclose(current);
+    (void)snprintf(path, sizeof path, "%s/%.*s", rig.dir, (int)strcspn(name, "\n"), name);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(try_open(&diag, rig.dir, &identity, true, false), SB_E_CORRUPT);
+    assert_non_null(strstr(diag.text, "damaged"));
+    temp_dir_remove(rig.dir);
+    temp_dir_copy(rig.dir, copy);
+    rig_open(&rig);
+    rig_fini(&rig);
+}
+
 /* Byte-level damage to RocksDB's files: whatever the place, opening and verifying end in a code, never in a wrong answer. */
 static void files_damaged_anywhere_never_verify_with_another_root(void **state)
 {
@@ -722,6 +766,7 @@ int main(void)
         cmocka_unit_test(verify_finds_damage_in_every_family),
         cmocka_unit_test(open_finds_damaged_format_head_and_head_header),
         cmocka_unit_test(open_never_makes_a_database_over_other_files),
+        cmocka_unit_test(open_after_a_lost_new_manifest_goes_on_from_the_older_one),
         cmocka_unit_test(files_damaged_anywhere_never_verify_with_another_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
