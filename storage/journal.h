@@ -38,12 +38,14 @@ struct sb_journal_recovery {
 
 /* sb_journal_open: create_new must be true exactly when the key is new: a key without its journal refuses to start (SB_E_NOT_FOUND).
  * SB_E_EXISTS: create_new over an existing journal. SB_E_ARG: it belongs to another key or genesis. SB_E_CORRUPT: damage in the middle. */
-sb_err sb_journal_open(struct sb_journal **ret_journal, const char *dir, const struct sb_journal_identity *identity, bool create_new,
+sb_err sb_journal_open(struct sb_journal **ret_journal, const char *dir,
+                       const struct sb_journal_identity *identity, bool create_new,
                        struct sb_journal_recovery *ret_recovery, struct sb_diag *diag) SB_MUST_USE;
 void sb_journal_close(struct sb_journal *journal);
 
 /* sb_journal_append: add an input record (not yet durable). type >= 16 belongs to the caller. */
-sb_err sb_journal_append(struct sb_journal *journal, uint8_t type, uint64_t height, sb_bytes payload) SB_MUST_USE;
+sb_err sb_journal_append(struct sb_journal *journal, uint8_t type, uint64_t height,
+                         sb_bytes payload) SB_MUST_USE;
 /* sb_journal_sync: everything appended is durable when it returns. A failure is final: the node must stop. */
 sb_err sb_journal_sync(struct sb_journal *journal) SB_MUST_USE;
 
@@ -51,18 +53,21 @@ sb_err sb_journal_sync(struct sb_journal *journal) SB_MUST_USE;
  * SB_OK: nothing was signed at or after this place: sign, then sb_journal_signed.
  * SB_E_EXISTS: these very bytes were signed here; *ret_signature is the stored signature, to be used again.
  * SB_E_ARG: other bytes at this place, or a later place was signed: refuse (message in diag). */
-sb_err sb_journal_may_sign(uint8_t ret_signature[64], struct sb_journal *journal, const struct sb_journal_place *place,
-                           sb_bytes sign_bytes, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_journal_may_sign(uint8_t ret_signature[64], struct sb_journal *journal,
+                           const struct sb_journal_place *place, sb_bytes sign_bytes,
+                           struct sb_diag *diag) SB_MUST_USE;
 /* sb_journal_signed: append the signed record and sync it with all records before it. Only after SB_OK may the signature be used. */
-sb_err sb_journal_signed(struct sb_journal *journal, const struct sb_journal_place *place, sb_bytes sign_bytes,
-                         const uint8_t signature[64]) SB_MUST_USE;
+sb_err sb_journal_signed(struct sb_journal *journal, const struct sb_journal_place *place,
+                         sb_bytes sign_bytes, const uint8_t signature[64]) SB_MUST_USE;
 
 /* sb_journal_last_signed: the last place that was signed, as the journal knows it; false when nothing was. */
 bool sb_journal_last_signed(struct sb_journal_place *ret_place, const struct sb_journal *journal);
 
 /* sb_journal_replay: visit all caller records (type >= 16) of `height` and above, oldest first. visit may stop with an error. */
 sb_err sb_journal_replay(struct sb_journal *journal, uint64_t height,
-                         sb_err (*visit)(void *ctx, uint8_t type, uint64_t height, sb_bytes payload), void *ctx) SB_MUST_USE;
+                         sb_err (*visit)(void *ctx, uint8_t type, uint64_t height,
+                                         sb_bytes payload),
+                         void *ctx) SB_MUST_USE;
 
 /* sb_journal_end_height: `height` is in the database; records of heights below height - 1 may be dropped when a file rotates. The last
  * signed place is kept for ever. */

@@ -38,7 +38,8 @@ struct sb_store_head {
 
 /* sb_store_open: SB_E_NOT_FOUND (no database and create is false), SB_E_VERSION (newer format), SB_E_ARG (another chain),
  * SB_E_BUSY (another process has it), SB_E_CORRUPT (damaged), SB_E_IO; the message says which and what to do. */
-sb_err sb_store_open(struct sb_store **ret_store, const char *dir, const struct sb_store_identity *identity,
+sb_err sb_store_open(struct sb_store **ret_store, const char *dir,
+                     const struct sb_store_identity *identity,
                      const struct sb_store_options *options, struct sb_diag *diag) SB_MUST_USE;
 void sb_store_close(struct sb_store *store);
 struct sb_store_head sb_store_head(struct sb_store *store);
@@ -49,7 +50,8 @@ struct sb_store_view;
 
 /* sb_store_view_open: the state after block `number`. SB_E_NOT_FOUND when it is above the head or older than the history.
  * The view stays valid, and the same, until it is closed, whatever is committed meanwhile. */
-sb_err sb_store_view_open(struct sb_store_view **ret_view, struct sb_store *store, uint64_t number) SB_MUST_USE;
+sb_err sb_store_view_open(struct sb_store_view **ret_view, struct sb_store *store,
+                          uint64_t number) SB_MUST_USE;
 const struct sb_state_view *sb_store_view_state(struct sb_store_view *view);
 void sb_store_view_close(struct sb_store_view *view);
 
@@ -70,14 +72,15 @@ struct sb_store_proof {
     size_t slot_count;
 };
 /* sb_store_prove: proof of an account and slots against the state root of the view. Memory from the arena. */
-sb_err sb_store_prove(struct sb_store_proof *ret_proof, struct sb_arena *arena, struct sb_store_view *view, const sb_addr *addr,
-                      const sb_hash *keys, size_t key_count) SB_MUST_USE;
+sb_err sb_store_prove(struct sb_store_proof *ret_proof, struct sb_arena *arena,
+                      struct sb_store_view *view, const sb_addr *addr, const sb_hash *keys,
+                      size_t key_count) SB_MUST_USE;
 
 /* The trie nodes and flat records that a diff changes, computed once and then either committed or dropped. */
 struct sb_store_pending;
 /* sb_store_root: apply diff to the head in memory. *ret_pending is owned by the caller until commit takes it. */
-sb_err sb_store_root(sb_hash *ret_root, struct sb_store_pending **ret_pending, struct sb_store *store,
-                     const struct sb_state_diff *diff) SB_MUST_USE;
+sb_err sb_store_root(sb_hash *ret_root, struct sb_store_pending **ret_pending,
+                     struct sb_store *store, const struct sb_state_diff *diff) SB_MUST_USE;
 void sb_store_pending_free(struct sb_store_pending *pending);
 
 /* ---- chain ---- */
@@ -99,20 +102,26 @@ struct sb_store_block {
 
 /* sb_store_commit: one synced batch. block->number must be head + 1 (or the genesis number on an empty store). Takes pending in
  * every case. On failure nothing is visible; SB_E_IO after a failed sync means the process must stop (its state is unknown). */
-sb_err sb_store_commit_take(struct sb_store *store, struct sb_store_pending *pending, const struct sb_store_block *block,
-                            struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_store_commit_take(struct sb_store *store, struct sb_store_pending *pending,
+                            const struct sb_store_block *block, struct sb_diag *diag) SB_MUST_USE;
 
 /* Reads. Results are copied into the arena. SB_E_NOT_FOUND when there is no such thing. */
-sb_err sb_store_number_by_hash(uint64_t *ret_number, struct sb_store *store, const sb_hash *block_hash) SB_MUST_USE;
-sb_err sb_store_header(sb_bytes *ret_header, struct sb_arena *arena, struct sb_store *store, uint64_t number) SB_MUST_USE;
-sb_err sb_store_body(sb_bytes *ret_body, struct sb_arena *arena, struct sb_store *store, uint64_t number) SB_MUST_USE;
-sb_err sb_store_receipts(const sb_bytes **ret_receipts, size_t *ret_count, struct sb_arena *arena, struct sb_store *store,
-                         uint64_t number) SB_MUST_USE;
-sb_err sb_store_senders(const sb_addr **ret_senders, size_t *ret_count, struct sb_arena *arena, struct sb_store *store,
-                        uint64_t number) SB_MUST_USE;
-sb_err sb_store_tx_place(uint64_t *ret_number, uint32_t *ret_index, struct sb_store *store, const sb_hash *tx_hash) SB_MUST_USE;
-sb_err sb_store_consensus_block(sb_bytes *ret_block, struct sb_arena *arena, struct sb_store *store, uint64_t number) SB_MUST_USE;
-sb_err sb_store_commit_of(sb_bytes *ret_commit, struct sb_arena *arena, struct sb_store *store, uint64_t number) SB_MUST_USE;
+sb_err sb_store_number_by_hash(uint64_t *ret_number, struct sb_store *store,
+                               const sb_hash *block_hash) SB_MUST_USE;
+sb_err sb_store_header(sb_bytes *ret_header, struct sb_arena *arena, struct sb_store *store,
+                       uint64_t number) SB_MUST_USE;
+sb_err sb_store_body(sb_bytes *ret_body, struct sb_arena *arena, struct sb_store *store,
+                     uint64_t number) SB_MUST_USE;
+sb_err sb_store_receipts(const sb_bytes **ret_receipts, size_t *ret_count, struct sb_arena *arena,
+                         struct sb_store *store, uint64_t number) SB_MUST_USE;
+sb_err sb_store_senders(const sb_addr **ret_senders, size_t *ret_count, struct sb_arena *arena,
+                        struct sb_store *store, uint64_t number) SB_MUST_USE;
+sb_err sb_store_tx_place(uint64_t *ret_number, uint32_t *ret_index, struct sb_store *store,
+                         const sb_hash *tx_hash) SB_MUST_USE;
+sb_err sb_store_consensus_block(sb_bytes *ret_block, struct sb_arena *arena, struct sb_store *store,
+                                uint64_t number) SB_MUST_USE;
+sb_err sb_store_commit_of(sb_bytes *ret_commit, struct sb_arena *arena, struct sb_store *store,
+                          uint64_t number) SB_MUST_USE;
 
 /* ---- checks ---- */
 
@@ -124,6 +133,7 @@ struct sb_store_report {
  * check every stored hash (headers' chain, code, blobs, transaction and receipt roots). progress may be NULL (done, of total steps).
  * SB_E_CORRUPT with the first difference. */
 sb_err sb_store_verify(struct sb_store_report *ret_report, struct sb_store *store,
-                       void (*progress)(void *ctx, const char *what, uint64_t done), void *ctx, struct sb_diag *diag) SB_MUST_USE;
+                       void (*progress)(void *ctx, const char *what, uint64_t done), void *ctx,
+                       struct sb_diag *diag) SB_MUST_USE;
 
 #endif

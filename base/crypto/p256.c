@@ -18,7 +18,7 @@
 #define FIELD_PRIME "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff"
 #define GROUP_ORDER "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"
 
-#define SPLITS_MAX 16 /* the first suffices but for a chance of about 2^-200 */
+#define SPLITS_MAX  16 /* the first suffices but for a chance of about 2^-200 */
 
 struct point {
     mpz_t x, y;

@@ -8,7 +8,7 @@
 #include "base/util/assert.h"
 
 #define CHUNK_BYTES_MIN ((size_t)64 * 1024)
-#define ALIGN_BYTES ((size_t)16)
+#define ALIGN_BYTES     ((size_t)16)
 
 struct sb_arena_chunk {
     struct sb_arena_chunk *prev;
@@ -19,7 +19,8 @@ struct sb_arena_chunk {
 
 void sb_arena_init(struct sb_arena *arena, size_t limit_bytes)
 {
-    *arena = (struct sb_arena){.head = NULL, .chunk_bytes = CHUNK_BYTES_MIN, .total_bytes = 0, .limit_bytes = limit_bytes};
+    *arena = (struct sb_arena){
+        .head = NULL, .chunk_bytes = CHUNK_BYTES_MIN, .total_bytes = 0, .limit_bytes = limit_bytes};
 }
 
 static void chunk_pop(struct sb_arena *arena)
@@ -49,7 +50,8 @@ void sb_arena_reset(struct sb_arena *arena)
 
 struct sb_arena_mark sb_arena_mark(const struct sb_arena *arena)
 {
-    return (struct sb_arena_mark){.chunk = arena->head, .used = arena->head != NULL ? arena->head->used : 0};
+    return (struct sb_arena_mark){.chunk = arena->head,
+                                  .used = arena->head != NULL ? arena->head->used : 0};
 }
 
 void sb_arena_rewind(struct sb_arena *arena, struct sb_arena_mark mark)

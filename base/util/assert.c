@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-_Noreturn void sb_assert_fail(const char *condition, const char *file, int line, const char *function)
+_Noreturn void sb_assert_fail(const char *condition, const char *file, int line,
+                              const char *function)
 {
     (void)fprintf(stderr, "%s:%d: %s: assertion failed: %s\n", file, line, function, condition);
     (void)fflush(stderr);

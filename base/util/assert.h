@@ -6,10 +6,14 @@
 #define SB_BASE_UTIL_ASSERT_H
 
 /* sb_assert_fail: print "file:line: function: assertion failed: condition" on standard error and abort. */
-_Noreturn void sb_assert_fail(const char *condition, const char *file, int line, const char *function);
+_Noreturn void sb_assert_fail(const char *condition, const char *file, int line,
+                              const char *function);
 
+/* SB_ASSERT: abort, in every build, unless cond holds. */
 #define SB_ASSERT(cond) ((cond) ? (void)0 : sb_assert_fail(#cond, __FILE__, __LINE__, __func__))
+/* SB_UNREACHABLE: abort where control cannot come. */
 #define SB_UNREACHABLE() sb_assert_fail("unreachable", __FILE__, __LINE__, __func__)
+/* SB_STATIC_ASSERT: fail to compile, with text, unless cond holds. */
 #define SB_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
 
 #endif

@@ -9,7 +9,8 @@
 
 void sb_buf_init(struct sb_buf *buf, size_t limit_bytes)
 {
-    *buf = (struct sb_buf){.data = NULL, .len = 0, .capacity = 0, .limit_bytes = limit_bytes, .failed = false};
+    *buf = (struct sb_buf){
+        .data = NULL, .len = 0, .capacity = 0, .limit_bytes = limit_bytes, .failed = false};
 }
 
 void sb_buf_fini(struct sb_buf *buf)

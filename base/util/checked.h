@@ -14,15 +14,15 @@
 __extension__ typedef unsigned __int128 sb_u128;
 __extension__ typedef __int128 sb_i128;
 
-#define SB_CHECKED_OP(name, type, builtin)                                                                                     \
-    static inline bool name(type *ret, type a, type b)                                                                         \
-    {                                                                                                                          \
-        type value;                                                                                                            \
-        if (builtin(a, b, &value)) {                                                                                           \
-            return false;                                                                                                      \
-        }                                                                                                                      \
-        *ret = value;                                                                                                          \
-        return true;                                                                                                           \
+#define SB_CHECKED_OP(name, type, builtin)                                                         \
+    static inline bool name(type *ret, type a, type b)                                             \
+    {                                                                                              \
+        type value;                                                                                \
+        if (builtin(a, b, &value)) {                                                               \
+            return false;                                                                          \
+        }                                                                                          \
+        *ret = value;                                                                              \
+        return true;                                                                               \
     }
 
 SB_CHECKED_OP(ck_add_u64, uint64_t, __builtin_add_overflow)
@@ -59,12 +59,14 @@ static inline uint32_t wrap_add_u32(uint32_t a, uint32_t b)
 
 static inline int64_t sb_shr_i64(int64_t value, unsigned shift)
 {
-    return value >= 0 ? (int64_t)((uint64_t)value >> shift) : (int64_t)~(~(uint64_t)value >> shift);
+    return value >= 0 ? (int64_t)((uint64_t)value >> shift)
+                      : (int64_t) ~(~(uint64_t)value >> shift);
 }
 
 static inline int32_t sb_shr_i32(int32_t value, unsigned shift)
 {
-    return value >= 0 ? (int32_t)((uint32_t)value >> shift) : (int32_t)~(~(uint32_t)value >> shift);
+    return value >= 0 ? (int32_t)((uint32_t)value >> shift)
+                      : (int32_t) ~(~(uint32_t)value >> shift);
 }
 
 #endif

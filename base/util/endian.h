@@ -16,28 +16,28 @@
 #define SB_LE(bits, x) __builtin_bswap##bits(x)
 #endif
 
-#define SB_ENDIAN_PAIR(bits, type)                                                                                             \
-    static inline type be_load##bits(const void *p)                                                                            \
-    {                                                                                                                          \
-        type v;                                                                                                                \
-        memcpy(&v, p, sizeof v);                                                                                               \
-        return SB_BE(bits, v);                                                                                                 \
-    }                                                                                                                          \
-    static inline void be_store##bits(void *p, type v)                                                                         \
-    {                                                                                                                          \
-        v = SB_BE(bits, v);                                                                                                    \
-        memcpy(p, &v, sizeof v);                                                                                               \
-    }                                                                                                                          \
-    static inline type le_load##bits(const void *p)                                                                            \
-    {                                                                                                                          \
-        type v;                                                                                                                \
-        memcpy(&v, p, sizeof v);                                                                                               \
-        return SB_LE(bits, v);                                                                                                 \
-    }                                                                                                                          \
-    static inline void le_store##bits(void *p, type v)                                                                         \
-    {                                                                                                                          \
-        v = SB_LE(bits, v);                                                                                                    \
-        memcpy(p, &v, sizeof v);                                                                                               \
+#define SB_ENDIAN_PAIR(bits, type)                                                                 \
+    static inline type be_load##bits(const void *p)                                                \
+    {                                                                                              \
+        type v;                                                                                    \
+        memcpy(&v, p, sizeof v);                                                                   \
+        return SB_BE(bits, v);                                                                     \
+    }                                                                                              \
+    static inline void be_store##bits(void *p, type v)                                             \
+    {                                                                                              \
+        v = SB_BE(bits, v);                                                                        \
+        memcpy(p, &v, sizeof v);                                                                   \
+    }                                                                                              \
+    static inline type le_load##bits(const void *p)                                                \
+    {                                                                                              \
+        type v;                                                                                    \
+        memcpy(&v, p, sizeof v);                                                                   \
+        return SB_LE(bits, v);                                                                     \
+    }                                                                                              \
+    static inline void le_store##bits(void *p, type v)                                             \
+    {                                                                                              \
+        v = SB_LE(bits, v);                                                                        \
+        memcpy(p, &v, sizeof v);                                                                   \
     }
 
 SB_ENDIAN_PAIR(16, uint16_t)

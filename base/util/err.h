@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#define SB_MUST_USE __attribute__((warn_unused_result))
+#define SB_MUST_USE                      __attribute__((warn_unused_result))
 #define SB_PRINTF(fmt_index, args_index) __attribute__((format(printf, fmt_index, args_index)))
 
 /* SB_E_x is minus the line's place in err.def, counted from 1; SB_OK is 0. */
@@ -49,12 +49,12 @@ sb_err sb_fail(struct sb_diag *diag, sb_err err, const char *fmt, ...) SB_PRINTF
 void sb_diag_prefix(struct sb_diag *diag, const char *fmt, ...) SB_PRINTF(2, 3);
 
 /* SB_TRY: return from the calling function with the code of expr unless it is SB_OK. */
-#define SB_TRY(expr)                                                                                                           \
-    do {                                                                                                                       \
-        sb_err sb_try_err_ = (expr);                                                                                           \
-        if (sb_try_err_ != SB_OK) {                                                                                            \
-            return sb_try_err_;                                                                                                \
-        }                                                                                                                      \
+#define SB_TRY(expr)                                                                               \
+    do {                                                                                           \
+        sb_err sb_try_err_ = (expr);                                                               \
+        if (sb_try_err_ != SB_OK) {                                                                \
+            return sb_try_err_;                                                                    \
+        }                                                                                          \
     } while (0)
 
 #endif

@@ -50,18 +50,19 @@ struct sb_rules {
     enum sb_profile profile;
     enum sb_revision revision;
     uint64_t chain_id;
-    uint64_t code_bytes_max;      /* EIP-170: 24576 */
-    uint64_t initcode_bytes_max;  /* EIP-3860: 49152; UINT64_MAX before Shanghai */
-    uint64_t tx_gas_max;          /* EIP-7825: 2^24 at Osaka; UINT64_MAX before */
-    uint64_t blob_base_fee_update_fraction; /* EIP-4844 3338477, EIP-7691 5007716 */
-    uint64_t blobs_per_block_max; /* 6 at Cancun, 9 at Prague */
-    uint64_t blobs_per_block_target; /* 3 at Cancun, 6 at Prague */
-    uint64_t blobs_per_tx_max;    /* EIP-7594 (Osaka): 6 */
+    uint64_t code_bytes_max;                 /* EIP-170: 24576 */
+    uint64_t initcode_bytes_max;             /* EIP-3860: 49152; UINT64_MAX before Shanghai */
+    uint64_t tx_gas_max;                     /* EIP-7825: 2^24 at Osaka; UINT64_MAX before */
+    uint64_t blob_base_fee_update_fraction;  /* EIP-4844 3338477, EIP-7691 5007716 */
+    uint64_t blobs_per_block_max;            /* 6 at Cancun, 9 at Prague */
+    uint64_t blobs_per_block_target;         /* 3 at Cancun, 6 at Prague */
+    uint64_t blobs_per_tx_max;               /* EIP-7594 (Osaka): 6 */
     const struct sb_precompile_moves *moves; /* borrowed; NULL but in simulations */
 };
 
 /* sb_rules_make: the table for a profile and revision. */
-struct sb_rules sb_rules_make(enum sb_profile profile, enum sb_revision revision, uint64_t chain_id);
+struct sb_rules sb_rules_make(enum sb_profile profile, enum sb_revision revision,
+                              uint64_t chain_id);
 
 /* sb_revision_name: "Frontier" ... "Osaka", as the public suites write it. sb_revision_parse: the inverse; false if unknown. */
 const char *sb_revision_name(enum sb_revision revision);

@@ -324,8 +324,7 @@ static void forest_of_three_classes_agrees(void **state)
     maker_attr_ints(&m, "class_treeids", 7, (int64_t[]){0, 0, 0, 0, 1, 1, 1});
     maker_attr_ints(&m, "class_nodeids", 7, (int64_t[]){1, 1, 2, 2, 1, 2, 2});
     maker_attr_ints(&m, "class_ids", 7, (int64_t[]){0, 1, 1, 2, 0, 1, 2});
-    maker_attr_floats(&m, "class_weights", 7,
-                      (float[]){0.3f, 0.2f, 0.1f, 0.4f, 0.5f, 0.1f, 0.4f});
+    maker_attr_floats(&m, "class_weights", 7, (float[]){0.3f, 0.2f, 0.1f, 0.4f, 0.5f, 0.1f, 0.4f});
     maker_attr_strings(&m, "classlabels_strings", "low middle high");
     maker_output(&m, "label");
     maker_output(&m, "p");
