@@ -204,9 +204,8 @@ sb_err sb_inference_model(const struct sb_model **ret_model, struct sb_inference
     (void)pthread_mutex_lock(&inference->lock);
     e = find(inference, id); /* another thread may have loaded it meanwhile */
     if (e == NULL) {
-        const struct sb_model_info *info = sb_model_info(model);
         *fresh = (struct entry){
-            .id = *id, .model = model, .bytes = (size_t)info->file_bytes + sizeof *fresh};
+            .id = *id, .model = model, .bytes = sb_model_memory_bytes(model) + sizeof *fresh};
         e = fresh;
         e->bucket_next = inference->buckets[id->b[0]];
         inference->buckets[id->b[0]] = e;

@@ -106,6 +106,14 @@ static sb_err find_layout(struct layout *ret, sb_bytes file, struct sb_diag *dia
                        "the parts named in the header do not add up to the file's %zu bytes",
                        file.len);
     }
+    /* Records are allocated by their counts: the file must pay for each. */
+    if (node_bytes / SB_FORMAT_NODE_BYTES_MIN < l.node_count ||
+        string_bytes < UINT64_C(1) + l.tensor_count + l.node_count) {
+        return sb_fail(diag, SB_E_TRUNCATED,
+                       "%" PRIu64 " bytes of nodes and %" PRIu64
+                       " of strings are too few for %" PRIu32 " tensors and %" PRIu32 " nodes",
+                       node_bytes, string_bytes, l.tensor_count, l.node_count);
+    }
     l.tensors = sb_span(h + tensors_at, outputs_at - tensors_at);
     l.outputs = sb_span(h + outputs_at, nodes_at - outputs_at);
     l.nodes = sb_span(h + nodes_at, node_bytes);

@@ -8,12 +8,13 @@
 
 #define SB_FORMAT_MAGIC                                                                            \
     "\x89SBM\r\n\x1a\n" /* 8 bytes: not text, and damaged by line-end conversion */
-#define SB_FORMAT_MAGIC_BYTES  8u
-#define SB_FORMAT_VERSION      1u
-#define SB_FORMAT_HEADER_BYTES 64u
-#define SB_FORMAT_TENSOR_BYTES 56u
-#define SB_FORMAT_NODE_BYTES   12u /* before the inputs */
-#define SB_FORMAT_ALIGN_BYTES  64u /* of each constant */
+#define SB_FORMAT_MAGIC_BYTES    8u
+#define SB_FORMAT_VERSION        1u
+#define SB_FORMAT_HEADER_BYTES   64u
+#define SB_FORMAT_TENSOR_BYTES   56u
+#define SB_FORMAT_NODE_BYTES     12u /* before the inputs */
+#define SB_FORMAT_NODE_BYTES_MIN 16u /* with the one input that each operator has at least */
+#define SB_FORMAT_ALIGN_BYTES    64u /* of each constant */
 
 /* Offsets in the header. Bytes 40 .. 63 are zero. */
 enum {

@@ -1,6 +1,7 @@
 /* model.c: the life of a model and its description; see model.h. */
 #include "vm/tensor/model.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/crypto/sha256_portable.h"
@@ -60,6 +61,12 @@ static sb_err describe(struct sb_model *model, struct sb_diag *diag)
     if (info->inputs == NULL || info->outputs == NULL || info->op_uses == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory for the description");
     }
+    if (info->input_bytes > SB_MODEL_IO_BYTES_MAX || info->output_bytes > SB_MODEL_IO_BYTES_MAX) {
+        return sb_fail(diag, SB_E_LIMIT,
+                       "the inputs have %" PRIu64 " bytes, the outputs %" PRIu64
+                       "; the limit of each is %" PRIu64,
+                       info->input_bytes, info->output_bytes, SB_MODEL_IO_BYTES_MAX);
+    }
     return SB_OK;
 }
 
@@ -90,6 +97,11 @@ sb_err sb_model_load(struct sb_model **ret_model, sb_bytes file, struct sb_diag 
     model->sha256 = sb_sha256_portable(file);
     *ret_model = model;
     return SB_OK;
+}
+
+size_t sb_model_memory_bytes(const struct sb_model *model)
+{
+    return sizeof *model + model->memory.total_bytes;
 }
 
 void sb_model_free(struct sb_model *model)

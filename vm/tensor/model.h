@@ -25,6 +25,9 @@ sb_err sb_model_load(struct sb_model **ret_model, sb_bytes file, struct sb_diag 
 /* sb_model_free: give the memory back; NULL is allowed. */
 void sb_model_free(struct sb_model *model);
 
+/* sb_model_memory_bytes: what the model takes, for whoever keeps many. */
+size_t sb_model_memory_bytes(const struct sb_model *model);
+
 /* sb_model_sha256: sha2-256 of the file's bytes. It is the model's id on chain for files up to 1 MiB (CIDv1, codec raw); the id of a
  * longer file is its UnixFS root (base/codec/cid.h), which the caller computes. Valid as long as the model. */
 const sb_hash *sb_model_sha256(const struct sb_model *model);

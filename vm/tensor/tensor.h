@@ -22,6 +22,7 @@
 #define SB_MODEL_INPUTS_MAX      64u
 #define SB_MODEL_OUTPUTS_MAX     64u
 #define SB_MODEL_ARENA_BYTES_MAX ((uint64_t)1 << 30)
+#define SB_MODEL_IO_BYTES_MAX    ((uint64_t)1 << 26) /* all inputs together; all outputs together */
 #define SB_MODEL_NAME_BYTES_MAX  255u
 #define SB_NODE_INPUTS_MAX       16u
 #define SB_NODE_OUTPUTS_MAX      1u

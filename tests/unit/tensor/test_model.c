@@ -14,6 +14,7 @@
 #include "base/util/checked.h"
 #include "base/util/endian.h"
 #include "vm/tensor/build.h"
+#include "vm/tensor/format.h"
 #include "vm/tensor/graph.h"
 #include "vm/tensor/kernels.h"
 #include "vm/tensor/run.h"
@@ -225,6 +226,54 @@ static void loader_on_cut_or_longer_file_names_the_error(void **state)
 }
 
 /* 8000 nodes that each read one table of 64 KiB: 500 MB of work for a file of 0.7 MB. */
+/* Counts that the file does not pay for are its fault, not a lack of memory: a validator stops on the latter. */
+static void loader_on_counts_without_records_names_the_error(void **state)
+{
+    (void)state;
+    struct fc f = fc_example();
+    struct sb_buf file;
+    struct sb_diag diag = {""};
+    sb_buf_init(&file, (size_t)1 << 20);
+    assert_int_equal(fc_build(&file, &f, &diag), SB_OK);
+    static const size_t counts_at[] = {SB_FORMAT_H_TENSOR_COUNT, SB_FORMAT_H_NODE_COUNT};
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t count = le_load32(file.data + counts_at[i]);
+        for (uint32_t more = count + 1; more <= SB_MODEL_TENSORS_MAX; more += more / 2) {
+            struct sb_model *model = NULL;
+            le_store32(file.data + counts_at[i], more);
+            sb_err err = sb_model_load(&model, sb_buf_bytes(&file), &diag);
+            assert_true(err == SB_E_TRUNCATED || err == SB_E_SYNTAX || err == SB_E_LIMIT ||
+                        err == SB_E_NON_CANONICAL || err == SB_E_RANGE);
+        }
+        le_store32(file.data + counts_at[i], count);
+    }
+    sb_buf_fini(&file);
+}
+
+static void verifier_on_huge_outputs_refuses(void **state)
+{
+    (void)state;
+    for (int over = 0; over < 2; over++) {
+        struct sb_build *build = sb_build_new("pad");
+        struct sb_tensor_desc x = desc_of(SB_DTYPE_I8, 2, (const uint32_t[]){1, 1});
+        struct sb_tensor_desc y =
+            desc_of(SB_DTYPE_I8, 2, (const uint32_t[]){64 + (uint32_t)over, 1 << 20});
+        int64_t attrs[13] = {0};
+        attrs[SB_ATTR_PAD_AFTER] = y.shape.dims[0] - 1;
+        attrs[SB_ATTR_PAD_AFTER + 1] = y.shape.dims[1] - 1;
+        uint32_t input = sb_build_input(build, "x", &x);
+        uint32_t output = sb_build_tensor(build, "y", &y);
+        sb_build_node(build, "pad", SB_OP_PAD, 1, &input, 1, output, attrs, 13);
+        sb_build_output(build, output);
+        struct sb_buf file;
+        struct sb_diag diag = {""};
+        sb_buf_init(&file, (size_t)1 << 20);
+        assert_int_equal(sb_build_finish(&file, build, &diag), over ? SB_E_LIMIT : SB_OK);
+        sb_build_free(build);
+        sb_buf_fini(&file);
+    }
+}
+
 static void verifier_on_constants_shared_too_often_refuses(void **state)
 {
     (void)state;
@@ -639,6 +688,8 @@ int main(void)
         cmocka_unit_test(builder_keeps_its_first_failure),
         cmocka_unit_test(verifier_on_overflow_names_node_and_channel),
         cmocka_unit_test(verifier_on_wrong_parts_names_them),
+        cmocka_unit_test(loader_on_counts_without_records_names_the_error),
+        cmocka_unit_test(verifier_on_huge_outputs_refuses),
         cmocka_unit_test(verifier_on_constants_shared_too_often_refuses),
         cmocka_unit_test(loader_on_cut_or_longer_file_names_the_error),
         cmocka_unit_test(loader_on_flipped_bit_refuses_or_stays_canonical),
