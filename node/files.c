@@ -7,11 +7,13 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_BYTES    ((size_t)64 * 1024)
-#define OPEN_DIRS_MAX 16
+#define READ_BYTES       ((size_t)64 * 1024)
+#define OPEN_DIRS_MAX    16
+#define FILES_OPEN_LEAST 1024
 
 sb_err sb_path_join(char ret[SB_PATH_BYTES], const char *dir, const char *name,
                     struct sb_diag *diag)
@@ -178,4 +180,16 @@ sb_err sb_dir_remove(const char *path, struct sb_diag *diag)
         return fail_errno(diag, "remove", path);
     }
     return SB_OK;
+}
+
+/* ---- limits ---- */
+
+uint64_t sb_files_open_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return FILES_OPEN_LEAST;
+    }
+    struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
 }

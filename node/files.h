@@ -31,4 +31,7 @@ bool sb_dir_is_empty(const char *path);
 /* sb_dir_remove: with all that is in it; links are removed, not followed. */
 sb_err sb_dir_remove(const char *path, struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_files_open_max: raise the process's limit of open files as far as it may go; returns what holds now. */
+uint64_t sb_files_open_max(void);
+
 #endif

@@ -109,6 +109,20 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
     return err;
 }
 
+/* connections_max: what the settings say, but at most half of the files that may be open: a client that fills all connections must not
+ * keep the database and the journal from opening theirs, for they stop the node when they cannot. */
+static uint32_t connections_max(const struct sb_service_options *o)
+{
+    uint64_t wanted = o->config->rpc_connections_max;
+    uint64_t most = sb_files_open_max() / 2;
+    if (wanted <= most) {
+        return (uint32_t)wanted;
+    }
+    sb_log(o->log, SB_LOG_WARN, "rpc", "fewer connections than set: too few files may be open",
+           SB_LOG_U64("connections", most), SB_LOG_U64("set", wanted), SB_LOG_END);
+    return (uint32_t)most;
+}
+
 static sb_err open_server(struct sb_service *service, const struct sb_service_options *o,
                           struct sb_diag *diag)
 {
@@ -123,7 +137,7 @@ static sb_err open_server(struct sb_service *service, const struct sb_service_op
                                  .client_version = SB_CLIENT_VERSION,
                                  .cors_origin = c->cors_origin,
                                  .worker_count = (uint32_t)c->rpc_workers,
-                                 .connection_count_max = (uint32_t)c->rpc_connections_max,
+                                 .connection_count_max = connections_max(o),
                                  .call_gas_max = c->call_gas_max,
                                  .call_ms_max = (uint32_t)c->call_time_ms_max,
                                  .pages_ctx = service,
