@@ -279,7 +279,11 @@ static void logs_of_one_head_do_not_pass_the_bound_in_memory(void **state)
     wait_until(one_dropped, &s);
     wait_until(no_sessions, &s);
     assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
-    assert_true(after.ru_maxrss - before.ru_maxrss < GROWTH_KIB_MAX);
+    bool frees_late = false; /* sanitizers keep freed memory for a while */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    frees_late = true;
+#endif
+    assert_true(frees_late || after.ru_maxrss - before.ru_maxrss < GROWTH_KIB_MAX);
     (void)close(fd);
     stop(&s);
 }
