@@ -46,7 +46,7 @@ static int64_t call_access_gas(struct run *r, const sb_addr *a)
         gas += GAS_COLD_ACCOUNT - GAS_WARM_ACCESS;
     }
     sb_addr delegate;
-    if (r->revision >= SB_REV_PRAGUE && delegation_of(&delegate, r, sb_overlay_code(r->state, a))) {
+    if (delegation_of(&delegate, r, sb_overlay_code(r->state, a))) {
         gas += sb_overlay_warm_addr(r->state, &delegate) ? GAS_WARM_ACCESS : GAS_COLD_ACCOUNT;
     }
     return gas;

@@ -133,3 +133,23 @@ void sb_code_release(struct sb_code *code)
         free(code);
     }
 }
+
+static const uint8_t k_delegation_prefix[3] = {0xef, 0x01, 0x00};
+
+bool sb_code_delegate(sb_addr *ret_delegate, sb_bytes code)
+{
+    if (code.len != SB_DELEGATION_BYTES ||
+        memcmp(code.data, k_delegation_prefix, sizeof k_delegation_prefix) != 0) {
+        return false;
+    }
+    if (ret_delegate != NULL) {
+        memcpy(ret_delegate->b, code.data + sizeof k_delegation_prefix, sizeof ret_delegate->b);
+    }
+    return true;
+}
+
+void sb_code_delegation_make(uint8_t ret_code[SB_DELEGATION_BYTES], const sb_addr *delegate)
+{
+    memcpy(ret_code, k_delegation_prefix, sizeof k_delegation_prefix);
+    memcpy(ret_code + sizeof k_delegation_prefix, delegate->b, sizeof delegate->b);
+}

@@ -45,6 +45,12 @@ struct sb_code *sb_code_find(struct sb_code_cache *cache, const sb_hash *hash);
 struct sb_code *sb_code_prepare(struct sb_code_cache *cache, const sb_hash *hash, sb_bytes code);
 void sb_code_release(struct sb_code *code);
 
+/* Delegations of accounts to code (EIP-7702): the code 0xef0100 || address. sb_code_delegate: whether code is one; the address goes to
+ * *ret_delegate (may be NULL). */
+#define SB_DELEGATION_BYTES 23
+bool sb_code_delegate(sb_addr *ret_delegate, sb_bytes code);
+void sb_code_delegation_make(uint8_t ret_code[SB_DELEGATION_BYTES], const sb_addr *delegate);
+
 static inline bool sb_code_is_jumpdest(const struct sb_code *code, uint64_t pc)
 {
     return pc < code->len && (code->jumpdests[pc / 8] >> (pc % 8) & 1) != 0;

@@ -42,13 +42,7 @@ static bool finish_now(struct sb_evm_result *ret_result, const struct run *r,
 
 bool delegation_of(sb_addr *ret_delegate, const struct run *r, sb_bytes code)
 {
-    static const uint8_t prefix[3] = {0xef, 0x01, 0x00};
-    if (r->revision < SB_REV_PRAGUE || code.len != sizeof prefix + sizeof ret_delegate->b ||
-        memcmp(code.data, prefix, sizeof prefix) != 0) {
-        return false;
-    }
-    memcpy(ret_delegate->b, code.data + sizeof prefix, sizeof ret_delegate->b);
-    return true;
+    return r->revision >= SB_REV_PRAGUE && sb_code_delegate(ret_delegate, code);
 }
 
 /* The prepared code of an account; NULL if it has none, or after run_fail. */

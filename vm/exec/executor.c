@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/util/assert.h"
+#include "vm/evm/code.h"
 #include "vm/exec/exec.h"
 #include "vm/exec/set_code.h"
 #include "vm/precompile/precompile.h"
@@ -184,8 +185,7 @@ static enum sb_tx_reject check_sender(const struct run *run)
     }
     if (!run->relax.skip_eoa_check) {
         sb_bytes code = sb_overlay_code(state, run->sender);
-        bool delegated =
-            run->x->rules->revision >= SB_REV_PRAGUE && sb_delegation_target(NULL, code);
+        bool delegated = run->x->rules->revision >= SB_REV_PRAGUE && sb_code_delegate(NULL, code);
         if (code.len != 0 && !delegated) {
             return SB_TX_REJECT_SENDER_NOT_EOA;
         }
@@ -223,7 +223,7 @@ static void warm_precompile(void *ctx, const sb_addr *addr)
     (void)sb_overlay_warm_addr(ctx, addr);
 }
 
-/* What is warm from the start: EIP-2929, EIP-3651 and, for a call to a delegated account, EIP-7702. */
+/* What is warm from the start: EIP-2929, EIP-3651. The delegate of a delegated callee the interpreter warms (EIP-7702). */
 static void warm_start(struct sb_executor *x, const sb_addr *sender, const sb_addr *to)
 {
     if (x->rules->revision < SB_REV_BERLIN) {
@@ -236,11 +236,6 @@ static void warm_start(struct sb_executor *x, const sb_addr *sender, const sb_ad
     }
     if (to != NULL) {
         (void)sb_overlay_warm_addr(x->state, to);
-        sb_addr target;
-        if (x->rules->revision >= SB_REV_PRAGUE &&
-            sb_delegation_target(&target, sb_overlay_code(x->state, to))) {
-            (void)sb_overlay_warm_addr(x->state, &target);
-        }
     }
 }
 

@@ -1,26 +1,10 @@
 /* set_code.c: authorization tuples become delegations; see set_code.h and EIP-7702, "Behavior", steps 1 to 9. */
 #include "vm/exec/set_code.h"
 
-#include "base/util/assert.h"
-
-#define DELEGATION_PREFIX_BYTES 3
-#define DELEGATION_BYTES        (DELEGATION_PREFIX_BYTES + sizeof(sb_addr))
+#include "vm/evm/code.h"
 
 /* PER_EMPTY_ACCOUNT_COST was charged with the intrinsic gas; an account that exists needs only PER_AUTH_BASE_COST. */
 #define REFUND_EXISTING_ACCOUNT (25000 - 12500)
-
-static const uint8_t k_prefix[DELEGATION_PREFIX_BYTES] = {0xef, 0x01, 0x00};
-
-bool sb_delegation_target(sb_addr *ret_target, sb_bytes code)
-{
-    if (code.len != DELEGATION_BYTES || memcmp(code.data, k_prefix, sizeof k_prefix) != 0) {
-        return false;
-    }
-    if (ret_target != NULL) {
-        memcpy(ret_target->b, code.data + sizeof k_prefix, sizeof ret_target->b);
-    }
-    return true;
-}
 
 /* Steps 1 to 6: whether the tuple counts, and for whom. */
 static bool authorization_valid(sb_addr *ret_authority, struct sb_overlay *state,
@@ -41,7 +25,7 @@ static bool authorization_valid(sb_addr *ret_authority, struct sb_overlay *state
     }
     (void)sb_overlay_warm_addr(state, &authority);
     sb_bytes code = sb_overlay_code(state, &authority);
-    if (code.len != 0 && !sb_delegation_target(NULL, code)) {
+    if (code.len != 0 && !sb_code_delegate(NULL, code)) {
         return false;
     }
     if (sb_overlay_nonce(state, &authority) != authorization->nonce) {
@@ -58,9 +42,8 @@ static void authorization_apply(struct sb_overlay *state, const sb_addr *authori
     if (sb_overlay_exists(state, authority)) {
         sb_overlay_refund_add(state, REFUND_EXISTING_ACCOUNT);
     }
-    uint8_t code[DELEGATION_BYTES];
-    memcpy(code, k_prefix, sizeof k_prefix);
-    memcpy(code + sizeof k_prefix, authorization->addr.b, sizeof authorization->addr.b);
+    uint8_t code[SB_DELEGATION_BYTES];
+    sb_code_delegation_make(code, &authorization->addr);
     bool clears = sb_addr_is_zero(&authorization->addr);
     sb_overlay_code_set(state, authority, sb_span(code, clears ? 0 : sizeof code));
     sb_overlay_nonce_set(state, authority, authorization->nonce + 1);

@@ -5,9 +5,6 @@
 #include "vm/exec/rules.h"
 #include "vm/state/overlay.h"
 
-/* sb_delegation_target: code is a delegation, 0xef0100 || address; the address goes to *ret_target (may be NULL). */
-bool sb_delegation_target(sb_addr *ret_target, sb_bytes code);
-
 /* sb_set_code_apply: process a transaction's authorizations in order: set or clear delegations, count the refund for accounts that
  * exist, warm the authorities. An invalid tuple is skipped. The sender's nonce has been raised already. */
 void sb_set_code_apply(struct sb_overlay *state, const struct sb_rules *rules,
