@@ -38,18 +38,19 @@ int64_t call_transfer_gas(struct run *r, const sb_addr *to, bool has_value, enum
     return gas;
 }
 
-/* Cold access of the callee and of its delegate; both are warm afterwards. */
-static int64_t call_access_gas(struct run *r, const sb_addr *a)
+/* Pay for cold access of the callee and of its delegate; both are warm afterwards. Each is paid before it is read. */
+static bool call_access_charge(struct run *r, struct frame *f, const sb_addr *a)
 {
-    int64_t gas = 0;
-    if (r->revision >= SB_REV_BERLIN && !sb_overlay_warm_addr(r->state, a)) {
-        gas += GAS_COLD_ACCOUNT - GAS_WARM_ACCESS;
+    if (r->revision >= SB_REV_BERLIN && !sb_overlay_warm_addr(r->state, a) &&
+        !gas_charge(f, GAS_COLD_ACCOUNT - GAS_WARM_ACCESS)) {
+        return false;
     }
     sb_addr delegate;
-    if (delegation_of(&delegate, r, sb_overlay_code(r->state, a))) {
-        gas += sb_overlay_warm_addr(r->state, &delegate) ? GAS_WARM_ACCESS : GAS_COLD_ACCOUNT;
+    if (!delegation_of(&delegate, r, sb_overlay_code(r->state, a))) {
+        return true;
     }
-    return gas;
+    bool is_warm = sb_overlay_warm_addr(r->state, &delegate);
+    return gas_charge(f, is_warm ? GAS_WARM_ACCESS : GAS_COLD_ACCOUNT);
 }
 
 /* Take the callee's gas from the frame; false if it cannot pay (before EIP-150 a request must be met in full). */
@@ -127,9 +128,9 @@ enum sb_evm_status op_call(struct run *r, struct frame *f, sb_u256 *sp, enum sb_
         return status;
     }
     struct sb_message msg = call_message(f, &c, op);
-    int64_t extra_gas =
-        call_access_gas(r, &c.addr) + call_transfer_gas(r, &c.addr, c.has_value, op);
-    if (!gas_charge(f, extra_gas) || !callee_gas_take(&msg.gas, r, f, &sp[-1])) {
+    if (!call_access_charge(r, f, &c.addr) ||
+        !gas_charge(f, call_transfer_gas(r, &c.addr, c.has_value, op)) ||
+        !callee_gas_take(&msg.gas, r, f, &sp[-1])) {
         return SB_EVM_OUT_OF_GAS;
     }
     msg.gas += c.has_value ? GAS_CALL_STIPEND : 0;

@@ -90,8 +90,7 @@ static int64_t quote_call(struct run *r, const struct frame *f, const sb_u256 *s
     }
     cost += quote_cold_account(r, &to, GAS_COLD_ACCOUNT - GAS_WARM_ACCESS);
     sb_addr delegate;
-    if (r->revision >= SB_REV_PRAGUE &&
-        delegation_of(&delegate, r, sb_overlay_code(r->state, &to))) {
+    if (delegation_of(&delegate, r, sb_overlay_code(r->state, &to))) {
         bool is_warm =
             sb_addr_equal(&delegate, &to) || sb_overlay_is_warm_addr(r->state, &delegate);
         cost += is_warm ? GAS_WARM_ACCESS : GAS_COLD_ACCOUNT;

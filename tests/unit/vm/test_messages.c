@@ -465,6 +465,41 @@ static void code_cache_finds_every_code_again_until_it_is_full(void **state)
     sb_code_cache_fini(&cache);
 }
 
+static struct sb_state_view counted_view;
+static size_t other_reads;
+
+static sb_err count_account(void *ctx, const sb_addr *addr, struct sb_account *ret_account,
+                            bool *ret_exists)
+{
+    other_reads += sb_addr_equal(addr, &k_other);
+    return counted_view.account(ctx, addr, ret_account, ret_exists);
+}
+
+/* A database read is what a cold access pays for, so it comes after the payment. */
+static void call_that_cannot_pay_for_a_cold_callee_does_not_read_it(void **state)
+{
+    (void)state;
+    for (int64_t short_gas = 0; short_gas < 2; short_gas++) {
+        struct bench b;
+        bench_init(&b, SB_REV_OSAKA, "5f5f5f5f60775afa");
+        counted_view = sb_memory_state_view(b.base);
+        struct sb_state_view view = counted_view;
+        view.account = count_account;
+        bench_begin(&b);
+        sb_overlay_free(b.o);
+        b.o = sb_overlay_new(&view, &b.rules, OVERLAY_BYTES);
+        assert_non_null(b.o);
+        sb_overlay_tx_begin(b.o);
+        b.evm.state = b.o;
+        b.message.gas = 4 * 2 + 3 + 2 + 2600 - short_gas;
+        other_reads = 0;
+        enum sb_evm_status status = bench_run(&b).status;
+        assert_int_equal(status, short_gas ? SB_EVM_OUT_OF_GAS : SB_EVM_SUCCESS);
+        assert_int_equal(other_reads, short_gas ? 0 : 1);
+        bench_fini(&b);
+    }
+}
+
 /* EIP-7702: a delegation to a precompile runs nothing, even where the precompile's account has code. */
 static void call_of_an_account_delegated_to_a_precompile_runs_empty_code(void **state)
 {
@@ -497,6 +532,7 @@ int main(void)
         cmocka_unit_test(call_beyond_the_balance_fails_lightly),
         cmocka_unit_test(reverted_callee_is_undone_and_its_data_returned),
         cmocka_unit_test(delegated_account_runs_its_delegates_code),
+        cmocka_unit_test(call_that_cannot_pay_for_a_cold_callee_does_not_read_it),
         cmocka_unit_test(call_of_an_account_delegated_to_a_precompile_runs_empty_code),
         cmocka_unit_test(code_cache_finds_every_code_again_until_it_is_full),
         cmocka_unit_test(missing_precompile_fails_loudly),
