@@ -206,14 +206,6 @@ static sb_err encode_block(struct sb_built_block *ret_block, const struct build 
     return err;
 }
 
-static void log_missing_precompile(void *ctx, const sb_addr *addr)
-{
-    const struct sb_chain *chain = ctx;
-    sb_log(chain->log, SB_LOG_WARN, "builder",
-           "a transaction called a precompile that this build does not have; its frame failed",
-           SB_LOG_HEX("address", addr->b, sizeof addr->b), SB_LOG_END);
-}
-
 static sb_err run(struct sb_built_block *ret_block, struct build *b,
                   const struct sb_chain_head *head, uint64_t time_ms,
                   const struct sb_commit *last_commit)
@@ -262,7 +254,7 @@ sb_err sb_builder_build(struct sb_built_block *ret_block, struct sb_arena *arena
     if (b.x == NULL) {
         err = SB_E_NOMEM;
     } else {
-        sb_executor_set_missing_hook(b.x, log_missing_precompile, chain);
+        sb_executor_set_missing_hook(b.x, sb_chain_log_missing_precompile, chain);
         err = run(ret_block, &b, &head, time_ms, last_commit);
         sb_executor_free(b.x);
     }

@@ -358,6 +358,16 @@ struct sb_header sb_chain_next_header(const struct sb_chain *chain,
     };
 }
 
+void sb_chain_log_missing_precompile(void *ctx, const sb_addr *addr)
+{
+    struct sb_chain *chain = ctx;
+    unsigned bit = 1u << (addr->b[sizeof addr->b - 1] % 32);
+    bool told = (atomic_fetch_or(&chain->missing_told, bit) & bit) != 0;
+    sb_log(chain->log, told ? SB_LOG_DEBUG : SB_LOG_WARN, "vm",
+           "a contract called a precompile that this version does not have; the call failed",
+           SB_LOG_HEX("address", addr->b, sizeof addr->b), SB_LOG_END);
+}
+
 /* ---- subscribers ---- */
 
 void sb_chain_set_sender_hint(struct sb_chain *chain, sb_chain_sender_hint_fn fn, void *ctx)

@@ -121,6 +121,11 @@ struct sb_block_env sb_chain_env(const struct sb_header *header);
 struct sb_header sb_chain_next_header(const struct sb_chain *chain,
                                       const struct sb_chain_head *head, uint64_t time_ms);
 
+/* sb_chain_log_missing_precompile: hook for sb_executor_set_missing_hook, ctx is the chain: a contract called a precompile that this
+ * program does not have, so its frame failed. A warning the first time for each address, then at level debug, since anybody can make
+ * such calls. Any thread. */
+void sb_chain_log_missing_precompile(void *chain, const sb_addr *addr);
+
 /* ---- verification and commit (LOOP) ---- */
 
 /* A consensus block that was executed on the head, with all that its commit needs. */

@@ -44,6 +44,7 @@ struct sb_chain {
     struct sb_inference *inference;
     const struct sb_logger *log;
     bool read_only;
+    atomic_uint missing_told; /* bit i: the missing precompile i was named in the log */
     struct sb_chain_domain domain;
     struct sb_rules rules;
     struct sb_verifier verifier;

@@ -360,6 +360,7 @@ sb_err sb_query_execute(struct sb_query_outcome *ret_outcome, struct sb_arena *a
     }
     sb_executor_set_stop(x, stop);
     sb_executor_set_tracer(x, tracer);
+    sb_executor_set_missing_hook(x, sb_chain_log_missing_precompile, site->backend->chain);
     struct sb_query_outcome outcome;
     sb_err err = execute_on(&outcome, arena, x, site, call);
     sb_executor_free(x);
