@@ -11,8 +11,22 @@
 #define LEGACY_FIRST_BYTE 0xc0
 #define EIP155_V_BASE     35
 #define EIP155_V_NONE     27
+/* Least encodings of list items, so that a count never asks for more memory than the bytes can fill. */
+#define HASH_BYTES_MIN          33
+#define ACCESS_ENTRY_BYTES_MIN  23 /* list, address, empty list */
+#define AUTHORIZATION_BYTES_MIN 27 /* list, address, five integers */
 
 /* ---- decoding ---- */
+
+/* Open a list and count its items, each of at least item_bytes_min. */
+static sb_err read_counted_list(struct sb_rlp *ret_items, size_t *ret_count, struct sb_rlp *in,
+                                size_t item_bytes_min)
+{
+    SB_TRY(sb_rlp_read_list(ret_items, in));
+    size_t bytes = (size_t)(ret_items->end - ret_items->at);
+    sb_err err = sb_rlp_count(ret_count, ret_items, bytes / item_bytes_min);
+    return err == SB_E_LIMIT ? SB_E_SHAPE : err;
+}
 
 static sb_err read_to(struct sb_tx *tx, struct sb_rlp *in)
 {
@@ -31,8 +45,7 @@ static sb_err read_hashes(const sb_hash **ret, size_t *ret_count, struct sb_aren
 {
     struct sb_rlp items;
     size_t count;
-    SB_TRY(sb_rlp_read_list(&items, in));
-    SB_TRY(sb_rlp_count(&count, &items, SIZE_MAX));
+    SB_TRY(read_counted_list(&items, &count, in, HASH_BYTES_MIN));
     sb_hash *hashes = sb_arena_array(arena, count, sizeof *hashes);
     if (hashes == NULL) {
         return SB_E_NOMEM;
@@ -49,8 +62,7 @@ static sb_err read_access_list(struct sb_tx *tx, struct sb_arena *arena, struct 
 {
     struct sb_rlp items;
     size_t count;
-    SB_TRY(sb_rlp_read_list(&items, in));
-    SB_TRY(sb_rlp_count(&count, &items, SIZE_MAX));
+    SB_TRY(read_counted_list(&items, &count, in, ACCESS_ENTRY_BYTES_MIN));
     struct sb_access_entry *entries = sb_arena_array(arena, count, sizeof *entries);
     if (entries == NULL) {
         return SB_E_NOMEM;
@@ -89,8 +101,7 @@ static sb_err read_authorizations(struct sb_tx *tx, struct sb_arena *arena, stru
 {
     struct sb_rlp items;
     size_t count;
-    SB_TRY(sb_rlp_read_list(&items, in));
-    SB_TRY(sb_rlp_count(&count, &items, SIZE_MAX));
+    SB_TRY(read_counted_list(&items, &count, in, AUTHORIZATION_BYTES_MIN));
     struct sb_authorization *list = sb_arena_array(arena, count, sizeof *list);
     if (list == NULL) {
         return SB_E_NOMEM;

@@ -20,7 +20,11 @@ static bool authorization_valid(sb_addr *ret_authority, struct sb_overlay *state
         return false;
     }
     sb_addr authority;
-    if (sb_authorization_authority(&authority, authorization) != SB_OK) {
+    sb_err err = sb_authorization_authority(&authority, authorization);
+    if (err != SB_OK) {
+        if (err != SB_E_SIGNATURE) {
+            sb_overlay_fail(state, err); /* no memory, say: not the tuple's fault */
+        }
         return false;
     }
     (void)sb_overlay_warm_addr(state, &authority);

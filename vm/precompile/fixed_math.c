@@ -45,8 +45,9 @@ sb_err sb_precompile_fixed_math(struct sb_precompile_result *ret_result,
                                 const struct sb_precompile_call *call)
 {
     struct native n;
-    if (!native_begin(&n, ret_result, call)) {
-        return SB_OK;
+    sb_err err;
+    if (!native_begin(&n, &err, ret_result, call)) {
+        return err;
     }
     for (size_t i = 0; i < sizeof k_functions / sizeof k_functions[0]; i++) {
         if (n.selector == k_functions[i].selector) {

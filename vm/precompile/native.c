@@ -103,11 +103,12 @@ sb_err native_bad_call(struct native *n)
     return native_revert(n, "BadCall()", NULL, 0);
 }
 
-bool native_begin(struct native *ret, struct sb_precompile_result *ret_result,
+bool native_begin(struct native *ret, sb_err *ret_err, struct sb_precompile_result *ret_result,
                   const struct sb_precompile_call *call)
 {
     const struct sb_message *message = call->message;
     *ret = (struct native){.call = call, .result = ret_result};
+    *ret_err = SB_OK;
     if (!native_charge(ret, NATIVE_BASE_GAS)) {
         return false;
     }
@@ -116,9 +117,7 @@ bool native_begin(struct native *ret, struct sb_precompile_result *ret_result,
         sb_abi_read_call(&ret->selector, &ret->args, message->input) == SB_OK) {
         return true;
     }
-    if (native_bad_call(ret) != SB_OK) {
-        (void)sb_precompile_fail(ret_result, call); /* no memory even for four bytes */
-    }
+    *ret_err = native_bad_call(ret);
     return false;
 }
 
@@ -127,8 +126,9 @@ sb_err native_dispatch(struct sb_precompile_result *ret_result,
                        const struct native_function *functions, size_t count)
 {
     struct native n;
-    if (!native_begin(&n, ret_result, call)) {
-        return SB_OK;
+    sb_err err;
+    if (!native_begin(&n, &err, ret_result, call)) {
+        return err;
     }
     for (size_t i = 0; i < count; i++) {
         if (n.selector == functions[i].selector) {

@@ -34,8 +34,8 @@ sb_err native_dispatch(struct sb_precompile_result *ret_result,
                        const struct sb_precompile_call *call,
                        const struct native_function *functions, size_t count);
 
-/* native_begin: check the form of the call and charge the base. false: *ret_result is final. */
-bool native_begin(struct native *ret, struct sb_precompile_result *ret_result,
+/* native_begin: check the form of the call and charge the base. false: *ret_result is final, and *ret_err is to be returned. */
+bool native_begin(struct native *ret, sb_err *ret_err, struct sb_precompile_result *ret_result,
                   const struct sb_precompile_call *call);
 
 /* native_charge: false: the gas does not suffice, the result is final (all gas taken). */

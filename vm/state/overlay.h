@@ -25,6 +25,8 @@ struct sb_overlay *sb_overlay_new(const struct sb_state_view *view, const struct
                                   size_t limit_bytes);
 void sb_overlay_free(struct sb_overlay *o);
 sb_err sb_overlay_err(const struct sb_overlay *o) SB_MUST_USE;
+/* sb_overlay_fail: make a failure of the environment that the caller found as sticky as the overlay's own; the first one stays. */
+void sb_overlay_fail(struct sb_overlay *o, sb_err err);
 
 /* sb_overlay_view: a read view of the overlay's present contents, for code that reads through the seam; valid until the next change. */
 struct sb_state_view sb_overlay_view(struct sb_overlay *o);

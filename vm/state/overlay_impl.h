@@ -140,8 +140,6 @@ struct sb_overlay {
     struct slot spare_slot;
 };
 
-/* sb_overlay_fail: keep the first failure. */
-void sb_overlay_fail(struct sb_overlay *o, sb_err err);
 /* sb_overlay_alloc: memory of one of the two arenas within the overlay's limit; NULL after sb_overlay_fail. */
 void *sb_overlay_alloc(struct sb_overlay *o, struct sb_arena *arena, size_t len);
 /* sb_overlay_reserve: make *items (owned, *capacity elements) hold one more than count; false after sb_overlay_fail. */
