@@ -1,6 +1,7 @@
 /* artifact.c: see artifact.h. */
 #include "node/artifact.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,12 +152,11 @@ sb_err sb_artifact_constructor(struct sb_abi_item *ret_item, const struct sb_art
     return SB_OK;
 }
 
-static bool signature_is(const struct sb_abi_item *item, const char *wanted)
+static bool signatures_agree(const struct sb_abi_item *a, const struct sb_abi_item *b)
 {
-    uint8_t memory[2048];
-    struct sb_buf text = sb_buf_over(memory, sizeof memory);
-    sb_abi_item_signature(&text, item);
-    return text.len == strlen(wanted) && memcmp(text.data, wanted, text.len) == 0;
+    sb_hash topic_a = sb_abi_item_topic(a);
+    sb_hash topic_b = sb_abi_item_topic(b);
+    return memcmp(topic_a.b, topic_b.b, sizeof topic_a.b) == 0;
 }
 
 sb_err sb_artifact_function(struct sb_abi_item *ret_item, const struct sb_artifact *artifact,
@@ -167,6 +167,10 @@ sb_err sb_artifact_function(struct sb_abi_item *ret_item, const struct sb_artifa
     size_t i;
     const json_t *entry;
     bool has_types = strchr(name, '(') != NULL;
+    struct sb_abi_item wanted;
+    if (has_types) {
+        SB_TRY(sb_abi_item_parse(&wanted, name, diag));
+    }
     json_array_foreach(artifact->abi, i, entry)
     {
         const char *own = json_string_value(json_object_get(entry, "name"));
@@ -178,7 +182,7 @@ sb_err sb_artifact_function(struct sb_abi_item *ret_item, const struct sb_artifa
         }
         if (has_types && strncmp(own, name, strlen(own)) == 0 && name[strlen(own)] == '(') {
             SB_TRY(read_item(ret_item, entry, diag));
-            if (signature_is(ret_item, name)) {
+            if (signatures_agree(ret_item, &wanted)) {
                 return SB_OK;
             }
         }
@@ -334,7 +338,13 @@ void sb_artifact_format_revert(struct sb_buf *out, const struct sb_artifact *art
         break;
     }
     out->len = begun;
-    sb_buf_add_str(out, "without a reason that is known here");
+    if (data.len < sizeof selector) {
+        sb_buf_add_str(out, "without a reason");
+        return;
+    }
+    sb_buf_addf(out, "with the error 0x%08" PRIx32 " and %zu more bytes, which is not known here%s",
+                revert.selector, data.len - sizeof selector,
+                artifact == NULL ? "; --abi FILE names the contract's errors" : "");
 }
 
 sb_err sb_artifact_explain(const struct sb_rpc_client *client, const struct sb_artifact *artifact,

@@ -28,7 +28,7 @@ sb_err sb_artifact_bytecode(struct sb_buf *out, const struct sb_artifact *artifa
 /* sb_artifact_constructor: its inputs; none when the artifact has no constructor. */
 sb_err sb_artifact_constructor(struct sb_abi_item *ret_item, const struct sb_artifact *artifact,
                                struct sb_diag *diag) SB_MUST_USE;
-/* sb_artifact_function: by name, or by signature where names are overloaded. SB_E_NOT_FOUND with the nearest name. */
+/* sb_artifact_function: by name, or by signature (result types are passed over) where names are overloaded. SB_E_NOT_FOUND with the nearest name. */
 sb_err sb_artifact_function(struct sb_abi_item *ret_item, const struct sb_artifact *artifact,
                             const char *name, struct sb_diag *diag) SB_MUST_USE;
 

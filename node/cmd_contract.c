@@ -191,6 +191,9 @@ static sb_err prepare_call(struct contract *c, struct sb_abi_item *ret_function,
                            const struct sb_operands *operands, struct sb_diag *diag)
 {
     const char *name = operands->items[1];
+    if (c->value_text != NULL && !c->send) {
+        return sb_fail(diag, SB_E_ARG, "--value goes with --send");
+    }
     SB_TRY(contract_open(c, diag));
     SB_TRY(sb_addr_parse(ret_to, operands->items[0], diag));
     if (c->has_artifact) {
@@ -254,7 +257,7 @@ static int cmd_call(int argc, char **argv)
     const struct sb_option options[] = {
         {"abi", SB_OPTION_TEXT, &c.abi, "FILE", "compiled artifact, or its abi alone", 0, 0},
         {"send", SB_OPTION_FLAG, &c.send, NULL, "send a transaction", 0, 0},
-        {"value", SB_OPTION_TEXT, &c.value_text, "ETH", "ether to send along", 0, 0},
+        {"value", SB_OPTION_TEXT, &c.value_text, "ETH", "ether to send along, with --send", 0, 0},
         {"rpc", SB_OPTION_TEXT, &c.rpc, "URL", "the node (" SB_RPC_URL_DEFAULT ")", 0, 0},
         SB_KEY_SOURCE_OPTIONS(c.key),
     };

@@ -257,9 +257,9 @@ static void print_deployment(const struct deployment *d, bool was_there)
     char id[SB_HEX_TEXT_BYTES(32)];
     char cid[SB_CID_TEXT_LEN + 1];
     sb_cid_format(cid, &d->file.cid);
-    (void)printf("id: %s\ncid: %s\nbytes: %zu in %zu chunks\n",
+    (void)printf("id: %s\ncid: %s\nbytes: %zu in %zu chunk%s\n",
                  sb_hex_format(id, sb_span(d->file.cid.digest.b, 32)), cid, d->file.bytes.len,
-                 d->chunk_count);
+                 d->chunk_count, d->chunk_count == 1 ? "" : "s");
     if (was_there) {
         (void)printf("the chain has this model already\n");
     } else {

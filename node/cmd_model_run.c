@@ -38,10 +38,12 @@ static const struct sb_usage k_import_usage = {
     "model import", "MODEL.onnx [--output FILE] [--calibrate ROWS] [options]",
     "Compile an ONNX model (ai.onnx, ai.onnx.ml) to the integer model file that contracts call, "
     "and report its\n"
-    "size, gas, error and accuracy. Neural networks need rows of samples to choose their scales: "
-    ".npz or .npy\n"
-    "of numpy, or comma-separated text. An operator that is not supported is an error that names "
-    "it.",
+    "size, gas, error and accuracy. Rows of samples (.npz or .npy of numpy, or comma-separated "
+    "text) "
+    "let neural\n"
+    "networks run in i8 or i16, which is smaller and cheaper; without them auto takes fx32. An "
+    "operator that is\n"
+    "not supported is an error that names it.",
     "  samebit model import digits_cnn.onnx --calibrate digits_rows.npz --output digits_cnn.sbm\n"
     "  samebit model import gbdt.onnx --test test.csv --labels --output gbdt.sbm --json\n"};
 
@@ -122,7 +124,7 @@ int sb_cmd_model_import(int argc, char **argv)
     char name[SB_REPORT_NAME_BYTES];
     const struct sb_option options[] = {
         {"output", SB_OPTION_TEXT, &import.output, "FILE",
-         "where to write the model (MODEL.sbm beside the command)", 0, 0},
+         "where to write the model (MODEL.sbm in this folder)", 0, 0},
         {"calibrate", SB_OPTION_TEXT, &import.calibrate, "ROWS", "sample rows to choose scales by",
          0, 0},
         {"test", SB_OPTION_TEXT, &import.test, "ROWS", "rows to measure accuracy on", 0, 0},

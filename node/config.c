@@ -32,14 +32,14 @@ static const struct setting k_settings[SB_CONFIG_COUNT] = {
     {.type = SETTING_TEXT,                                                                         \
      .key = (key_),                                                                                \
      .flag = (flag_),                                                                              \
-     .help = (help_),                                                                              \
+     .help = help_ " (" default_ ")",                                                              \
      PLACES(field),                                                                                \
      .default_text = (default_)},
 #define SB_CONFIG_U64(field, key_, flag_, default_, min_, max_, help_)                             \
     {.type = SETTING_U64,                                                                          \
      .key = (key_),                                                                                \
      .flag = (flag_),                                                                              \
-     .help = (help_),                                                                              \
+     .help = help_ " (" #default_ ")",                                                             \
      PLACES(field),                                                                                \
      .default_value = (default_),                                                                  \
      .min = (min_),                                                                                \

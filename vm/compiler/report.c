@@ -79,8 +79,8 @@ void sb_report_text(struct sb_buf *buf, const struct sb_report *report)
     sb_buf_addf(buf,
                 "gas        %" PRIu64 " a call, %" PRIu64 " more at first touch in a transaction\n",
                 report->gas_warm, report->gas_cold);
-    sb_buf_addf(buf, "operators  %" PRIu64 " nodes of ONNX, %" PRIu64 " here:", report->onnx_nodes,
-                report->nodes);
+    sb_buf_addf(buf, "operators  %" PRIu64 " node%s of ONNX, %" PRIu64 " here:", report->onnx_nodes,
+                report->onnx_nodes == 1 ? "" : "s", report->nodes);
     for (uint32_t i = 0; i < report->op_count; i++) {
         sb_buf_addf(buf, " %s %" PRIu32, report->ops[i].name, report->ops[i].count);
     }

@@ -201,6 +201,10 @@ static void artifact_names_functions_events_and_errors(void **state)
     assert_int_equal(sb_artifact_function(&item, &artifact, "look", &diag), SB_OK);
     assert_string_equal(item.outputs[0].name, "digit");
     assert_int_equal(sb_artifact_function(&item, &artifact, "look(bytes)", &diag), SB_OK);
+    assert_int_equal(sb_artifact_function(&item, &artifact, "look(bytes)(uint8,int256)", &diag),
+                     SB_OK);
+    assert_int_equal(sb_artifact_function(&item, &artifact, "look(uint8)", &diag), SB_E_NOT_FOUND);
+    assert_int_equal(sb_artifact_function(&item, &artifact, "look(bytes", &diag), SB_E_SYNTAX);
     assert_int_equal(sb_artifact_function(&item, &artifact, "loko", &diag), SB_E_NOT_FOUND);
     assert_non_null(strstr(diag.text, "did you mean look?"));
     assert_int_equal(sb_artifact_bytecode(&out, &artifact, &diag), SB_OK);
@@ -244,7 +248,13 @@ static void revert_reasons_are_told(void **state)
     sb_buf_reset(&out);
     sb_artifact_format_revert(&out, NULL, sb_buf_bytes(&data));
     sb_buf_add_byte(&out, 0);
-    assert_string_equal((const char *)out.data, "without a reason that is known here");
+    assert_string_equal((const char *)out.data,
+                        "with the error 0xff7aacc4 and 32 more bytes, which is not known here; "
+                        "--abi FILE names the contract's errors");
+    sb_buf_reset(&out);
+    sb_artifact_format_revert(&out, NULL, sb_span(NULL, 0));
+    sb_buf_add_byte(&out, 0);
+    assert_string_equal((const char *)out.data, "without a reason");
     sb_buf_reset(&out);
     sb_buf_reset(&data);
     sb_abi_put_error(&data, sb_abi_selector("BadShape(uint256)"), &one, 1);
