@@ -30,7 +30,7 @@ struct sb_rpc_session {
     bool closing, detached; /* detached: the socket is given back */
     uint64_t heard_ms, pinged_ms;
 
-    uv_mutex_t lock; /* below */
+    uv_mutex_t lock;       /* below */
     size_t criteria_bytes; /* of all subscriptions */
     size_t subscription_count;
     struct subscription *subscriptions; /* [session_subscriptions_max] */
