@@ -12,7 +12,7 @@
 
 /* Bytes of constants that all nodes together may read: an unrolled recurrent layer reads its weights once a step. */
 #define CONST_READS_PER_FILE_BYTE 32u
-#define CONST_READ_BYTES_EXTRA    ((uint64_t)4 << 20)
+#define CONST_READ_BYTES_EXTRA    ((uint64_t)1 << 19)
 
 static sb_err check_sharing(const struct sb_model *model, struct sb_diag *diag)
 {
