@@ -150,7 +150,10 @@ static void run_once(const struct sb_model *model, void *scratch, unsigned style
         owned[i] = make_input(&info->inputs[i], style);
         inputs[i] = sb_span(owned[i], (size_t)info->inputs[i].bytes);
     }
+    /* what the scratch held before must not matter */
+    memset(scratch, 0xa5, (size_t)info->arena_bytes);
     uint8_t *checked_outputs = run_with(model, inputs, scratch, &checked);
+    memset(scratch, 0x5a, (size_t)info->arena_bytes);
     uint8_t *outputs = run_with(model, inputs, scratch, NULL);
     SB_ASSERT(memcmp(outputs, checked_outputs, (size_t)info->output_bytes) == 0);
     free(outputs);
@@ -227,7 +230,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     SB_ASSERT(copy != NULL);
     memcpy(copy, data, size);
     repair(copy, size);
-    if (sb_model_load(&model, sb_span(copy, size), &diag) != SB_OK) {
+    sb_err err = sb_model_load(&model, sb_span(copy, size), &diag);
+    SB_ASSERT(err != SB_E_NOMEM); /* a validator would stop: no file may bring that about */
+    if (err != SB_OK) {
         SB_ASSERT(diag.text[0] != '\0');
         free(copy);
         return 0;
