@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/codec/cid.h"
 #include "base/util/assert.h"
 #include "vm/precompile/facts.h"
 
@@ -143,6 +144,34 @@ static struct entry *find(struct sb_inference *inference, const sb_hash *id)
     return e;
 }
 
+/* Is the file the one that the id names? Facts may lie where storage is overridden (eth_call), but what is cached under an id serves
+ * the validating path too. */
+static sb_err check_id(const struct sb_model *model, sb_bytes file, const sb_hash *id)
+{
+    sb_cid cid = {.digest = *sb_model_sha256(model)};
+    if (file.len > SB_CID_CHUNK_BYTES) {
+        SB_TRY(sb_cid_of(&cid, file));
+    }
+    return sb_hash_equal(&cid.digest, id) ? SB_OK : SB_E_CORRUPT;
+}
+
+/* Load a joined file, if it is the model that the id names. */
+static sb_err load_file(struct sb_model **ret_model, sb_bytes file, const sb_hash *id)
+{
+    struct sb_model *model = NULL;
+    sb_err err = sb_model_load(&model, file, NULL);
+    if (err != SB_OK) {
+        return err == SB_E_NOMEM ? err : SB_E_CORRUPT;
+    }
+    err = check_id(model, file, id);
+    if (err != SB_OK) {
+        sb_model_free(model);
+        return err;
+    }
+    *ret_model = model;
+    return SB_OK;
+}
+
 /* Join a model's chunks and load them. */
 static sb_err load(struct sb_model **ret_model, struct sb_overlay *state, const sb_hash *id)
 {
@@ -166,11 +195,7 @@ static sb_err load(struct sb_model **ret_model, struct sb_overlay *state, const 
         sb_copy(file + filled, part.data, part.len);
         filled += part.len;
     }
-    sb_err err = SB_E_CORRUPT;
-    if (filled == size) {
-        err = sb_model_load(ret_model, sb_span(file, size), NULL);
-        err = err == SB_OK || err == SB_E_NOMEM ? err : SB_E_CORRUPT;
-    }
+    sb_err err = filled == size ? load_file(ret_model, sb_span(file, size), id) : SB_E_CORRUPT;
     free(file);
     return err;
 }

@@ -572,6 +572,25 @@ static void infer_of_an_absent_model_charges_before_it_reads(void **state)
     assert_int_equal(b->result.gas_used, 2800);
 }
 
+/* eth_call may override storage, so facts can lie. The caches are shared with the validating path and go by the id alone. */
+static void facts_that_name_another_models_chunks_never_reach_the_caches(void **state)
+{
+    struct bench *b = *state;
+    sb_hash chunks[2];
+    sb_hash id = deploy(b, chunks);
+    sb_hash other = {{9}};
+    struct sb_model_facts facts = sb_model_facts_load(b->overlay, &id);
+    sb_model_facts_store(b->overlay, &other, &facts);
+    for (uint32_t i = 0; i < 2; i++) {
+        sb_model_chunk_store(b->overlay, &other, i, &chunks[i]);
+    }
+    const struct sb_model *model = NULL;
+    assert_int_equal(sb_inference_model(&model, b->inference, b->overlay, &other), SB_E_CORRUPT);
+    assert_int_equal(sb_inference_stats(b->inference).model_count, 0);
+    assert_int_equal(sb_inference_model(&model, b->inference, b->overlay, &id), SB_OK);
+    sb_inference_release(b->inference, model);
+}
+
 static void describe_charges_by_tensor(void **state)
 {
     struct bench *b = *state;
@@ -644,6 +663,7 @@ int main(void)
         CASE(selectors_are_the_hashes_of_their_signatures),
         CASE(infer_of_an_absent_model_charges_before_it_reads),
         CASE(describe_charges_by_tensor),
+        CASE(facts_that_name_another_models_chunks_never_reach_the_caches),
         CASE(matmul_of_many_rows_is_exact_and_priced_padded),
         CASE(infer_real_of_a_linear_model_gives_its_value),
         CASE(infer_raw_and_real_agree_and_the_second_touch_is_cheaper),
