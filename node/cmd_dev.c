@@ -31,7 +31,8 @@ static const struct sb_usage k_usage = {
     "as soon as\n"
     "there is a transaction, JSON-RPC over HTTP and WebSocket on one port. Without --datadir "
     "everything is\n"
-    "temporary and is removed at the end.",
+    "temporary and is removed at the end. --accounts, --balance and --chain-id are for a new "
+    "chain.",
     "  samebit dev\n"
     "  samebit dev --port 9545 --block-time 2\n"
     "  samebit dev --datadir ./chain --accounts 3 --balance 1000000\n"};
@@ -46,8 +47,9 @@ struct dev {
     uint64_t block_time_ms; /* 0: instant */
     uint64_t account_count;
     const char *balance;
-    uint64_t chain_id;
+    uint64_t chain_id; /* 0: not given */
     bool silent;
+    bool continued; /* the chain was there */
 
     struct sb_config config;
     struct sb_datadir dir;
@@ -86,26 +88,49 @@ static sb_err create_chain(struct dev *dev, struct sb_arena *arena, struct sb_di
             .addr = dev->accounts[i].addr, .origin = SB_ORIGIN_ALLOC, .balance = balance};
     }
     sb_validator_key_new(&dev->key);
-    const struct sb_new_chain chain = {.chain_id = dev->chain_id,
-                                       .timestamp = (uint64_t)now.tv_sec,
-                                       .gas_limit = sb_params_default().gas_limit,
-                                       .alloc = alloc,
-                                       .alloc_count = dev->account_count,
-                                       .validators = (const uint8_t(*)[SB_ED25519_PUBLIC_BYTES]) &
-                                                     dev->key.public_key,
-                                       .validator_count = 1,
-                                       .fee_recipient = dev->accounts[dev->account_count].addr,
-                                       .governor = dev->accounts[0].addr};
+    const struct sb_new_chain chain = {
+        .chain_id = dev->chain_id != 0 ? dev->chain_id : SB_DEV_CHAIN_ID,
+        .timestamp = (uint64_t)now.tv_sec,
+        .gas_limit = sb_params_default().gas_limit,
+        .alloc = alloc,
+        .alloc_count = dev->account_count,
+        .validators = (const uint8_t(*)[SB_ED25519_PUBLIC_BYTES]) & dev->key.public_key,
+        .validator_count = 1,
+        .fee_recipient = dev->accounts[dev->account_count].addr,
+        .governor = dev->accounts[0].addr};
     SB_TRY(sb_new_chain_genesis(&dev->genesis, arena, &chain, diag));
     return sb_datadir_create(&dev->dir, &dev->genesis, &dev->key, &dev->config, diag);
 }
 
+/* Whether the genesis of the chain knows a well-known account. */
+static bool is_funded(const struct dev *dev, size_t account)
+{
+    const sb_addr *addr = &dev->accounts[account].addr;
+    for (size_t i = 0; i < dev->genesis.account_count; i++) {
+        if (memcmp(&dev->genesis.accounts[i].addr, addr, sizeof *addr) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A chain that is there keeps its accounts, with what is left of their ether. */
 static sb_err open_chain(struct dev *dev, struct sb_arena *arena, struct sb_diag *diag)
 {
     if (!sb_datadir_has_chain(&dev->dir)) {
         return create_chain(dev, arena, diag);
     }
     SB_TRY(sb_datadir_load_genesis(&dev->genesis, arena, &dev->dir, diag));
+    if (dev->chain_id != 0 && dev->chain_id != dev->genesis.config.chain_id) {
+        return sb_fail(diag, SB_E_ARG,
+                       "the chain in %s has the chain id %" PRIu64
+                       "; --chain-id is for a new chain: give another --datadir",
+                       dev->dir.path, dev->genesis.config.chain_id);
+    }
+    dev->continued = true;
+    while (dev->account_count > 0 && !is_funded(dev, dev->account_count - 1)) {
+        dev->account_count--;
+    }
     return sb_datadir_load_key(&dev->key, &dev->dir, diag);
 }
 
@@ -115,9 +140,17 @@ static void print_accounts(const struct dev *dev)
 {
     char text[SB_HEX_TEXT_BYTES(32)];
     (void)printf("Available accounts\n==================\n");
+    if (dev->account_count == 0) {
+        (void)printf("this chain has no well-known accounts\n");
+        return;
+    }
     for (size_t i = 0; i < dev->account_count; i++) {
         sb_addr_format(text, &dev->accounts[i].addr);
-        (void)printf("(%zu) %s (%s ETH)\n", i, text, dev->balance);
+        if (dev->continued) {
+            (void)printf("(%zu) %s\n", i, text);
+        } else {
+            (void)printf("(%zu) %s (%s ETH)\n", i, text, dev->balance);
+        }
     }
     (void)printf("\nPrivate keys\n============\n");
     for (size_t i = 0; i < dev->account_count; i++) {
@@ -233,6 +266,9 @@ static size_t config_options(struct sb_option *ret_options, struct sb_config_fla
     size_t count = 0;
     sb_config_options(all, flags);
     for (size_t i = 0; i < SB_CONFIG_COUNT; i++) {
+        if (i == SB_CONFIG_INDEX_log_level) {
+            all[i].help = "error, warn, info, debug or trace (" DEFAULT_LEVEL ")";
+        }
         if (i != SB_CONFIG_INDEX_instant_blocks && i != SB_CONFIG_INDEX_block_interval_ms) {
             ret_options[count++] = all[i];
         }
@@ -242,7 +278,7 @@ static size_t config_options(struct sb_option *ret_options, struct sb_config_fla
 
 int sb_cmd_dev(int argc, char **argv)
 {
-    static struct dev dev = {.account_count = 10, .balance = "10000", .chain_id = SB_DEV_CHAIN_ID};
+    static struct dev dev = {.account_count = 10, .balance = "10000"};
     struct sb_config_flags flags;
     struct sb_operands operands;
     const struct sb_option own[] = {

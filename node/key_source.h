@@ -18,7 +18,13 @@ struct sb_key_source {
 };
 
 #define SB_KEY_SOURCE_OPTIONS(source)                                                              \
-    {"key", SB_OPTION_TEXT, &(source).key, "0xKEY", "private key of the sender", 0, 0},            \
+    {"key",                                                                                        \
+     SB_OPTION_TEXT,                                                                               \
+     &(source).key,                                                                                \
+     "0xKEY",                                                                                      \
+     "private key of the sender (or SAMEBIT_KEY in the environment)",                              \
+     0,                                                                                            \
+     0},                                                                                           \
         {"key-file",                                                                               \
          SB_OPTION_TEXT,                                                                           \
          &(source).key_file,                                                                       \

@@ -163,11 +163,16 @@ static sb_err open_all(struct sb_service *service, const struct sb_service_optio
     return SB_OK;
 }
 
+/* What ends the node. A closed terminal (SIGHUP) too, unless it was started with nohup. */
 static void end_signals(sigset_t *ret_set)
 {
+    struct sigaction hangup;
     (void)sigemptyset(ret_set);
     (void)sigaddset(ret_set, SIGINT);
     (void)sigaddset(ret_set, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) {
+        (void)sigaddset(ret_set, SIGHUP);
+    }
 }
 
 sb_err sb_service_start(struct sb_service **ret_service, const struct sb_service_options *options,
@@ -197,7 +202,7 @@ sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag)
     end_signals(&set);
     for (;;) {
         int sig = sigtimedwait(&set, NULL, &look);
-        if (sig == SIGINT || sig == SIGTERM) {
+        if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) {
             return SB_OK;
         }
         if (sb_node_failed(service->node)) {

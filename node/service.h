@@ -3,7 +3,7 @@
  *     start:  inference cache -> node (chain, pool, driver) -> backend -> RPC server -> blocks
  *     stop:   the same backwards
  *
- * Threads: sb_service_start blocks SIGINT and SIGTERM in the calling thread before it makes others, so that sb_service_wait alone
+ * Threads: sb_service_start blocks SIGINT, SIGTERM and SIGHUP in the calling thread before it makes others, so that sb_service_wait alone
  * receives them. */
 #ifndef SB_NODE_SERVICE_H
 #define SB_NODE_SERVICE_H
@@ -23,7 +23,7 @@ struct sb_service;
 /* sb_service_start: everything runs when it returns. SB_E_BUSY: the port, or the data directory, is taken. */
 sb_err sb_service_start(struct sb_service **ret_service, const struct sb_service_options *options,
                         struct sb_diag *diag) SB_MUST_USE;
-/* sb_service_wait: until SIGINT or SIGTERM comes (SB_OK) or the node fails (SB_E_INTERNAL with its message). */
+/* sb_service_wait: until SIGINT, SIGTERM or SIGHUP comes (SB_OK) or the node fails (SB_E_INTERNAL with its message). */
 sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag) SB_MUST_USE;
 /* sb_service_stop: end the clients' work, finish the block in hand, close everything. NULL is allowed. */
 void sb_service_stop(struct sb_service *service);

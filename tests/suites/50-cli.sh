@@ -181,6 +181,12 @@ check "send, event in the receipt" 0 '^event: DigitRead\(reading: 1, reader: 0xf
 check "send with a keystore" 0 '^event: DigitRead\(reading: 2' env -u SAMEBIT_KEY "$samebit" contract call "$reader" read "$image" \
     --abi "$artifact" --send --key-file "$file" --password-file "$work/password" "${node[@]}"
 check "a typed revert" 1 'reverts: NotAnImage\(length: 1\)' "$samebit" contract call "$reader" look 0x00 --abi "$artifact" "${node[@]}"
+check "a revert that no ABI names" 1 'reverts: with the error 0x[0-9a-f]{8} and 32 more bytes.*--abi' "$samebit" contract call "$reader" \
+    'look(bytes)(uint8,int256)' 0x00 "${node[@]}"
+check "call by signature beside an ABI" 0 '^digit: [0-9]$' "$samebit" contract call "$reader" 'look(bytes)(uint8,int256)' "$image" \
+    --abi "$artifact" "${node[@]}"
+check "ether without a transaction" 1 '--value goes with --send' "$samebit" contract call "$reader" look "$image" --value 1 --abi "$artifact" \
+    "${node[@]}"
 check "an unknown function" 1 'did you mean read\?' "$samebit" contract call "$reader" raed 0x00 --abi "$artifact" "${node[@]}"
 check "a wrong number of arguments" 1 '1 arguments are needed, 0 are given' "$samebit" contract call "$reader" look --abi "$artifact" "${node[@]}"
 check "no contract there" 1 'is there a contract at this address' "$samebit" contract call "$new" 'model()(bytes32)' "${node[@]}"
@@ -193,6 +199,14 @@ STOPPED=0
 node_stop || STOPPED=$?
 same "the dev node ends cleanly" "$STOPPED" 0
 same "its directory is removed" "$([ -e "$temporary" ] || echo gone)" gone
+node_start "$work/dev.log"
+temporary=$(sed -nE 's/^Data directory: +([^ ]*).*/\1/p' "$work/dev.log")
+kill -HUP "$NODE_PID"
+STOPPED=0
+wait "$NODE_PID" || STOPPED=$?
+NODE_PID=
+same "a closed terminal ends the dev node cleanly" "$STOPPED" 0
+same "and its directory is removed" "$([ -e "$temporary" ] || echo gone)" gone
 
 # ---- dev with a directory: what was answered is there after a restart ----
 node_start "$work/dev.log" --datadir "$work/dev" --accounts 2 --balance 5
@@ -200,9 +214,11 @@ check "two accounts" 0 '^\(1\) 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 \(5 ET
 check "deploy before the restart" 0 '^address: 0x' "$samebit" contract deploy "$artifact" --args "$id" --rpc "$NODE_URL"
 reader=$(address_of)
 node_stop
-node_start "$work/dev.log" --datadir "$work/dev" --accounts 2 --balance 5
+node_start "$work/dev.log" --datadir "$work/dev"
+same "a chain that is there keeps its accounts" "$(grep -c '^Private key [0-9]' "$work/dev.log")" 2
 check "the contract is there after the restart" 0 "^$id$" "$samebit" contract call "$reader" 'model()(bytes32)' --rpc "$NODE_URL"
 node_stop
+check "another chain id on a chain that is there" 1 'has the chain id 23296' "$samebit" dev --datadir "$work/dev" --chain-id 5 --port 0
 check "verify the dev chain" 0 '^all is right$' "$samebit" verify --datadir "$work/dev"
 
 say "$passed passed, $failed failed, 0 skipped"
