@@ -64,6 +64,27 @@ static sb_err file_path(char ret[SB_PATH_BYTES], const char *keys, const sb_addr
     return sb_path_join(ret, keys, name, diag);
 }
 
+/* SB_E_EXISTS when a file of the folder has the address in its name: two files of one account, perhaps with two passwords, confuse. */
+static sb_err check_new(const char *keys, const sb_addr *addr, struct sb_diag *diag)
+{
+    char address[SB_HEX_TEXT_BYTES(20)];
+    sb_err err = SB_OK;
+    const struct dirent *entry;
+    DIR *dir = opendir(keys);
+    if (dir == NULL) {
+        return SB_OK;
+    }
+    (void)sb_hex_format(address, sb_span(addr->b, sizeof addr->b));
+    while (err == SB_OK && (entry = readdir(dir)) != NULL) {
+        if (strcasestr(entry->d_name, address + 2) != NULL) {
+            err =
+                sb_fail(diag, SB_E_EXISTS, "%s has this account already: %s", keys, entry->d_name);
+        }
+    }
+    (void)closedir(dir);
+    return err;
+}
+
 static sb_err store(const struct account *request, const uint8_t secret[32], struct sb_diag *diag)
 {
     struct sb_keystore_file file = {.has_address = true};
@@ -77,6 +98,7 @@ static sb_err store(const struct account *request, const uint8_t secret[32], str
     if (err != SB_OK) {
         return sb_fail(diag, err, "the private key is not valid");
     }
+    SB_TRY(check_new(request->keys, &file.address, diag));
     /* a random UUID (RFC 4122, version 4) */
     randombytes_buf(file.id, sizeof file.id);
     file.id[6] = (uint8_t)((file.id[6] & 0x0f) | 0x40);

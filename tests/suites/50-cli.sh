@@ -128,6 +128,8 @@ check "import a key" 0 "^address: $alice$" "$samebit" account import "$work/key"
 file=$(sed -n 's/^file: //p' <<<"$OUT")
 check "list accounts" 0 "^$new  " "$samebit" account list --keys "$work/keys"
 check "list accounts, the other" 0 "^$alice  " "$samebit" account list --keys "$work/keys"
+check "import a key again" 1 'has this account already' "$samebit" account import "$work/key" --keys "$work/keys" \
+    --password-file "$work/password" --light
 check "import a keystore" 0 "^address: $alice$" "$samebit" account import "$file" --old-password-file "$work/password" \
     --keys "$work/keys2" --password-file "$work/other" --light
 check "import with a wrong password" 1 'wrong password' "$samebit" account import "$file" --old-password-file "$work/other" \
