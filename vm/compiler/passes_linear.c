@@ -40,9 +40,13 @@ static sb_err make_bias(uint32_t *ret, struct sb_graph *graph, const struct sb_g
 static sb_err const_weights(const struct sb_graph *graph, const struct sb_graph_node *node,
                             struct sb_diag *diag)
 {
-    if (!graph->values[node->inputs[1]].is_const) {
+    const struct sb_value *w = &graph->values[node->inputs[1]];
+    if (!w->is_const) {
         return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
                              "weights that are computed; only constant weights are supported");
+    }
+    if (sb_array_count(&w->array) == 0) {
+        return sb_graph_fail(diag, SB_E_SHAPE, node, "the weights '%s' have no elements", w->name);
     }
     return SB_OK;
 }

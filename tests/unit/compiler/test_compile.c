@@ -494,6 +494,51 @@ static void missing_input_is_named(void **state)
     maker_fini(&m);
 }
 
+/* One node over x [1,4] and a weight of no elements. */
+static void expect_empty_weight_refused(const char *op, const int64_t dims[2], int64_t trans_b,
+                                        enum sb_precision precision)
+{
+    struct maker m;
+    maker_init(&m, 13);
+    maker_input(&m, "x", 2, (int64_t[]){1, 4});
+    maker_floats(&m, "w", 2, dims, (const float[]){0});
+    maker_node(&m, "", op, "x w", "y");
+    if (trans_b != 0) {
+        maker_attr_int(&m, "transB", trans_b);
+    }
+    maker_output(&m, "y");
+    struct sb_dataset rows = random_rows(4, -1, 1);
+    expect_failure(&m, &rows, precision, SB_E_SHAPE, "have no elements");
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
+static void weights_of_no_outputs_are_refused(void **state)
+{
+    (void)state;
+    static const enum sb_precision k_precisions[] = {SB_PRECISION_I8, SB_PRECISION_I16,
+                                                     SB_PRECISION_FX32};
+    for (size_t i = 0; i < sizeof k_precisions / sizeof k_precisions[0]; i++) {
+        expect_empty_weight_refused("Gemm", (int64_t[]){0, 4}, 1, k_precisions[i]);
+        expect_empty_weight_refused("Gemm", (int64_t[]){4, 0}, 0, k_precisions[i]);
+        expect_empty_weight_refused("MatMul", (int64_t[]){4, 0}, 0, k_precisions[i]);
+    }
+}
+
+static void output_that_nothing_computes_is_refused(void **state)
+{
+    (void)state;
+    struct maker m;
+    maker_init(&m, 13);
+    maker_input(&m, "x", 2, (int64_t[]){1, 4});
+    maker_node(&m, "", "Dropout", "x", "y mask");
+    maker_output(&m, "mask");
+    struct sb_dataset rows = random_rows(4, -1, 1);
+    expect_failure(&m, &rows, SB_PRECISION_I8, SB_E_UNSUPPORTED, "mask");
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
 static void cut_files_are_errors(void **state)
 {
     (void)state;
@@ -578,6 +623,8 @@ int main(void)
         cmocka_unit_test(quantising_without_samples_is_refused),
         cmocka_unit_test(samples_of_another_size_are_refused),
         cmocka_unit_test(missing_input_is_named),
+        cmocka_unit_test(weights_of_no_outputs_are_refused),
+        cmocka_unit_test(output_that_nothing_computes_is_refused),
         cmocka_unit_test(cut_files_are_errors),
         cmocka_unit_test(report_is_json_and_text),
     };
