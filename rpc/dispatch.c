@@ -67,7 +67,7 @@ static void watch_begin(struct sb_rpc_watch *watch, uint64_t deadline_ns)
 
 /* ---- failures ---- */
 
-sb_err sb_rpc_fail(struct sb_rpc_ctx *ctx, sb_err err, int code, const char *fmt, ...)
+void sb_rpc_failure_set(struct sb_rpc_ctx *ctx, int code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -75,7 +75,6 @@ sb_err sb_rpc_fail(struct sb_rpc_ctx *ctx, sb_err err, int code, const char *fmt
     ctx->failure->has_data = false;
     (void)vsnprintf(ctx->failure->message, sizeof ctx->failure->message, fmt, args);
     va_end(args);
-    return err;
 }
 
 sb_err sb_rpc_check_stop(struct sb_rpc_ctx *ctx)

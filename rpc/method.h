@@ -63,9 +63,10 @@ extern const size_t sb_rpc_method_count;
 #include "rpc/methods.def"
 #undef SB_RPC_METHOD
 
-/* sb_rpc_fail: fill ctx->failure and return err (not SB_OK). */
-sb_err sb_rpc_fail(struct sb_rpc_ctx *ctx, sb_err err, int code, const char *fmt, ...)
-    SB_PRINTF(4, 5);
+/* sb_rpc_failure_set: fill ctx->failure. */
+void sb_rpc_failure_set(struct sb_rpc_ctx *ctx, int code, const char *fmt, ...) SB_PRINTF(3, 4);
+/* sb_rpc_fail: fill ctx->failure and give err (not SB_OK). A macro for the reason of sb_fail. */
+#define sb_rpc_fail(ctx, err, code, ...) (sb_rpc_failure_set(ctx, code, __VA_ARGS__), (err))
 /* sb_rpc_check_stop: the handler should end now; fails with the time limit's message. SB_OK to go on. */
 sb_err sb_rpc_check_stop(struct sb_rpc_ctx *ctx) SB_MUST_USE;
 

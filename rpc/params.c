@@ -6,7 +6,7 @@
 
 #include "base/codec/hex.h"
 
-sb_err sb_rpc_bad_param(struct sb_rpc_ctx *ctx, struct sb_rpc_value value, const char *fmt, ...)
+void sb_rpc_bad_param_set(struct sb_rpc_ctx *ctx, struct sb_rpc_value value, const char *fmt, ...)
 {
     char text[256];
     va_list args;
@@ -14,11 +14,11 @@ sb_err sb_rpc_bad_param(struct sb_rpc_ctx *ctx, struct sb_rpc_value value, const
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     if (value.field == NULL) {
-        return sb_rpc_fail(ctx, SB_E_ARG, SB_RPC_INVALID_PARAMS, "invalid argument %u: %s",
-                           value.arg, text);
+        sb_rpc_failure_set(ctx, SB_RPC_INVALID_PARAMS, "invalid argument %u: %s", value.arg, text);
+        return;
     }
-    return sb_rpc_fail(ctx, SB_E_ARG, SB_RPC_INVALID_PARAMS, "invalid argument %u: %s: %s",
-                       value.arg, value.field, text);
+    sb_rpc_failure_set(ctx, SB_RPC_INVALID_PARAMS, "invalid argument %u: %s: %s", value.arg,
+                       value.field, text);
 }
 
 struct sb_rpc_value sb_rpc_arg(const struct sb_rpc_ctx *ctx, unsigned i)

@@ -37,9 +37,10 @@ static inline bool sb_rpc_present(struct sb_rpc_value value)
 void *sb_rpc_object_first(struct sb_rpc_value object);
 void *sb_rpc_object_next(struct sb_rpc_value object, void *at);
 
-/* sb_rpc_bad_param: fail with "invalid argument i: field: message". */
-sb_err sb_rpc_bad_param(struct sb_rpc_ctx *ctx, struct sb_rpc_value value, const char *fmt, ...)
+/* sb_rpc_bad_param: fail with SB_E_ARG and "invalid argument i: field: message". */
+void sb_rpc_bad_param_set(struct sb_rpc_ctx *ctx, struct sb_rpc_value value, const char *fmt, ...)
     SB_PRINTF(3, 4);
+#define sb_rpc_bad_param(ctx, value, ...) (sb_rpc_bad_param_set(ctx, value, __VA_ARGS__), SB_E_ARG)
 
 sb_err sb_rpc_read_bool(struct sb_rpc_ctx *ctx, bool *ret, struct sb_rpc_value value) SB_MUST_USE;
 /* Quantities: "0x" without leading zeros. */

@@ -36,7 +36,7 @@ const char *sb_err_name(sb_err err)
     return i < SB_ERR_ORDINAL_COUNT ? k_name[i] : "UNKNOWN";
 }
 
-sb_err sb_fail(struct sb_diag *diag, sb_err err, const char *fmt, ...)
+void sb_diag_set(struct sb_diag *diag, const char *fmt, ...)
 {
     if (diag != NULL) {
         va_list args;
@@ -44,7 +44,6 @@ sb_err sb_fail(struct sb_diag *diag, sb_err err, const char *fmt, ...)
         (void)vsnprintf(diag->text, sizeof diag->text, fmt, args);
         va_end(args);
     }
-    return err;
 }
 
 void sb_diag_prefix(struct sb_diag *diag, const char *fmt, ...)

@@ -40,10 +40,14 @@ struct sb_diag {
     char text[SB_DIAG_TEXT_BYTES];
 };
 
-/* sb_fail: store the message in diag (may be NULL) and return err, so that a failing line reads
+/* sb_diag_set: store the message in diag (may be NULL). */
+void sb_diag_set(struct sb_diag *diag, const char *fmt, ...) SB_PRINTF(2, 3);
+
+/* sb_fail: store the message in diag (may be NULL) and give err, so that a failing line reads
  *     return sb_fail(diag, SB_E_RANGE, "gasLimit %s is over 2^63-1", text);
- * The message is a clause without a full stop, lower case, naming the value and, where it helps, the remedy. */
-sb_err sb_fail(struct sb_diag *diag, sb_err err, const char *fmt, ...) SB_PRINTF(3, 4);
+ * The message is a clause without a full stop, lower case, naming the value and, where it helps, the remedy.
+ * A macro, so that the compiler and the analyser see at the call that the result is err: not SB_OK, outputs unwritten. */
+#define sb_fail(diag, err, ...) (sb_diag_set(diag, __VA_ARGS__), (err))
 
 /* sb_diag_prefix: put "prefix: " in front of the message, as an error travels up ("genesis.json: alloc: ..."). */
 void sb_diag_prefix(struct sb_diag *diag, const char *fmt, ...) SB_PRINTF(2, 3);

@@ -108,14 +108,13 @@ void sb_graph_replace(struct sb_graph *graph, uint32_t from, uint32_t to)
     }
 }
 
-sb_err sb_graph_fail(struct sb_diag *diag, sb_err err, const struct sb_graph_node *node,
-                     const char *fmt, ...)
+void sb_graph_diag_set(struct sb_diag *diag, const struct sb_graph_node *node, const char *fmt, ...)
 {
     char message[SB_DIAG_TEXT_BYTES];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(message, sizeof message, fmt, args);
     va_end(args);
-    return sb_fail(diag, err, "node '%s' (%s, operator set %" PRId64 "): %s", node->name,
-                   node->op->name, node->opset, message);
+    sb_diag_set(diag, "node '%s' (%s, operator set %" PRId64 "): %s", node->name, node->op->name,
+                node->opset, message);
 }

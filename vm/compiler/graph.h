@@ -153,7 +153,8 @@ uint32_t sb_graph_add_value(struct sb_graph *graph, const char *name);
 void sb_graph_replace(struct sb_graph *graph, uint32_t from, uint32_t to);
 
 /* sb_graph_fail: an error that names the node, its operator and operator set in front of the message. */
-sb_err sb_graph_fail(struct sb_diag *diag, sb_err err, const struct sb_graph_node *node,
-                     const char *fmt, ...) SB_PRINTF(4, 5);
+void sb_graph_diag_set(struct sb_diag *diag, const struct sb_graph_node *node, const char *fmt, ...)
+    SB_PRINTF(3, 4);
+#define sb_graph_fail(diag, err, node, ...) (sb_graph_diag_set(diag, node, __VA_ARGS__), (err))
 
 #endif
