@@ -58,7 +58,7 @@ sb_err sb_hex_decode(uint8_t *ret, size_t len, const char *text, size_t text_len
         return SB_E_SYNTAX;
     }
     for (size_t i = 0; i < len; i++) {
-        ret[i] = (uint8_t)(sb_hex_digit(text[2 * i]) << 4 | sb_hex_digit(text[2 * i + 1]));
+        ret[i] = (uint8_t)(sb_hex_digit(text[2 * i]) * 16 + sb_hex_digit(text[2 * i + 1]));
     }
     return SB_OK;
 }
