@@ -26,7 +26,7 @@ static const char *const k_system_errors[] = {
     "BadChunkSize(uint256)",
     "ChunkNotFound(bytes32)",
     "ModelExists(bytes32)",
-    "ModelInvalid(string)",
+    "ModelInvalid()",
     "ModelTooLarge(uint256,uint256)",
     "NotOwner(bytes32)",
     "UnknownModel(bytes32)",

@@ -16,8 +16,9 @@ interface IModelStore {
     error ModelNotFound(bytes32 id);
     /// @notice The model is stored already.
     error ModelExists(bytes32 id);
-    /// @notice The bytes are not a model that the verifier accepts; the reason names the node and the rule.
-    error ModelInvalid(string reason);
+    /// @notice The bytes are not a model that the verifier accepts. Which rule they break is not part of the chain's rules:
+    ///         `samebit model verify FILE` tells it.
+    error ModelInvalid();
     /// @notice The model is larger than the caps that the registry hands over from Params.
     error ModelTooLarge(uint256 bytes_, uint256 arenaBytes);
     error BadCall();

@@ -162,17 +162,16 @@ static sb_err admit(struct native *n, sb_bytes file, const struct parts *parts, 
 {
     sb_cid cid;
     struct sb_model *model = NULL;
-    struct sb_diag diag = {""};
     SB_TRY(sb_cid_of(&cid, file));
     if (sb_model_facts_load(n->call->evm->state, &cid.digest).status != SB_MODEL_ABSENT) {
         return revert_id(n, "ModelExists(bytes32)", &cid.digest);
     }
-    sb_err err = sb_model_load(&model, file, &diag);
+    sb_err err = sb_model_load(&model, file, NULL);
     if (err == SB_E_NOMEM) {
         return err;
     }
     if (err != SB_OK) {
-        return native_revert_text(n, "ModelInvalid(string)", diag.text);
+        return native_revert(n, "ModelInvalid()", NULL, 0);
     }
     const struct sb_model_info *info = sb_model_info(model);
     struct sb_model_facts facts = {.status = SB_MODEL_STORED,

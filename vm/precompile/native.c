@@ -86,18 +86,6 @@ sb_err native_revert(struct native *n, const char *signature, const sb_u256 *arg
     return finish_buf(n, SB_PRECOMPILE_REVERT, &buf);
 }
 
-sb_err native_revert_text(struct native *n, const char *signature, const char *text)
-{
-    struct sb_buf buf;
-    struct sb_abi_writer w;
-    sb_buf_init(&buf, 4096);
-    sb_abi_put_selector(&buf, sb_abi_selector(signature));
-    sb_abi_begin(&w, &buf, 1);
-    sb_abi_put_bytes(&w, sb_span_str(text));
-    sb_abi_end(&w);
-    return finish_buf(n, SB_PRECOMPILE_REVERT, &buf);
-}
-
 sb_err native_bad_call(struct native *n)
 {
     return native_revert(n, "BadCall()", NULL, 0);

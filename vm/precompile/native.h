@@ -44,8 +44,6 @@ bool native_charge(struct native *n, uint64_t gas);
 /* native_revert: typed error with static arguments; the rest of the gas goes back. Returns SB_OK, or SB_E_NOMEM. */
 sb_err native_revert(struct native *n, const char *signature, const sb_u256 *args,
                      size_t arg_count);
-/* native_revert_text: typed error with one string argument. */
-sb_err native_revert_text(struct native *n, const char *signature, const char *text);
 /* native_bad_call: BadCall(). */
 sb_err native_bad_call(struct native *n);
 

@@ -397,7 +397,7 @@ static void store_refuses_bad_chunks_and_bad_models_by_name(void **state)
     assert_reverted_with(b, "BadChunkSize(uint256)");
     sb_hash junk = put_chunk(b, sb_span(big, 1000));
     finalise(b, &junk, 1, 1 << 20);
-    assert_reverted_with(b, "ModelInvalid(string)");
+    assert_reverted_with(b, "ModelInvalid()");
     finalise(b, &junk, 1, 999);
     assert_reverted_with(b, "ModelTooLarge(uint256,uint256)");
     sb_hash absent = {{1}};
