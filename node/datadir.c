@@ -203,11 +203,7 @@ sb_err sb_datadir_create(const struct sb_datadir *dir, const struct sb_genesis *
                          const struct sb_validator_key *key, const struct sb_config *config,
                          struct sb_diag *diag)
 {
-    if (!sb_dir_is_empty(dir->path)) {
-        return sb_fail(diag, SB_E_EXISTS,
-                       "%s has something in it already; give an empty or a new directory",
-                       dir->path);
-    }
+    SB_TRY(sb_dir_check_empty(dir->path, diag));
     SB_TRY(sb_dir_make(dir->path, DIR_MODE, diag));
     SB_TRY(write_key(dir, key, diag));
     SB_TRY(make_journal(dir, genesis, key, diag));

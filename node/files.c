@@ -121,7 +121,7 @@ sb_err sb_file_replace(const char *path, sb_bytes content, mode_t mode, struct s
 
 bool sb_file_exists(const char *path)
 {
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /* ---- directories ---- */
@@ -152,18 +152,21 @@ sb_err sb_dir_make(const char *path, mode_t mode, struct sb_diag *diag)
     return SB_OK;
 }
 
-bool sb_dir_is_empty(const char *path)
+sb_err sb_dir_check_empty(const char *path, struct sb_diag *diag)
 {
     DIR *dir = opendir(path);
     if (dir == NULL) {
-        return errno == ENOENT;
+        return errno == ENOENT ? SB_OK : fail_errno(diag, "open", path);
     }
     bool empty = true;
     for (const struct dirent *entry = readdir(dir); entry != NULL && empty; entry = readdir(dir)) {
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
     }
     (void)closedir(dir);
-    return empty;
+    return empty
+               ? SB_OK
+               : sb_fail(diag, SB_E_EXISTS,
+                         "%s has something in it already; give an empty or a new directory", path);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *place)

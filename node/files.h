@@ -22,12 +22,13 @@ sb_err sb_file_read(struct sb_buf *out, const char *path, struct sb_diag *diag) 
 /* sb_file_replace: mode is that of a new file (0600 for secrets). */
 sb_err sb_file_replace(const char *path, sb_bytes content, mode_t mode,
                        struct sb_diag *diag) SB_MUST_USE;
+/* sb_file_exists: false only when it is known to be absent; of a file that may not be looked at, opening tells why. */
 bool sb_file_exists(const char *path);
 
 /* sb_dir_make: with its parents; one that is there is fine. mode is that of the last one. */
 sb_err sb_dir_make(const char *path, mode_t mode, struct sb_diag *diag) SB_MUST_USE;
-/* sb_dir_is_empty: no entries, or no such directory. */
-bool sb_dir_is_empty(const char *path);
+/* sb_dir_check_empty: SB_OK for no entries, or no such directory; SB_E_EXISTS when there are some; SB_E_IO. */
+sb_err sb_dir_check_empty(const char *path, struct sb_diag *diag) SB_MUST_USE;
 /* sb_dir_remove: with all that is in it; links are removed, not followed. */
 sb_err sb_dir_remove(const char *path, struct sb_diag *diag) SB_MUST_USE;
 

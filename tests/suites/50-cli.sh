@@ -117,6 +117,12 @@ check "a lost key" 1 'validator.json: cannot open' "$samebit" run --datadir "$wo
 printf '{}' >"$work/damaged/genesis.json"
 check "a broken genesis" 1 'genesis.json: ' "$samebit" verify --datadir "$work/damaged"
 
+# ---- places that are no data directory ----
+echo text >"$work/a-file"
+check "dev in a file" 1 'a-file: cannot open: Not a directory' "$samebit" dev --datadir "$work/a-file" --port 0
+check "init in a file" 1 'a-file: cannot open: Not a directory' "$samebit" init --datadir "$work/a-file" --alloc "$alice=1"
+check "dev in a folder of other things" 1 'has something in it already' "$samebit" dev --datadir "$work" --port 0
+
 # ---- accounts ----
 echo secret >"$work/password"
 echo other >"$work/other"

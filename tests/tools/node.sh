@@ -6,6 +6,7 @@ NODE_PID= NODE_URL= NODE_WS= NODE_KEY= NODE_LOG=
 node_start() {
     NODE_LOG=$1
     shift
+    : >"$NODE_LOG" # now: the node's shell may be slow, and the log of an earlier node says that it listens
     build/samebit dev --port 0 "$@" >"$NODE_LOG" 2>&1 &
     NODE_PID=$!
     local i
