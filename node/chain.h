@@ -8,7 +8,7 @@
  *      | genesis, rules    subscribers                           |      whoever got one releases it
  *      +---------------------------------------------------------+
  *
- * Header rules are those of DESIGN section 3. The chain runs profile samebit. Threads: one thread executes and commits (the node's
+ * Header rules are those of docs/spec/consensus-block.md. The chain runs profile samebit. Threads: one thread executes and commits (the node's
  * loop); all functions that are not marked LOOP may be called from any thread and lock inside, for moments only. What the head says is
  * durable: it moves after the batch is synced. */
 #ifndef SB_NODE_CHAIN_H

@@ -1,4 +1,4 @@
-/* store.h: the node's database: one RocksDB with the state, the chain and its indexes (DESIGN section 9).
+/* store.h: the node's database: one RocksDB with the state, the chain and its indexes.
  *
  *   sb_store_root(diff)   computes the next state root in memory        before the vote; nothing is written
  *   sb_store_commit(...)  block, receipts, indexes, state, trie, commit in ONE atomic batch, synced   after the decision

@@ -1,4 +1,4 @@
-"""The rules of the house, as a test (STYLE, DESIGN section 2).
+"""The rules of the house, as a test (docs/ARCHITECTURE.md).
 
 Each rule is one case: it passes, or lists what breaks it. Run from anywhere: python3 tests/tidy.py
 """

@@ -1,4 +1,4 @@
-/* consensus.h: consensus block, validators, votes, proposals, commits, evidence (DESIGN sections 3 and 7).
+/* consensus.h: consensus block, validators, votes, proposals, commits, evidence (docs/spec/consensus-block.md).
  *
  *   struct sb_consensus_block
  *   +------------------------------------------------------------------------------------+

@@ -1,4 +1,4 @@
-/* params.h: the consensus parameters: numbers that every node must share and that a chain may choose (DESIGN section 3).
+/* params.h: the consensus parameters: numbers that every node must share and that a chain may choose (docs/spec/params.md).
  *
  * Genesis sets them; the Params contract may move them later. The list is params.def. */
 #ifndef SB_BASE_TYPES_PARAMS_H

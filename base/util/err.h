@@ -1,6 +1,6 @@
 /* err.h: error codes and the message that goes with one.
  *
- * Three kinds of failure are never mixed (STYLE, errors): a bug aborts (assert.h); bad input or a failed environment is an sb_err;
+ * Three kinds of failure are never mixed (docs/adr/0004-error-kinds.md): a bug aborts (assert.h); bad input or a failed environment is an sb_err;
  * the outcome of an execution (revert, out of gas) is data. An sb_err says what kind of failure it is; where a person will read
  * it, the function also fills a struct sb_diag, which says which value was wrong and what to do. */
 #ifndef SB_BASE_UTIL_ERR_H

@@ -62,6 +62,7 @@ check "verify without a chain" 1 'make one with: samebit init' "$samebit" verify
 
 # run_start: the validator of $dir in the background; sets URL. run_stop: end it, sets STOPPED to its status.
 run_start() {
+    : >"$work/run.log"
     "$samebit" run --datadir "$dir" --port 0 "$@" >"$work/run.log" 2>"$work/run.err" &
     NODE_PID=$!
     local i

@@ -1,4 +1,4 @@
-/* rules.h: which rules hold at a block: (profile, revision) and the table entries that follow from them (DESIGN section 3).
+/* rules.h: which rules hold at a block: (profile, revision) and the table entries that follow from them.
  *
  * A struct sb_rules is a value, computed once per block from the chain's configuration, and handed down. Code below asks the table
  * ("rules->code_bytes_max"), not the fork's name, wherever a number will do; revision comparisons are for behaviour. */

@@ -71,7 +71,7 @@ sb_u256 sb_overlay_transient(struct sb_overlay *o, const sb_addr *a, const sb_ha
 void sb_overlay_transient_set(struct sb_overlay *o, const sb_addr *a, const sb_hash *key,
                               const sb_u256 *value);
 
-/* Access sets (EIP-2929): return true if the item was warm already, and make it warm. Model loads use warm_model (DESIGN 4, cost). */
+/* Access sets (EIP-2929): return true if the item was warm already, and make it warm. Model loads use warm_model (docs/spec/precompiles.md, 2). */
 bool sb_overlay_warm_addr(struct sb_overlay *o, const sb_addr *a);
 bool sb_overlay_warm_slot(struct sb_overlay *o, const sb_addr *a, const sb_hash *key);
 bool sb_overlay_warm_model(struct sb_overlay *o, const sb_hash *model_id);
