@@ -97,6 +97,9 @@ def rule_files_open_with_a_comment():
     for path in SOURCES + TESTS:
         if not text_of(path).lstrip().startswith("/*"):
             yield rel(path)
+    for path in sorted(ROOT.glob("meson.build")) + [p for top in LAYERS + ("tests",) for p in sorted((ROOT / top).rglob("meson.build"))]:
+        if not text_of(path).startswith("#"):
+            yield rel(path)
 
 
 def rule_headers_are_guarded_by_their_path():
