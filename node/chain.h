@@ -124,7 +124,7 @@ struct sb_header sb_chain_next_header(const struct sb_chain *chain,
 /* sb_chain_log_missing_precompile: hook for sb_executor_set_missing_hook, ctx is the chain: a contract called a precompile that this
  * program does not have, so its frame failed. A warning the first time for each address, then at level debug, since anybody can make
  * such calls. Any thread. */
-void sb_chain_log_missing_precompile(void *chain, const sb_addr *addr);
+void sb_chain_log_missing_precompile(void *ctx, const sb_addr *addr);
 
 /* ---- verification and commit (LOOP) ---- */
 

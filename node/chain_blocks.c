@@ -175,12 +175,14 @@ static struct sb_chain_block_object **bucket_of(struct sb_chain_cache *cache, ui
 
 static void evict(struct sb_chain_cache *cache, struct sb_chain_block_object *object)
 {
+    SB_ASSERT(object != NULL);
     struct sb_chain_block_object **link = bucket_of(cache, object->pub.block.header.number);
     while (*link != object) {
         link = &(*link)->bucket_next;
     }
     *link = object->bucket_next;
     use_unlink(cache, object);
+    SB_ASSERT(cache->oldest != object && cache->newest != object);
     cache->count--;
     cache->bytes -= object->arena.total_bytes;
     object_release(object);
@@ -312,7 +314,7 @@ sb_err sb_chain_header(struct sb_header *ret_header, sb_hash *ret_hash, struct s
         return SB_OK;
     }
     struct sb_arena arena;
-    sb_arena_init(&arena, 64 * 1024);
+    sb_arena_init(&arena, (size_t)64 * 1024);
     sb_bytes raw;
     struct sb_header header;
     sb_err err = sb_store_header(&raw, &arena, chain->store, number);

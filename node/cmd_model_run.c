@@ -218,8 +218,8 @@ static sb_err read_range(struct run *run, struct sb_diag *diag)
 static sb_err allocate(struct run *run, const struct sb_model_info *info, struct sb_diag *diag)
 {
     size_t scratch = (info->arena_bytes + SCRATCH_ALIGN) / SCRATCH_ALIGN * SCRATCH_ALIGN;
-    run->in = malloc(info->input_bytes);
-    run->out = malloc(info->output_bytes);
+    run->in = calloc(1, info->input_bytes);
+    run->out = calloc(1, info->output_bytes);
     run->scratch = aligned_alloc(SCRATCH_ALIGN, scratch);
     if (run->in == NULL || run->out == NULL || run->scratch == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory");

@@ -217,6 +217,7 @@ void sb_mempool_picker_free(struct sb_mempool_picker *picker)
     if (picker == NULL) {
         return;
     }
+    SB_ASSERT(picker->entries != NULL || picker->entry_count == 0);
     for (size_t i = 0; i < picker->entry_count; i++) {
         sb_pool_tx_release(&picker->entries[i]->pub);
     }

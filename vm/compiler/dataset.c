@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/util/assert.h"
 #include "base/util/endian.h"
 #include "vm/compiler/dataset_zip.h"
 
@@ -158,6 +159,7 @@ static double load_element(const struct array *a, uint64_t i)
 static sb_err to_doubles(double **ret, const struct array *a, const char *name,
                          struct sb_diag *diag)
 {
+    SB_ASSERT(a->count != 0 && a->count <= SB_DATASET_ELEMENTS_MAX); /* see parse_shape */
     double *values = malloc((size_t)a->count * sizeof *values);
     if (values == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory for %" PRIu64 " numbers", a->count);

@@ -87,8 +87,8 @@ sb_err sb_zip_list(struct sb_zip_member *ret_members, uint32_t *ret_count, sb_by
 static sb_err inflate_member(uint8_t *data, const struct sb_zip_member *m, const uint8_t *packed,
                              struct sb_diag *diag)
 {
-    z_stream z = {
-        .next_in = packed, .avail_in = m->packed_bytes, .next_out = data, .avail_out = m->bytes};
+    z_stream z = {.next_in = packed, .avail_in = m->packed_bytes, .avail_out = m->bytes};
+    z.next_out = data;
     if (inflateInit2(&z, -MAX_WBITS) != Z_OK) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory for zlib");
     }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/util/assert.h"
 #include "base/util/checked.h"
 #include "vm/compiler/eval_ops.h"
 #include "vm/compiler/onnx_ops.h"
@@ -114,6 +115,7 @@ static uint64_t operand_at(const struct sb_shape *operand, const struct sb_shape
 {
     uint64_t index = 0;
     uint64_t stride = 1;
+    SB_ASSERT(operand->rank <= out->rank);
     for (uint32_t i = operand->rank; i-- > 0;) {
         uint32_t o = i + out->rank - operand->rank;
         uint64_t coordinate = at % out->dims[o];

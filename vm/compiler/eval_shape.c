@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/util/assert.h"
 #include "vm/compiler/eval_ops.h"
 #include "vm/compiler/onnx_ops.h"
 
@@ -104,6 +105,7 @@ static sb_err axes_bits(uint32_t *ret, bool *ret_given, struct sb_eval *e, uint3
     count = from_input ? (size_t)sb_array_count(e->in[1]) : count;
     uint32_t bits = 0;
     for (size_t i = 0; i < count; i++) {
+        SB_ASSERT(from_input || ints != NULL); /* else count is 0 */
         double axis = from_input ? e->in[1]->data[i] : (double)ints[i];
         uint32_t at = 0;
         if (!(axis >= -(double)rank && axis < (double)rank)) {
@@ -250,6 +252,7 @@ static sb_err read_pads(int64_t *ret, struct sb_eval *e, uint32_t rank)
                              "pads must name every dimension, without axes");
     }
     for (size_t i = 0; i < count; i++) {
+        SB_ASSERT(from_input || ints != NULL); /* else count is 0 */
         double pad = from_input ? e->in[1]->data[i] : (double)ints[i];
         if (!(pad >= 0 && pad <= SB_TENSOR_DIM_MAX)) {
             return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node,

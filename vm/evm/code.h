@@ -41,8 +41,8 @@ void sb_code_cache_init(struct sb_code_cache *cache);
 void sb_code_cache_fini(struct sb_code_cache *cache);
 /* sb_code_find: the prepared code with this hash, now used once more; NULL if it is not cached. */
 struct sb_code *sb_code_find(struct sb_code_cache *cache, const sb_hash *hash);
-/* sb_code_prepare: analyse code. hash NULL (initcode): not cached. NULL when out of memory. Give back by release. */
-struct sb_code *sb_code_prepare(struct sb_code_cache *cache, const sb_hash *hash, sb_bytes code);
+/* sb_code_prepare: analyse the code bytes. hash NULL (initcode): not cached. NULL when out of memory. Give back by release. */
+struct sb_code *sb_code_prepare(struct sb_code_cache *cache, const sb_hash *hash, sb_bytes bytes);
 void sb_code_release(struct sb_code *code);
 
 /* Delegations of accounts to code (EIP-7702): the code 0xef0100 || address. sb_code_delegate: whether code is one; the address goes to

@@ -129,6 +129,7 @@ static void evict_oldest(struct sb_memo *memo)
     }
     *at = e->next_in_bucket;
     unlink_use(memo, e);
+    SB_ASSERT(memo->oldest != e);
     memo->stats.bytes -= bytes_of(e->value_len);
     memo->stats.entry_count--;
     memo->stats.evict_count++;
