@@ -16,7 +16,7 @@ static sb_err write_genesis(struct sb_chain *chain, struct sb_diag *diag)
     struct sb_arena arena;
     sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
     struct sb_buf raw;
-    sb_buf_init(&raw, 64 * 1024);
+    sb_buf_init(&raw, (size_t)64 * 1024);
     static const uint8_t empty_body[] = {0xc3, 0xc0, 0xc0, 0xc0};
 
     struct sb_state_diff diff;

@@ -140,7 +140,7 @@ static sb_err journal_input(struct sb_driver *driver, const struct sb_bft_input 
         SB_TRY(sb_journal_append(driver->journal, SB_RECORD_BLOCK, height, driver->block_bytes));
     }
     struct sb_buf buf;
-    sb_buf_init(&buf, 64 * 1024);
+    sb_buf_init(&buf, (size_t)64 * 1024);
     sb_bft_input_encode(&buf, input);
     sb_err err = sb_buf_err(&buf);
     if (err == SB_OK) {

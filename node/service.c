@@ -18,7 +18,7 @@
 
 #define MIB      ((size_t)1 << 20)
 #define LOOK_MS  200 /* how often a waiting service looks whether the node has failed */
-#define NS_IN_MS 1000000
+#define NS_IN_MS 1000000L
 
 struct sb_service {
     struct sb_inference *inference;

@@ -13,7 +13,7 @@
 static void bloom_bits(unsigned ret_bits[3], sb_bytes item)
 {
     sb_hash hash = sb_keccak256(item);
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++) {
         unsigned pair = (unsigned)hash.b[2 * i] << 8 | hash.b[2 * i + 1];
         ret_bits[i] = pair % BLOOM_BITS;
     }

@@ -4,7 +4,7 @@
 
 #define ARITHMETIC_GAS     60
 #define SQRT_GAS           400
-#define TRANSCENDENTAL_GAS 500
+#define TRANSCENDENTAL_GAS UINT64_C(500)
 
 struct function {
     uint32_t selector;

@@ -14,7 +14,7 @@
 /* Reading the facts of a model without touching it. */
 #define FACTS_GAS 2600
 /* Description of one input or output. */
-#define DESCRIBE_TENSOR_GAS 40
+#define DESCRIBE_TENSOR_GAS UINT64_C(40)
 /* Conversion of one number between SD59x18 and raw. */
 #define REAL_ELEMENT_GAS 30
 /* A look-up of the switch of one operator version, paid only while some version is off. */

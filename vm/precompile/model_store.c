@@ -18,8 +18,8 @@
 #define PARAMS_ADDR_LOW   0x5b10
 
 #define CHUNK_COUNT_MAX   4096u /* 256 MiB, the limit of the format */
-#define SLOT_READ_GAS     2100
-#define SLOT_NEW_GAS      22100
+#define SLOT_READ_GAS     UINT64_C(2100)
+#define SLOT_NEW_GAS      UINT64_C(22100)
 #define SLOT_CHANGE_GAS   5000
 #define CHUNK_BYTE_GAS    16 /* write to the database, sync and keep */
 #define HASH_WORD_GAS     12 /* sha2-256, as precompile 2 */

@@ -3,6 +3,9 @@
 
 #include "base/util/endian.h"
 
+/* Offset and length before the bytes of a lone dynamic value. */
+#define HEAD_BYTES ((size_t)2 * SB_ABI_WORD_BYTES)
+
 sb_addr native_addr(uint16_t low)
 {
     sb_addr addr = {{0}};
@@ -52,16 +55,16 @@ sb_err native_return_buf(struct native *n, struct sb_buf *buf)
 sb_err native_bytes_place(struct native_bytes *ret, struct native *n, size_t len)
 {
     size_t padded = (size_t)sb_precompile_words(len) * SB_ABI_WORD_BYTES;
-    uint8_t *head = sb_arena_alloc(n->call->arena, 2 * SB_ABI_WORD_BYTES + padded);
+    uint8_t *head = sb_arena_alloc(n->call->arena, HEAD_BYTES + padded);
     if (head == NULL) {
         return SB_E_NOMEM;
     }
-    memset(head, 0, 2 * SB_ABI_WORD_BYTES);
+    memset(head, 0, HEAD_BYTES);
     be_store64(head + SB_ABI_WORD_BYTES - 8, SB_ABI_WORD_BYTES); /* offset of the value */
-    be_store64(head + 2 * SB_ABI_WORD_BYTES - 8, len);
-    memset(head + 2 * SB_ABI_WORD_BYTES + len, 0, padded - len);
-    *ret = (struct native_bytes){.data = head + 2 * SB_ABI_WORD_BYTES,
-                                 .encoded = sb_span(head, 2 * SB_ABI_WORD_BYTES + padded)};
+    be_store64(head + HEAD_BYTES - 8, len);
+    memset(head + HEAD_BYTES + len, 0, padded - len);
+    *ret = (struct native_bytes){.data = head + HEAD_BYTES,
+                                 .encoded = sb_span(head, HEAD_BYTES + padded)};
     return SB_OK;
 }
 
