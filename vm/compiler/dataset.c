@@ -159,8 +159,8 @@ static double load_element(const struct array *a, uint64_t i)
 static sb_err to_doubles(double **ret, const struct array *a, const char *name,
                          struct sb_diag *diag)
 {
-    SB_ASSERT(a->count != 0 && a->count <= SB_DATASET_ELEMENTS_MAX); /* see parse_shape */
-    double *values = malloc((size_t)a->count * sizeof *values);
+    SB_ASSERT(a->count != 0 && a->data != NULL); /* parse_shape refuses empty arrays */
+    double *values = calloc((size_t)a->count, sizeof *values);
     if (values == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory for %" PRIu64 " numbers", a->count);
     }
