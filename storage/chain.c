@@ -116,7 +116,7 @@ static sb_err state_put(struct sb_db_batch *batch, const struct sb_store_pending
 {
     for (const struct sb_change *change = pending->first; change != NULL; change = change->next) {
         bool was = change->old_value.data != NULL, is = change->new_value.data != NULL;
-        if (was == is && sb_span_equal(change->old_value, change->new_value)) {
+        if (was == is && (!was || sb_span_equal(change->old_value, change->new_value))) {
             continue;
         }
         if (is) {
