@@ -3,7 +3,7 @@
  *   journal/00000001.wal   record | record | record | ...          rotated by size; the format stands at the head of journal.c
  *   record = checksum, length, type, height, payload
  *
- * Rules (notes/consensus.md section 6): every input is appended before it is applied; before an own signature leaves the process the
+ * Rules (docs/adr/0008-consensus-core-and-driver.md): every input is appended before it is applied; before an own signature leaves the process the
  * record {height, round, step, sign bytes, signature} and all records before it are durable (one fdatasync). A torn tail is cut off
  * (a copy is kept) and reported; damage in the middle is SB_E_CORRUPT and the node must not vote. */
 #ifndef SB_STORAGE_JOURNAL_H
