@@ -466,6 +466,7 @@ sb_err sb_bft_step(struct sb_bft *core, const struct sb_bft_input *input,
     case SB_BFT_IN_START_HEIGHT:
         return on_start_height(core, input, ret_effects, diag);
     case SB_BFT_IN_PROPOSAL:
+    case SB_BFT_IN_CERTIFICATE:
         return on_foreign(diag);
     case SB_BFT_IN_VOTE:
         if (sb_addr_equal(&input->as.vote.validator_address, &core->config.own_address)) {

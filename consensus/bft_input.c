@@ -28,7 +28,9 @@ void sb_bft_input_encode(struct sb_buf *out, const struct sb_bft_input *input)
         sb_rlp_put_u64(out, input->as.start.height);
         break;
     case SB_BFT_IN_PROPOSAL:
-        sb_proposal_encode(out, &input->as.proposal);
+        sb_proposal_encode(out, &input->as.proposal.message);
+        break;
+    case SB_BFT_IN_CERTIFICATE:
         break;
     case SB_BFT_IN_VOTE:
         sb_vote_encode(out, &input->as.vote);
@@ -130,7 +132,9 @@ static sb_err read_fields(struct sb_bft_input *input, struct sb_rlp *in, struct 
     case SB_BFT_IN_START_HEIGHT:
         return sb_rlp_read_u64(&input->as.start.height, in);
     case SB_BFT_IN_PROPOSAL:
-        return read_proposal(&input->as.proposal, in, diag);
+        return read_proposal(&input->as.proposal.message, in, diag);
+    case SB_BFT_IN_CERTIFICATE:
+        return SB_E_TYPE;
     case SB_BFT_IN_VOTE:
         return read_vote(&input->as.vote, in, diag);
     case SB_BFT_IN_TIMEOUT:

@@ -13,7 +13,7 @@
 #include <uv.h>
 
 #include "base/util/assert.h"
-#include "node/driver.h"
+#include "node/solo_driver.h"
 
 #define TIMER_KINDS 3
 
@@ -28,7 +28,7 @@ struct sb_node {
     struct sb_node_options options;
     struct sb_chain *chain;
     struct sb_mempool *mempool;
-    struct sb_driver *driver;
+    struct sb_solo *driver;
 
     bool has_loop;
     uv_loop_t loop;
@@ -90,10 +90,10 @@ static void schedule(struct sb_node *node, uint64_t delay_ms)
 static void make_block(struct sb_node *node, bool allow_empty)
 {
     struct sb_diag diag = {.text = ""};
-    if (!sb_driver_is_idle(node->driver)) {
+    if (!sb_solo_is_idle(node->driver)) {
         return;
     }
-    if (sb_driver_propose(node->driver, allow_empty, &diag) != SB_OK) {
+    if (sb_solo_propose(node->driver, allow_empty, &diag) != SB_OK) {
         fail(node, &diag);
     }
 }
@@ -144,7 +144,7 @@ static void on_consensus_timer(uv_timer_t *handle)
     if (atomic_load(&node->failed)) {
         return;
     }
-    if (sb_driver_timeout(node->driver, timer->kind, timer->height, timer->round, &diag) != SB_OK) {
+    if (sb_solo_timeout(node->driver, timer->kind, timer->height, timer->round, &diag) != SB_OK) {
         fail(node, &diag);
         return;
     }
@@ -221,19 +221,19 @@ static sb_err open_chain(struct sb_node *node, struct sb_diag *diag)
 static sb_err open_driver(struct sb_node *node, struct sb_diag *diag)
 {
     const struct sb_node_options *o = &node->options;
-    struct sb_driver_options options = {.chain = node->chain,
-                                        .mempool = node->mempool,
-                                        .journal_dir = o->journal_dir,
-                                        .new_key = o->new_key,
-                                        .timeouts = sb_bft_timeouts_default(),
-                                        .monotonic_ms = monotonic_ms,
-                                        .host = {.ctx = node,
-                                                 .now_ms = wall_ms,
-                                                 .set_timer = host_set_timer,
-                                                 .cancel_timers = host_cancel_timers},
-                                        .log = o->log};
+    struct sb_solo_options options = {.chain = node->chain,
+                                      .mempool = node->mempool,
+                                      .journal_dir = o->journal_dir,
+                                      .new_key = o->new_key,
+                                      .timeouts = sb_bft_timeouts_default(),
+                                      .monotonic_ms = monotonic_ms,
+                                      .host = {.ctx = node,
+                                               .now_ms = wall_ms,
+                                               .set_timer = host_set_timer,
+                                               .cancel_timers = host_cancel_timers},
+                                      .log = o->log};
     memcpy(options.secret, o->validator_secret, sizeof options.secret);
-    sb_err err = sb_driver_new(&node->driver, &options, diag);
+    sb_err err = sb_solo_new(&node->driver, &options, diag);
     explicit_bzero(options.secret, sizeof options.secret);
     return err;
 }
@@ -305,7 +305,7 @@ void sb_node_free(struct sb_node *node)
         return;
     }
     sb_node_stop(node);
-    sb_driver_free(node->driver);
+    sb_solo_free(node->driver);
     if (node->has_loop) {
         uv_walk(&node->loop, close_handle, NULL);
         (void)uv_run(&node->loop, UV_RUN_DEFAULT);

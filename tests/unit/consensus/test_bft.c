@@ -105,6 +105,8 @@ static void note(struct host *host, const struct sb_bft_effect *effect,
         assert_int_equal(effect->as.decide.sigs[0].flag, SB_COMMIT_BLOCK);
         break;
     case SB_BFT_BROADCAST:
+    case SB_BFT_EVIDENCE:
+    case SB_BFT_FETCH:
         break;
     }
 }

@@ -19,7 +19,7 @@
 
 #include "base/crypto/ed25519.h"
 #include "base/crypto/secp256k1.h"
-#include "node/driver.h"
+#include "node/solo_driver.h"
 
 #define FIXTURE_ACCOUNTS  4
 #define FIXTURE_GENESIS_S UINT64_C(1700000000)
@@ -41,7 +41,7 @@ struct fixture {
 
     struct sb_chain *chain;
     struct sb_mempool *mempool;
-    struct sb_driver *driver;
+    struct sb_solo *driver;
     struct sb_mempool_options mempool_options;
     size_t block_cache_count; /* 0: the chain's default */
     uint64_t now_ms;
@@ -145,17 +145,17 @@ static inline sb_err fixture_try_open_chain(struct fixture *f)
 
 static inline sb_err fixture_try_open_driver(struct fixture *f)
 {
-    struct sb_driver_options options = {.chain = f->chain,
-                                        .mempool = f->mempool,
-                                        .journal_dir = f->journal_dir,
-                                        .new_key = !f->is_old,
-                                        .timeouts = sb_bft_timeouts_default(),
-                                        .host = {.ctx = f,
-                                                 .now_ms = fixture_now_ms,
-                                                 .set_timer = fixture_set_timer,
-                                                 .cancel_timers = fixture_cancel_timers}};
+    struct sb_solo_options options = {.chain = f->chain,
+                                      .mempool = f->mempool,
+                                      .journal_dir = f->journal_dir,
+                                      .new_key = !f->is_old,
+                                      .timeouts = sb_bft_timeouts_default(),
+                                      .host = {.ctx = f,
+                                               .now_ms = fixture_now_ms,
+                                               .set_timer = fixture_set_timer,
+                                               .cancel_timers = fixture_cancel_timers}};
     memcpy(options.secret, f->validator_secret, sizeof options.secret);
-    return sb_driver_new(&f->driver, &options, &f->diag);
+    return sb_solo_new(&f->driver, &options, &f->diag);
 }
 
 static inline void fixture_check(struct fixture *f, sb_err err)
@@ -175,7 +175,7 @@ static inline void fixture_open(struct fixture *f)
 
 static inline void fixture_close(struct fixture *f)
 {
-    sb_driver_free(f->driver);
+    sb_solo_free(f->driver);
     sb_mempool_free(f->mempool);
     sb_chain_close(f->chain);
     f->driver = NULL;
@@ -258,7 +258,7 @@ static inline sb_hash fixture_send(struct fixture *f, int account, uint64_t nonc
 static inline void fixture_propose(struct fixture *f)
 {
     f->now_ms += 1000;
-    fixture_check(f, sb_driver_propose(f->driver, true, &f->diag));
+    fixture_check(f, sb_solo_propose(f->driver, true, &f->diag));
 }
 
 #endif

@@ -81,16 +81,16 @@ static void propose_commits_transactions_with_receipts(void **state)
     fixture_check(&f, sb_chain_account(&account, f.chain, &f.addrs[0]));
     assert_int_equal(account.nonce, 2);
     fixture_check(&f, sb_chain_check_block(f.chain, 1, &f.diag));
-    assert_true(sb_driver_is_idle(f.driver));
+    assert_true(sb_solo_is_idle(f.driver));
 }
 
 static void propose_when_nothing_waits_makes_no_block_unless_empty_is_allowed(void **state)
 {
     (void)state;
-    fixture_check(&f, sb_driver_propose(f.driver, false, &f.diag));
+    fixture_check(&f, sb_solo_propose(f.driver, false, &f.diag));
     assert_int_equal(sb_chain_head_number(f.chain), 0);
-    assert_true(sb_driver_is_idle(f.driver));
-    fixture_check(&f, sb_driver_propose(f.driver, true, &f.diag));
+    assert_true(sb_solo_is_idle(f.driver));
+    fixture_check(&f, sb_solo_propose(f.driver, true, &f.diag));
     assert_int_equal(sb_chain_head_number(f.chain), 1);
 }
 
@@ -99,10 +99,10 @@ static void propose_with_standing_clock_moves_time_by_one_ms(void **state)
     (void)state;
     fixture_propose(&f);
     uint64_t first = sb_chain_head(f.chain).time_ms;
-    fixture_check(&f, sb_driver_propose(f.driver, true, &f.diag));
+    fixture_check(&f, sb_solo_propose(f.driver, true, &f.diag));
     assert_int_equal(sb_chain_head(f.chain).time_ms, first + 1);
     f.now_ms -= 10000;
-    fixture_check(&f, sb_driver_propose(f.driver, true, &f.diag));
+    fixture_check(&f, sb_solo_propose(f.driver, true, &f.diag));
     assert_int_equal(sb_chain_head(f.chain).time_ms, first + 2);
 }
 

@@ -1,11 +1,11 @@
-/* driver.c: see driver.h.
+/* solo_driver.c: see solo_driver.h.
  *
  * Inputs wait in a short queue: an effect that asks a question (SIGN, GET_VALUE, VALIDATE) is answered by pushing an input, and the
  * queue is worked off until it is empty. While the journal is replayed nothing is asked and nothing leaves: a question stays `open`
  * until the journal's next records answer it; what is still open at the end is asked for real.
  *
  * Journal records: SB_RECORD_BLOCK (the bytes of a consensus block, before the VALUE that names it) and SB_RECORD_INPUT (see bft.h). */
-#include "node/driver.h"
+#include "node/solo_driver.h"
 
 #include <stdlib.h>
 
@@ -33,8 +33,8 @@ struct open_questions {
     struct timer timers[TIMER_KINDS];
 };
 
-struct sb_driver {
-    struct sb_driver_options options;
+struct sb_solo {
+    struct sb_solo_options options;
     struct sb_chain *chain;
     struct sb_journal *journal;
     struct sb_bft *core;
@@ -59,7 +59,7 @@ struct sb_driver {
     struct sb_commit_sig decided_sigs[SB_VALIDATORS_MAX];
 };
 
-static void push(struct sb_driver *driver, const struct sb_bft_input *input)
+static void push(struct sb_solo *driver, const struct sb_bft_input *input)
 {
     SB_ASSERT(driver->queue_count < QUEUE_MAX);
     driver->queue[driver->queue_count++] = *input;
@@ -75,7 +75,7 @@ static struct sb_bft_input new_input(enum sb_bft_input_type type)
 
 /* ---- the block in hand ---- */
 
-static void forget_block(struct sb_driver *driver)
+static void forget_block(struct sb_solo *driver)
 {
     sb_chain_executed_free(driver->chain, driver->executed);
     driver->executed = NULL;
@@ -85,7 +85,7 @@ static void forget_block(struct sb_driver *driver)
 }
 
 /* hold_block: keep the encoded block (in block_arena) as the one that is proposed. */
-static sb_err hold_block(struct sb_driver *driver, sb_bytes encoded, const sb_hash *block_id)
+static sb_err hold_block(struct sb_solo *driver, sb_bytes encoded, const sb_hash *block_id)
 {
     SB_TRY(sb_parts_root(&driver->value.parts_root, encoded));
     driver->value.block_id = *block_id;
@@ -95,8 +95,7 @@ static sb_err hold_block(struct sb_driver *driver, sb_bytes encoded, const sb_ha
     return SB_OK;
 }
 
-static sb_err last_commit_of(struct sb_commit *ret_commit, struct sb_driver *driver,
-                             uint64_t number)
+static sb_err last_commit_of(struct sb_commit *ret_commit, struct sb_solo *driver, uint64_t number)
 {
     if (number == 0) {
         *ret_commit = (struct sb_commit){.height = 0};
@@ -108,9 +107,9 @@ static sb_err last_commit_of(struct sb_commit *ret_commit, struct sb_driver *dri
                                                                                   : SB_E_CORRUPT;
 }
 
-static sb_err build_block(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err build_block(struct sb_solo *driver, struct sb_diag *diag)
 {
-    const struct sb_driver_options *o = &driver->options;
+    const struct sb_solo_options *o = &driver->options;
     forget_block(driver);
     struct sb_chain_head head = sb_chain_head(driver->chain);
     uint64_t now = o->host.now_ms(o->host.ctx);
@@ -133,7 +132,7 @@ static sb_err build_block(struct sb_driver *driver, struct sb_diag *diag)
 
 /* ---- effects ---- */
 
-static sb_err journal_input(struct sb_driver *driver, const struct sb_bft_input *input)
+static sb_err journal_input(struct sb_solo *driver, const struct sb_bft_input *input)
 {
     uint64_t height = sb_bft_status(driver->core).height;
     if (input->type == SB_BFT_IN_VALUE) {
@@ -165,7 +164,7 @@ static struct sb_journal_place place_of(const struct sb_bft_message *message)
 }
 
 /* sign: through the guard, and durable before the signature is used. */
-static sb_err sign(struct sb_driver *driver, const struct sb_bft_message *message,
+static sb_err sign(struct sb_solo *driver, const struct sb_bft_message *message,
                    struct sb_diag *diag)
 {
     uint8_t bytes[SB_SIGN_BYTES_MAX];
@@ -195,7 +194,7 @@ static sb_err sign(struct sb_driver *driver, const struct sb_bft_message *messag
     return SB_OK;
 }
 
-static sb_err get_value(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err get_value(struct sb_solo *driver, struct sb_diag *diag)
 {
     if (!driver->is_prepared) {
         SB_TRY(build_block(driver, diag));
@@ -211,7 +210,7 @@ static sb_err get_value(struct sb_driver *driver, struct sb_diag *diag)
 }
 
 /* execute_block: *ret_valid is the verdict; other results are failures of the node. */
-static sb_err execute_block(bool *ret_valid, struct sb_driver *driver, struct sb_diag *diag)
+static sb_err execute_block(bool *ret_valid, struct sb_solo *driver, struct sb_diag *diag)
 {
     struct sb_diag why = {.text = ""};
     sb_chain_executed_free(driver->chain, driver->executed);
@@ -229,7 +228,7 @@ static sb_err execute_block(bool *ret_valid, struct sb_driver *driver, struct sb
     return SB_OK;
 }
 
-static sb_err validate(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err validate(struct sb_solo *driver, struct sb_diag *diag)
 {
     struct sb_bft_input input = new_input(SB_BFT_IN_VALIDITY);
     input.as.validity.height = sb_bft_status(driver->core).height;
@@ -239,7 +238,7 @@ static sb_err validate(struct sb_driver *driver, struct sb_diag *diag)
     return SB_OK;
 }
 
-static void log_block(const struct sb_driver *driver)
+static void log_block(const struct sb_solo *driver)
 {
     const struct sb_rpc_block *block;
     if (!sb_log_enabled(driver->options.log, SB_LOG_INFO) ||
@@ -255,7 +254,7 @@ static void log_block(const struct sb_driver *driver)
     sb_chain_block_release(driver->chain, block);
 }
 
-static sb_err commit(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err commit(struct sb_solo *driver, struct sb_diag *diag)
 {
     if (driver->executed == NULL) { /* the verdict came from the journal */
         bool valid;
@@ -279,7 +278,7 @@ static sb_err commit(struct sb_driver *driver, struct sb_diag *diag)
     return SB_OK;
 }
 
-static void note_decision(struct sb_driver *driver, const struct sb_commit *decided)
+static void note_decision(struct sb_solo *driver, const struct sb_commit *decided)
 {
     SB_ASSERT(decided->sig_count <= SB_VALIDATORS_MAX);
     memcpy(driver->decided_sigs, decided->sigs, decided->sig_count * sizeof decided->sigs[0]);
@@ -287,7 +286,7 @@ static void note_decision(struct sb_driver *driver, const struct sb_commit *deci
     driver->decided.sigs = driver->decided_sigs;
 }
 
-static bool is_block_in_hand(const struct sb_driver *driver, const sb_hash *block_id)
+static bool is_block_in_hand(const struct sb_solo *driver, const sb_hash *block_id)
 {
     return driver->has_block && sb_hash_equal(&driver->value.block_id, block_id);
 }
@@ -298,10 +297,10 @@ static sb_err no_such_block(struct sb_diag *diag)
 }
 
 /* carry_out: one effect, for real. */
-static sb_err carry_out(struct sb_driver *driver, const struct sb_bft_effect *effect,
+static sb_err carry_out(struct sb_solo *driver, const struct sb_bft_effect *effect,
                         const struct sb_bft_input *input, struct sb_diag *diag)
 {
-    const struct sb_driver_host *host = &driver->options.host;
+    const struct sb_solo_host *host = &driver->options.host;
     switch (effect->type) {
     case SB_BFT_JOURNAL: {
         sb_err err = journal_input(driver, input);
@@ -331,12 +330,15 @@ static sb_err carry_out(struct sb_driver *driver, const struct sb_bft_effect *ef
         }
         note_decision(driver, &effect->as.decide);
         return commit(driver, diag);
+    case SB_BFT_EVIDENCE:
+    case SB_BFT_FETCH:
+        return SB_OK; /* need others */
     }
     SB_UNREACHABLE();
 }
 
 /* note_open: one effect during replay. */
-static void note_open(struct sb_driver *driver, const struct sb_bft_effect *effect)
+static void note_open(struct sb_solo *driver, const struct sb_bft_effect *effect)
 {
     struct open_questions *open = &driver->open;
     switch (effect->type) {
@@ -366,12 +368,15 @@ static void note_open(struct sb_driver *driver, const struct sb_bft_effect *effe
         open->decide = true;
         note_decision(driver, &effect->as.decide);
         break;
+    case SB_BFT_EVIDENCE:
+    case SB_BFT_FETCH:
+        break;
     }
 }
 
 /* ---- steps ---- */
 
-static sb_err step(struct sb_driver *driver, const struct sb_bft_input *input, struct sb_diag *diag)
+static sb_err step(struct sb_solo *driver, const struct sb_bft_input *input, struct sb_diag *diag)
 {
     struct sb_bft_effects effects;
     SB_TRY(sb_bft_step(driver->core, input, &effects, diag));
@@ -385,7 +390,7 @@ static sb_err step(struct sb_driver *driver, const struct sb_bft_input *input, s
     return SB_OK;
 }
 
-static sb_err run_queue(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err run_queue(struct sb_solo *driver, struct sb_diag *diag)
 {
     sb_err err = SB_OK;
     while (err == SB_OK && driver->queue_count != 0) {
@@ -399,15 +404,15 @@ static sb_err run_queue(struct sb_driver *driver, struct sb_diag *diag)
     return err;
 }
 
-bool sb_driver_is_idle(const struct sb_driver *driver)
+bool sb_solo_is_idle(const struct sb_solo *driver)
 {
     return driver->failed == SB_OK &&
            (sb_bft_status(driver->core).step == SB_BFT_DECIDED || driver->open.get_value);
 }
 
-static void set_open_timers(struct sb_driver *driver)
+static void set_open_timers(struct sb_solo *driver)
 {
-    const struct sb_driver_host *host = &driver->options.host;
+    const struct sb_solo_host *host = &driver->options.host;
     for (int kind = 0; kind < TIMER_KINDS; kind++) {
         struct timer *timer = &driver->open.timers[kind];
         if (timer->is_set) {
@@ -419,7 +424,7 @@ static void set_open_timers(struct sb_driver *driver)
 }
 
 /* begin: the prepared block goes into a new height, or into the one that waits for it since the restart. */
-static sb_err begin(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err begin(struct sb_solo *driver, struct sb_diag *diag)
 {
     if (driver->open.get_value) {
         driver->open.get_value = false;
@@ -433,12 +438,12 @@ static sb_err begin(struct sb_driver *driver, struct sb_diag *diag)
     return SB_OK;
 }
 
-sb_err sb_driver_propose(struct sb_driver *driver, bool allow_empty, struct sb_diag *diag)
+sb_err sb_solo_propose(struct sb_solo *driver, bool allow_empty, struct sb_diag *diag)
 {
     if (driver->failed != SB_OK) {
         return sb_fail(diag, driver->failed, "the driver has failed before");
     }
-    SB_ASSERT(sb_driver_is_idle(driver));
+    SB_ASSERT(sb_solo_is_idle(driver));
     sb_err err = build_block(driver, diag);
     if (err == SB_OK && !allow_empty && driver->block_tx_count == 0) {
         forget_block(driver);
@@ -455,8 +460,8 @@ sb_err sb_driver_propose(struct sb_driver *driver, bool allow_empty, struct sb_d
     return run_queue(driver, diag);
 }
 
-sb_err sb_driver_timeout(struct sb_driver *driver, enum sb_bft_timeout kind, uint64_t height,
-                         int32_t round, struct sb_diag *diag)
+sb_err sb_solo_timeout(struct sb_solo *driver, enum sb_bft_timeout kind, uint64_t height,
+                       int32_t round, struct sb_diag *diag)
 {
     if (driver->failed != SB_OK) {
         return sb_fail(diag, driver->failed, "the driver has failed before");
@@ -469,7 +474,7 @@ sb_err sb_driver_timeout(struct sb_driver *driver, enum sb_bft_timeout kind, uin
     return run_queue(driver, diag);
 }
 
-struct sb_bft_status sb_driver_status(const struct sb_driver *driver)
+struct sb_bft_status sb_solo_status(const struct sb_solo *driver)
 {
     return sb_bft_status(driver->core);
 }
@@ -488,13 +493,13 @@ static void close_answered(struct open_questions *open, enum sb_bft_input_type t
 }
 
 struct replay {
-    struct sb_driver *driver;
+    struct sb_solo *driver;
     uint64_t next_height;
     uint64_t record_count;
     struct sb_diag *diag;
 };
 
-static sb_err replay_block(struct sb_driver *driver, sb_bytes payload, struct sb_diag *diag)
+static sb_err replay_block(struct sb_solo *driver, sb_bytes payload, struct sb_diag *diag)
 {
     forget_block(driver);
     const uint8_t *copy = sb_arena_dup(&driver->block_arena, payload);
@@ -511,7 +516,7 @@ static sb_err replay_block(struct sb_driver *driver, sb_bytes payload, struct sb
 static sb_err replay_record(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
 {
     struct replay *replay = ctx;
-    struct sb_driver *driver = replay->driver;
+    struct sb_solo *driver = replay->driver;
     replay->record_count++;
     if (height > replay->next_height) {
         return sb_fail(replay->diag, SB_E_CORRUPT,
@@ -536,8 +541,8 @@ static sb_err replay_record(void *ctx, uint8_t type, uint64_t height, sb_bytes p
 }
 
 /* ask_open: the questions that the journal left open are asked now. Only that for a block waits, with its timer, until the host says
- * that it is time for one (sb_driver_propose). */
-static sb_err ask_open(struct sb_driver *driver, struct sb_diag *diag)
+ * that it is time for one (sb_solo_propose). */
+static sb_err ask_open(struct sb_solo *driver, struct sb_diag *diag)
 {
     struct open_questions *open = &driver->open;
     if (open->get_value) {
@@ -559,7 +564,7 @@ static sb_err ask_open(struct sb_driver *driver, struct sb_diag *diag)
 
 /* check_journal_is_whole: a block is committed only after its precommit was signed and synced, so a journal that ends before the head
  * has lost signatures: cut, or an older copy put back. What else was signed then, nobody knows. */
-static sb_err check_journal_is_whole(const struct sb_driver *driver, struct sb_diag *diag)
+static sb_err check_journal_is_whole(const struct sb_solo *driver, struct sb_diag *diag)
 {
     uint64_t head = sb_chain_head_number(driver->chain);
     struct sb_journal_place last = {.height = 0};
@@ -573,7 +578,7 @@ static sb_err check_journal_is_whole(const struct sb_driver *driver, struct sb_d
                    (unsigned long long)last.height, (unsigned long long)head);
 }
 
-static sb_err recover(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err recover(struct sb_solo *driver, struct sb_diag *diag)
 {
     SB_TRY(check_journal_is_whole(driver, diag));
     struct replay replay = {
@@ -596,9 +601,9 @@ static sb_err recover(struct sb_driver *driver, struct sb_diag *diag)
 
 /* ---- life ---- */
 
-static sb_err open_journal(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err open_journal(struct sb_solo *driver, struct sb_diag *diag)
 {
-    const struct sb_driver_options *o = &driver->options;
+    const struct sb_solo_options *o = &driver->options;
     struct sb_journal_identity identity;
     identity.genesis_hash = sb_chain_domain(driver->chain)->genesis_hash;
     memcpy(identity.public_key, o->secret + 32, sizeof identity.public_key);
@@ -611,7 +616,7 @@ static sb_err open_journal(struct sb_driver *driver, struct sb_diag *diag)
     return SB_OK;
 }
 
-static sb_err check_validators(const struct sb_driver *driver, struct sb_diag *diag)
+static sb_err check_validators(const struct sb_solo *driver, struct sb_diag *diag)
 {
     const struct sb_validator_set *set = sb_chain_validators(driver->chain);
     if (set->count != 1) {
@@ -627,7 +632,7 @@ static sb_err check_validators(const struct sb_driver *driver, struct sb_diag *d
     return SB_OK;
 }
 
-static sb_err start(struct sb_driver *driver, struct sb_diag *diag)
+static sb_err start(struct sb_solo *driver, struct sb_diag *diag)
 {
     struct sb_pubkey key = sb_pubkey_ed25519(driver->options.secret + 32);
     driver->own_address = sb_pubkey_address(&key);
@@ -642,10 +647,10 @@ static sb_err start(struct sb_driver *driver, struct sb_diag *diag)
     return recover(driver, diag);
 }
 
-sb_err sb_driver_new(struct sb_driver **ret_driver, const struct sb_driver_options *options,
-                     struct sb_diag *diag)
+sb_err sb_solo_new(struct sb_solo **ret_driver, const struct sb_solo_options *options,
+                   struct sb_diag *diag)
 {
-    struct sb_driver *driver = calloc(1, sizeof *driver);
+    struct sb_solo *driver = calloc(1, sizeof *driver);
     if (driver == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory");
     }
@@ -654,14 +659,14 @@ sb_err sb_driver_new(struct sb_driver **ret_driver, const struct sb_driver_optio
     sb_arena_init(&driver->block_arena, BUILD_ARENA_BYTES_MAX);
     sb_err err = start(driver, diag);
     if (err != SB_OK) {
-        sb_driver_free(driver);
+        sb_solo_free(driver);
         return err;
     }
     *ret_driver = driver;
     return SB_OK;
 }
 
-void sb_driver_free(struct sb_driver *driver)
+void sb_solo_free(struct sb_solo *driver)
 {
     if (driver == NULL) {
         return;

@@ -1,0 +1,34 @@
+/* signer.h: what signs proposals and votes: the node's own key, or a signer process over a local socket.
+ *
+ *      driver --- message without signature ---> signer --- guard: journal ---> ed25519 ---> signature, or a refusal
+ *
+ * A signer never signs two different messages for one (height, round, step): its journal, which lies beside the key, says what was
+ * signed. A refusal is an answer, not a failure: the validator stays silent for that step. */
+#ifndef SB_NODE_SIGNER_H
+#define SB_NODE_SIGNER_H
+
+#include "consensus/bft.h"
+#include "storage/journal.h"
+
+struct sb_signer {
+    void *ctx;
+    /* sign: In: message without signature. Out: the signature, durable in the signer's journal before it is returned.
+     * Returns SB_OK; SB_E_REFUSED (the guard said no, or a remote signer did not answer; diag says why); another error: the journal
+     * failed, the node must stop. */
+    sb_err (*sign)(void *ctx, struct sb_signature *ret_signature,
+                   const struct sb_bft_message *message, const struct sb_chain_domain *domain,
+                   struct sb_diag *diag);
+};
+
+/* sb_signing_place: where a message stands in the order in which a validator may sign. */
+struct sb_journal_place sb_signing_place(const struct sb_bft_message *message);
+
+/* A key and its journal in this process. secret: ed25519, seed || public key. */
+struct sb_local_signer {
+    struct sb_journal *journal; /* borrowed */
+    uint8_t secret[64];
+};
+/* sb_local_signer: the table for it; *local must outlive the result. */
+struct sb_signer sb_local_signer(struct sb_local_signer *local);
+
+#endif
