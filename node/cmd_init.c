@@ -97,7 +97,7 @@ static sb_err make(const struct sb_datadir *dir, const struct request *request,
                                      (const uint8_t(*)[SB_ED25519_PUBLIC_BYTES])validators,
                                  .validator_count = 1 + request->validators.count};
     struct sb_genesis genesis;
-    struct sb_config config;
+    static struct sb_config config;
     SB_TRY(read_alloc(alloc, request, diag));
     chain.fee_recipient = alloc[0].addr;
     if (request->fee_recipient != NULL) {

@@ -53,7 +53,7 @@ int sb_cmd_run(int argc, char **argv)
          .help = "the data directory, made by samebit init"}};
     struct sb_operands operands;
     struct sb_datadir dir;
-    struct sb_config config;
+    static struct sb_config config;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;
     sb_config_flags_init(&flags);

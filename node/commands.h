@@ -2,8 +2,10 @@
 #ifndef SB_NODE_COMMANDS_H
 #define SB_NODE_COMMANDS_H
 
-#define SB_COMMAND(name, summary) int sb_cmd_##name(int argc, char **argv);
+#define SB_COMMAND(name, summary)             int sb_cmd_##name(int argc, char **argv);
+#define SB_COMMAND_NAMED(name, text, summary) int sb_cmd_##name(int argc, char **argv);
 #include "node/commands.def"
 #undef SB_COMMAND
+#undef SB_COMMAND_NAMED
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -19,6 +20,7 @@ struct setting {
     const char *help;
     size_t offset;      /* in struct sb_config */
     size_t flag_offset; /* in struct sb_config_flags */
+    size_t text_bytes;  /* room of a text, its terminator included */
     const char *default_text;
     uint64_t default_value, min, max;
 };
@@ -34,6 +36,7 @@ static const struct setting k_settings[SB_CONFIG_COUNT] = {
      .flag = (flag_),                                                                              \
      .help = help_ " (" default_ ")",                                                              \
      PLACES(field),                                                                                \
+     .text_bytes = SB_CONFIG_TEXT_BYTES,                                                           \
      .default_text = (default_)},
 #define SB_CONFIG_U64(field, key_, flag_, default_, min_, max_, help_)                             \
     {.type = SETTING_U64,                                                                          \
@@ -46,10 +49,19 @@ static const struct setting k_settings[SB_CONFIG_COUNT] = {
      .max = (max_)},
 #define SB_CONFIG_BOOL(field, key_, flag_, help_)                                                  \
     {.type = SETTING_BOOL, .key = (key_), .flag = (flag_), .help = (help_), PLACES(field)},
+#define SB_CONFIG_LIST(field, key_, flag_, help_)                                                  \
+    {.type = SETTING_TEXT,                                                                         \
+     .key = (key_),                                                                                \
+     .flag = (flag_),                                                                              \
+     .help = (help_),                                                                              \
+     PLACES(field),                                                                                \
+     .text_bytes = SB_CONFIG_LIST_BYTES,                                                           \
+     .default_text = ""},
 #include "node/config.def"
 #undef SB_CONFIG_TEXT
 #undef SB_CONFIG_U64
 #undef SB_CONFIG_BOOL
+#undef SB_CONFIG_LIST
 };
 
 /* A number whose flag was not given; no setting allows it. */
@@ -84,12 +96,11 @@ static sb_err set_text(struct sb_config *config, const struct setting *s, const 
                        const char *value, struct sb_diag *diag)
 {
     size_t len = strlen(value);
-    if (len >= SB_CONFIG_TEXT_BYTES) {
-        return sb_fail(diag, SB_E_RANGE, "%s: longer than %d bytes", name,
-                       SB_CONFIG_TEXT_BYTES - 1);
+    if (len >= s->text_bytes) {
+        return sb_fail(diag, SB_E_RANGE, "%s: longer than %zu bytes", name, s->text_bytes - 1);
     }
     char *field = in_config(config, s);
-    memset(field, 0, SB_CONFIG_TEXT_BYTES);
+    memset(field, 0, s->text_bytes);
     memcpy(field, value, len);
     return SB_OK;
 }
@@ -180,12 +191,18 @@ sb_err sb_config_parse(struct sb_config *config, sb_bytes text, struct sb_diag *
     if (root == NULL) {
         return sb_fail(diag, SB_E_SYNTAX, "line %d: %s", error.line, error.text);
     }
-    struct sb_config read = *config;
-    sb_err err = read_members(&read, root, diag);
+    struct sb_config *read = malloc(sizeof *read);
+    if (read == NULL) {
+        json_decref(root);
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    *read = *config;
+    sb_err err = read_members(read, root, diag);
     json_decref(root);
     if (err == SB_OK) {
-        *config = read;
+        *config = *read;
     }
+    free(read);
     return err;
 }
 
@@ -266,6 +283,42 @@ sb_err sb_config_apply(struct sb_config *config, const struct sb_config_flags *f
         SB_TRY(apply_flag(config, flags, &k_settings[i], diag));
     }
     return check(config, "--log-level", "--log-format", diag);
+}
+
+/* ---- lists ---- */
+
+sb_err sb_config_list_split(struct sb_config_items *ret_items, const char *list, const char *name,
+                            struct sb_diag *diag)
+{
+    size_t used = 0;
+    ret_items->count = 0;
+    if (list[strspn(list, " ")] == '\0') {
+        return SB_OK;
+    }
+    for (const char *at = list;; at++) {
+        at += strspn(at, " ");
+        size_t width = strcspn(at, ",");
+        size_t len = width;
+        while (len > 0 && at[len - 1] == ' ') {
+            len--;
+        }
+        if (len == 0) {
+            return sb_fail(diag, SB_E_RANGE, "%s: an item is empty", name);
+        }
+        if (ret_items->count == SB_CONFIG_LIST_ITEMS_MAX || len >= sizeof ret_items->text - used) {
+            return sb_fail(diag, SB_E_RANGE, "%s: more than %d items", name,
+                           SB_CONFIG_LIST_ITEMS_MAX);
+        }
+        char *item = ret_items->text + used;
+        memcpy(item, at, len);
+        item[len] = '\0';
+        used += len + 1;
+        ret_items->items[ret_items->count++] = item;
+        at += width;
+        if (*at == '\0') {
+            return SB_OK;
+        }
+    }
 }
 
 /* ---- logger ---- */

@@ -26,6 +26,8 @@ sb_err sb_datadir_paths(struct sb_datadir *ret_dir, const char *path, struct sb_
     SB_TRY(sb_path_join(ret_dir->genesis, path, "genesis.json", diag));
     SB_TRY(sb_path_join(ret_dir->keys, path, "keys", diag));
     SB_TRY(sb_path_join(ret_dir->validator_key, path, "keys/validator.json", diag));
+    SB_TRY(sb_path_join(ret_dir->node_key, path, "keys/node.json", diag));
+    SB_TRY(sb_path_join(ret_dir->addresses, path, "addresses", diag));
     SB_TRY(sb_path_join(ret_dir->journal, path, "journal", diag));
     return sb_path_join(ret_dir->db, path, "db", diag);
 }
@@ -146,15 +148,28 @@ sb_err sb_new_chain_genesis(struct sb_genesis *ret_genesis, struct sb_arena *are
 
 /* ---- creation ---- */
 
-static sb_err write_key(const struct sb_datadir *dir, const struct sb_validator_key *key,
-                        struct sb_diag *diag)
+static sb_err write_key(const struct sb_datadir *dir, const char *path,
+                        const struct sb_validator_key *key, struct sb_diag *diag)
 {
     uint8_t memory[256];
     struct sb_buf text = sb_buf_over(memory, sizeof memory);
     SB_TRY(sb_dir_make(dir->keys, DIR_MODE, diag));
     sb_validator_key_emit(&text, key);
-    sb_err err = sb_file_replace(dir->validator_key, sb_buf_bytes(&text), 0600, diag);
+    sb_err err = sb_file_replace(path, sb_buf_bytes(&text), 0600, diag);
     sodium_memzero(memory, sizeof memory);
+    return err;
+}
+
+static sb_err make_node_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
+                            struct sb_diag *diag)
+{
+    struct sb_validator_key key;
+    sb_validator_key_new(&key);
+    sb_err err = write_key(dir, dir->node_key, &key, diag);
+    if (err == SB_OK) {
+        *ret_key = key;
+    }
+    sodium_memzero(&key, sizeof key);
     return err;
 }
 
@@ -205,7 +220,10 @@ sb_err sb_datadir_create(const struct sb_datadir *dir, const struct sb_genesis *
 {
     SB_TRY(sb_dir_check_empty(dir->path, diag));
     SB_TRY(sb_dir_make(dir->path, DIR_MODE, diag));
-    SB_TRY(write_key(dir, key, diag));
+    struct sb_validator_key node_key;
+    SB_TRY(write_key(dir, dir->validator_key, key, diag));
+    SB_TRY(make_node_key(&node_key, dir, diag));
+    sodium_memzero(&node_key, sizeof node_key);
     SB_TRY(make_journal(dir, genesis, key, diag));
     SB_TRY(make_database(dir, genesis, diag));
     return write_texts(dir, genesis, config, diag);
@@ -274,4 +292,13 @@ sb_err sb_datadir_load_key(struct sb_validator_key *ret_key, const struct sb_dat
                            struct sb_diag *diag)
 {
     return load(dir->validator_key, KEY_FILE_BYTES_MAX, parse_key_text, ret_key, diag);
+}
+
+sb_err sb_datadir_node_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
+                           struct sb_diag *diag)
+{
+    if (!sb_file_exists(dir->node_key)) {
+        return make_node_key(ret_key, dir, diag);
+    }
+    return load(dir->node_key, KEY_FILE_BYTES_MAX, parse_key_text, ret_key, diag);
 }

@@ -3,6 +3,8 @@
  *     DIR/config.json           settings (config.h)
  *         genesis.json          the chain (genesis_json.h); written last: without it there is no chain here
  *         keys/validator.json   Ed25519 seed of the validator, mode 0600; account keystores lie beside it
+ *         keys/node.json        Ed25519 seed of the node's name among its peers, mode 0600
+ *         addresses             other nodes that are known (p2p/address_book.h); made as needed
  *         journal/              what the validator signed: lost or copied back, it could sign twice
  *         db/                   blocks and state
  *
@@ -22,10 +24,13 @@ struct sb_datadir {
     char genesis[SB_PATH_BYTES];
     char keys[SB_PATH_BYTES];
     char validator_key[SB_PATH_BYTES];
+    char node_key[SB_PATH_BYTES];
+    char addresses[SB_PATH_BYTES];
     char journal[SB_PATH_BYTES];
     char db[SB_PATH_BYTES];
 };
 
+/* Of the validator; the node's own key has the same form. */
 struct sb_validator_key {
     uint8_t public_key[SB_ED25519_PUBLIC_BYTES];
     uint8_t secret[SB_ED25519_SECRET_BYTES]; /* seed || public key */
@@ -66,6 +71,10 @@ sb_err sb_datadir_load_config(struct sb_config *config, const struct sb_datadir 
 sb_err sb_datadir_load_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
                                const struct sb_datadir *dir, struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_datadir_load_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
+                           struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_datadir_node_key: the key of keys/node.json; a directory without one gets a new one: the node then only has another name. */
+sb_err sb_datadir_node_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
                            struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_validator_key_new: a random key. sb_validator_key_parse: the text of validator.json. sb_validator_key_emit: the reverse. */

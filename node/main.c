@@ -11,9 +11,11 @@
 #include "node/commands.h"
 
 static const struct sb_command k_commands[] = {
-#define SB_COMMAND(name, summary) {#name, summary, sb_cmd_##name},
+#define SB_COMMAND(name, summary)             {#name, summary, sb_cmd_##name},
+#define SB_COMMAND_NAMED(name, text, summary) {text, summary, sb_cmd_##name},
 #include "node/commands.def"
 #undef SB_COMMAND
+#undef SB_COMMAND_NAMED
 };
 #define COMMAND_COUNT (sizeof k_commands / sizeof k_commands[0])
 

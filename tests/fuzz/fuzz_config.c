@@ -14,8 +14,8 @@ static void require(bool holds)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct sb_config config;
-    struct sb_config back;
+    static struct sb_config config;
+    static struct sb_config back;
     struct sb_diag diag = {.text = ""};
     sb_config_default(&config);
     if (sb_config_parse(&config, sb_span(data, size), &diag) != SB_OK) {

@@ -11,8 +11,8 @@
 
 static void expect_error(const char *text, sb_err expected, const char *key)
 {
-    struct sb_config config;
-    struct sb_config before;
+    static struct sb_config config;
+    static struct sb_config before;
     struct sb_diag diag = {.text = ""};
     sb_config_default(&config);
     before = config;
@@ -24,7 +24,7 @@ static void expect_error(const char *text, sb_err expected, const char *key)
 static void file_with_some_keys_changes_only_those(void **state)
 {
     (void)state;
-    struct sb_config config;
+    static struct sb_config config;
     struct sb_diag diag = {.text = ""};
     const char *text = "{\"port\": 9545, \"host\": \"0.0.0.0\", \"instantBlocks\": true}";
     sb_config_default(&config);
@@ -73,20 +73,44 @@ static void text_that_is_too_long_is_refused(void **state)
 static void emitted_settings_are_read_back_equal(void **state)
 {
     (void)state;
-    struct sb_config config;
-    struct sb_config back;
+    static struct sb_config config;
+    static struct sb_config back;
     struct sb_diag diag = {.text = ""};
     struct sb_buf text;
     sb_config_default(&config);
     config.port = 1;
     config.instant_blocks = true;
     memcpy(config.cors_origin, "a\"b", 4);
+    memset(config.persistent_peers, 'x', SB_CONFIG_LIST_BYTES - 1);
     sb_config_default(&back);
     sb_buf_init(&text, SB_CONFIG_FILE_BYTES_MAX);
     sb_config_emit(&text, &config);
     assert_int_equal(sb_config_parse(&back, sb_buf_bytes(&text), &diag), SB_OK);
     assert_memory_equal(&config, &back, sizeof config);
     sb_buf_fini(&text);
+}
+
+static void list_is_split_at_its_commas(void **state)
+{
+    (void)state;
+    static struct sb_config_items items;
+    struct sb_diag diag = {.text = ""};
+    assert_int_equal(sb_config_list_split(&items, "", "seeds", &diag), SB_OK);
+    assert_int_equal(items.count, 0);
+    assert_int_equal(sb_config_list_split(&items, " a@h:1 ,b@h:2,c", "seeds", &diag), SB_OK);
+    assert_int_equal(items.count, 3);
+    assert_string_equal(items.items[0], "a@h:1");
+    assert_string_equal(items.items[1], "b@h:2");
+    assert_string_equal(items.items[2], "c");
+    assert_int_equal(sb_config_list_split(&items, "a,,b", "seeds", &diag), SB_E_RANGE);
+    assert_int_equal(sb_config_list_split(&items, "a,", "seeds", &diag), SB_E_RANGE);
+    assert_non_null(strstr(diag.text, "seeds"));
+    static char many[2 * SB_CONFIG_LIST_ITEMS_MAX + 2];
+    for (size_t i = 0; i <= SB_CONFIG_LIST_ITEMS_MAX; i++) {
+        many[2 * i] = 'a';
+        many[2 * i + 1] = i < SB_CONFIG_LIST_ITEMS_MAX ? ',' : '\0';
+    }
+    assert_int_equal(sb_config_list_split(&items, many, "seeds", &diag), SB_E_RANGE);
 }
 
 static sb_err apply(struct sb_config *config, int argc, const char *const *argv,
@@ -106,7 +130,7 @@ static sb_err apply(struct sb_config *config, int argc, const char *const *argv,
 static void flags_are_laid_over_the_settings(void **state)
 {
     (void)state;
-    struct sb_config config;
+    static struct sb_config config;
     struct sb_diag diag = {.text = ""};
     const char *const good[] = {"run", "--port", "0", "--log-format=json", "--instant"};
     assert_int_equal(apply(&config, 5, good, &diag), SB_OK);
@@ -129,6 +153,7 @@ int main(void)
         cmocka_unit_test(wrong_file_is_refused_with_its_key),
         cmocka_unit_test(text_that_is_too_long_is_refused),
         cmocka_unit_test(emitted_settings_are_read_back_equal),
+        cmocka_unit_test(list_is_split_at_its_commas),
         cmocka_unit_test(flags_are_laid_over_the_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
