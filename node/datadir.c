@@ -182,7 +182,7 @@ static sb_err make_journal(const struct sb_datadir *dir, const struct sb_genesis
     SB_TRY(sb_genesis_hash(&identity.genesis_hash, genesis));
     memcpy(identity.public_key, key->public_key, sizeof identity.public_key);
     SB_TRY(sb_dir_make(dir->journal, DIR_MODE, diag));
-    SB_TRY(sb_journal_open(&journal, dir->journal, &identity, true, &recovery, diag));
+    SB_TRY(sb_journal_open_folder(&journal, dir->journal, &identity, true, &recovery, diag));
     sb_journal_close(journal);
     return SB_OK;
 }

@@ -608,7 +608,8 @@ static sb_err open_journal(struct sb_solo *driver, struct sb_diag *diag)
     identity.genesis_hash = sb_chain_domain(driver->chain)->genesis_hash;
     memcpy(identity.public_key, o->secret + 32, sizeof identity.public_key);
     struct sb_journal_recovery found;
-    SB_TRY(sb_journal_open(&driver->journal, o->journal_dir, &identity, o->new_key, &found, diag));
+    SB_TRY(sb_journal_open_folder(&driver->journal, o->journal_dir, &identity, o->new_key, &found,
+                                  diag));
     if (found.torn_bytes != 0) {
         sb_log(o->log, SB_LOG_WARN, "journal", "the end of the journal was torn and is cut off",
                SB_LOG_U64("bytes", found.torn_bytes), SB_LOG_END);

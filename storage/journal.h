@@ -1,4 +1,4 @@
-/* journal.h: the validator's journal: write-ahead log of consensus and guard against signing twice, one append-only file.
+/* journal.h: the validator's journal: write-ahead log of consensus and guard against signing twice, append-only files.
  *
  *   journal/00000001.wal   record | record | record | ...          rotated by size; the format stands at the head of journal.c
  *   record = checksum, length, type, height, payload
@@ -12,6 +12,7 @@
 #include "base/types/hash.h"
 #include "base/util/err.h"
 #include "base/util/span.h"
+#include "storage/journal_disk.h"
 
 struct sb_journal;
 
@@ -36,11 +37,23 @@ struct sb_journal_recovery {
     uint64_t record_count;
 };
 
+/* The last place that was signed, and the keccak256 of what was signed there. */
+struct sb_journal_history {
+    struct sb_journal_place place;
+    sb_hash sign_bytes_hash;
+};
+
 /* sb_journal_open: create_new must be true exactly when the key is new: a key without its journal refuses to start (SB_E_NOT_FOUND).
+ * The disk is taken over in every case: closed by sb_journal_close, or at once when opening fails.
  * SB_E_EXISTS: create_new over an existing journal. SB_E_ARG: it belongs to another key or genesis. SB_E_CORRUPT: damage in the middle. */
-sb_err sb_journal_open(struct sb_journal **ret_journal, const char *dir,
+sb_err sb_journal_open(struct sb_journal **ret_journal, const struct sb_journal_disk *disk,
                        const struct sb_journal_identity *identity, bool create_new,
                        struct sb_journal_recovery *ret_recovery, struct sb_diag *diag) SB_MUST_USE;
+/* sb_journal_open_folder: the same over a folder of the file system (sb_journal_disk_folder), which create_new makes. */
+sb_err sb_journal_open_folder(struct sb_journal **ret_journal, const char *dir,
+                              const struct sb_journal_identity *identity, bool create_new,
+                              struct sb_journal_recovery *ret_recovery,
+                              struct sb_diag *diag) SB_MUST_USE;
 void sb_journal_close(struct sb_journal *journal);
 
 /* sb_journal_append: add an input record (not yet durable). type >= 16 belongs to the caller. */
@@ -48,9 +61,11 @@ sb_err sb_journal_append(struct sb_journal *journal, uint8_t type, uint64_t heig
                          sb_bytes payload) SB_MUST_USE;
 /* sb_journal_sync: everything appended is durable when it returns. A failure is final: the node must stop. */
 sb_err sb_journal_sync(struct sb_journal *journal) SB_MUST_USE;
+/* sb_journal_sync_count: how often the disk was asked to sync since it was opened. */
+uint64_t sb_journal_sync_count(const struct sb_journal *journal);
 
 /* sb_journal_may_sign: the double-sign guard.
- * SB_OK: nothing was signed at or after this place: sign, then sb_journal_signed.
+ * SB_OK: nothing was signed at or after this place, here or in an imported history: sign, then sb_journal_signed.
  * SB_E_EXISTS: these very bytes were signed here; *ret_signature is the stored signature, to be used again.
  * SB_E_ARG: other bytes at this place, or a later place was signed: refuse (message in diag). */
 sb_err sb_journal_may_sign(uint8_t ret_signature[64], struct sb_journal *journal,
@@ -60,8 +75,16 @@ sb_err sb_journal_may_sign(uint8_t ret_signature[64], struct sb_journal *journal
 sb_err sb_journal_signed(struct sb_journal *journal, const struct sb_journal_place *place,
                          sb_bytes sign_bytes, const uint8_t signature[64]) SB_MUST_USE;
 
-/* sb_journal_last_signed: the last place that was signed, as the journal knows it; false when nothing was. */
+/* sb_journal_last_signed: the last place that was signed, as the journal knows it, imported ones included; false when nothing was. */
 bool sb_journal_last_signed(struct sb_journal_place *ret_place, const struct sb_journal *journal);
+/* sb_journal_history: the same with the hash of what was signed, for an export. */
+bool sb_journal_history(struct sb_journal_history *ret_history, const struct sb_journal *journal);
+/* sb_journal_import: from now on nothing at or below this place is signed (but what the journal itself has signed there is given
+ * again). Durable when it returns. A history that is not above the journal's own changes nothing: *ret_raised is false then.
+ * SB_E_ARG: the place has no valid step, or height 0. */
+sb_err sb_journal_import(bool *ret_raised, struct sb_journal *journal,
+                         const struct sb_journal_history *history,
+                         struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_journal_replay: visit all caller records (type >= 16) of `height` and above, oldest first. visit may stop with an error. */
 sb_err sb_journal_replay(struct sb_journal *journal, uint64_t height,

@@ -5,8 +5,9 @@
 
 #include "base/util/endian.h"
 
-#define FORMAT_VERSION 1
-#define RECORD_MAGIC   0x43524253u /* "SBRC" */
+#define FORMAT_VERSION     2
+#define FORMAT_VERSION_MIN 1           /* without floors */
+#define RECORD_MAGIC       0x43524253u /* "SBRC" */
 
 static const char file_magic[8] = {'S', 'B', 'J', 'R', 'N', 'A', 'L', '\n'};
 
@@ -33,7 +34,7 @@ sb_err sb_journal_header_check(sb_bytes file, uint64_t sequence,
                        le_load32(file.data + 8), FORMAT_VERSION);
     }
     if (file.len < SB_JOURNAL_HEADER_BYTES || memcmp(file.data, file_magic, 8) != 0 ||
-        le_load32(file.data + 8) != FORMAT_VERSION ||
+        le_load32(file.data + 8) < FORMAT_VERSION_MIN ||
         le_load64(file.data + 84) != XXH3_64bits(file.data, 84) ||
         le_load64(file.data + 12) != sequence) {
         return sb_fail(diag, SB_E_CORRUPT, "the header is damaged");
@@ -139,6 +140,31 @@ sb_err sb_journal_signed_parse(struct sb_journal_signature *ret,
     memcpy(ret->signature, payload.data + 5, 64);
     ret->sign_bytes = sb_span_slice(payload, SB_JOURNAL_SIGNED_BYTES_MIN, SIZE_MAX);
     return SB_OK;
+}
+
+sb_err sb_journal_floor_parse(struct sb_journal_history *ret,
+                              const struct sb_journal_record *record)
+{
+    sb_bytes payload = record->payload;
+    if (record->type != SB_JOURNAL_FLOOR || payload.len != SB_JOURNAL_FLOOR_BYTES) {
+        return SB_E_CORRUPT;
+    }
+    const struct sb_journal_place place = {.height = record->height,
+                                           .round = le_load32(payload.data),
+                                           .step = (enum sb_journal_step)payload.data[4]};
+    if (!sb_journal_place_is_valid(&place)) {
+        return SB_E_CORRUPT;
+    }
+    ret->place = place;
+    memcpy(ret->sign_bytes_hash.b, payload.data + 5, sizeof ret->sign_bytes_hash.b);
+    return SB_OK;
+}
+
+/* ---- places ---- */
+
+bool sb_journal_place_is_valid(const struct sb_journal_place *place)
+{
+    return place->step >= SB_JOURNAL_PROPOSAL && place->step <= SB_JOURNAL_PRECOMMIT;
 }
 
 int sb_journal_place_compare(const struct sb_journal_place *a, const struct sb_journal_place *b)

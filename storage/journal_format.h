@@ -13,6 +13,7 @@ enum {
     SB_JOURNAL_SIGNED = 1,
     SB_JOURNAL_END_HEIGHT = 2,
     SB_JOURNAL_MARK = 3,
+    SB_JOURNAL_FLOOR = 4, /* since version 2 */
     SB_JOURNAL_CALLER = 16,
 };
 
@@ -60,6 +61,14 @@ struct sb_journal_signature {
 sb_err sb_journal_signed_parse(struct sb_journal_signature *ret,
                                const struct sb_journal_record *record) SB_MUST_USE;
 
+/* A floor's payload: round (4) | step (1) | hash of the sign bytes (32); its height is the record's. */
+#define SB_JOURNAL_FLOOR_BYTES 37
+/* sb_journal_floor_parse: SB_E_CORRUPT when it is none. */
+sb_err sb_journal_floor_parse(struct sb_journal_history *ret,
+                              const struct sb_journal_record *record) SB_MUST_USE;
+
+/* sb_journal_place_is_valid: its step is one of the three. */
+bool sb_journal_place_is_valid(const struct sb_journal_place *place);
 /* sb_journal_place_compare: below 0, 0 or above 0: by height, then round, then step. */
 int sb_journal_place_compare(const struct sb_journal_place *a, const struct sb_journal_place *b);
 

@@ -22,6 +22,10 @@ static sb_err visit(void *ctx, const struct sb_journal_record *record)
     struct sb_journal_signature signature;
     tally->records++;
     tally->bytes += sb_journal_record_bytes(record);
+    struct sb_journal_history floor;
+    if (record->type == SB_JOURNAL_FLOOR) {
+        return sb_journal_floor_parse(&floor, record);
+    }
     return record->type == SB_JOURNAL_SIGNED ? sb_journal_signed_parse(&signature, record) : SB_OK;
 }
 

@@ -128,9 +128,9 @@ static int writer_main(const char *dir, uint64_t seed)
     (void)snprintf(path, sizeof path, "%s/journal", dir);
     (void)snprintf(wal, sizeof wal, "%s/00000001.wal", path);
     struct sb_journal_recovery recovery;
-    check_ok(
-        sb_journal_open(&w.journal, path, &key_identity, access(wal, F_OK) != 0, &recovery, &diag),
-        "journal", &diag);
+    check_ok(sb_journal_open_folder(&w.journal, path, &key_identity, access(wal, F_OK) != 0,
+                                    &recovery, &diag),
+             "journal", &diag);
     (void)snprintf(path, sizeof path, "%s/db", dir);
     check_ok(sb_store_open(&w.store, path, &chain_identity, &options, &diag), "store", &diag);
     struct sb_store_head head = sb_store_head(w.store);
@@ -282,7 +282,7 @@ static bool journal_check(struct checker *c)
     (void)snprintf(path, sizeof path, "%s/journal", c->data);
     struct sb_journal *journal;
     struct sb_journal_recovery recovery;
-    if (sb_journal_open(&journal, path, &key_identity, false, &recovery, &diag) != SB_OK) {
+    if (sb_journal_open_folder(&journal, path, &key_identity, false, &recovery, &diag) != SB_OK) {
         return problem(c, "the journal does not open", &diag);
     }
     struct sb_journal_place place = place_of(a->last_signed);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/crypto/keccak.h"
 #include "storage/journal_format.h"
 #include "tests/support/random.h"
 #include "tests/support/temp_dir.h"
@@ -32,8 +33,8 @@ struct rig {
 static sb_err rig_open(struct rig *rig, bool create_new)
 {
     rig->diag = (struct sb_diag){""};
-    return sb_journal_open(&rig->journal, rig->dir, &identity, create_new, &rig->recovery,
-                           &rig->diag);
+    return sb_journal_open_folder(&rig->journal, rig->dir, &identity, create_new, &rig->recovery,
+                                  &rig->diag);
 }
 
 static void rig_init(struct rig *rig)
@@ -146,6 +147,82 @@ static void guard_gives_stored_signatures_of_the_height_in_work(void **state)
     rig_fini(&rig);
 }
 
+/* ---- imported histories ---- */
+
+static sb_err import(struct rig *rig, struct sb_journal_place at, uint8_t hash, bool *ret_raised)
+{
+    const struct sb_journal_history history = {.place = at, .sign_bytes_hash = {{hash}}};
+    return sb_journal_import(ret_raised, rig->journal, &history, &rig->diag);
+}
+
+static void check_floor(struct rig *rig)
+{
+    struct sb_journal_history history;
+    assert_true(sb_journal_history(&history, rig->journal));
+    assert_int_equal(history.place.height, 20);
+    assert_int_equal(history.place.round, 2);
+    assert_int_equal(history.place.step, SB_JOURNAL_PREVOTE);
+    assert_int_equal(history.sign_bytes_hash.b[0], 9);
+    assert_int_equal(may(rig, place(5, 1, SB_JOURNAL_PREVOTE), "vote"), SB_E_EXISTS);
+    assert_int_equal(may(rig, place(5, 1, SB_JOURNAL_PRECOMMIT), "x"), SB_E_ARG);
+    assert_int_equal(may(rig, place(20, 2, SB_JOURNAL_PREVOTE), "x"), SB_E_ARG);
+    assert_non_null(strstr(rig->diag.text, "imported"));
+    assert_int_equal(may(rig, place(20, 2, SB_JOURNAL_PRECOMMIT), "x"), SB_OK);
+    assert_int_equal(may(rig, place(21, 0, SB_JOURNAL_PROPOSAL), "x"), SB_OK);
+}
+
+static void import_forbids_everything_up_to_its_place_for_ever(void **state)
+{
+    (void)state;
+    struct rig rig;
+    bool raised = false;
+    rig_init(&rig);
+    sign(&rig, place(5, 1, SB_JOURNAL_PREVOTE), "vote");
+    assert_int_equal(import(&rig, place(20, 2, SB_JOURNAL_PREVOTE), 9, &raised), SB_OK);
+    assert_true(raised);
+    check_floor(&rig);
+    rig_reopen(&rig);
+    check_floor(&rig);
+    assert_int_equal(import(&rig, place(20, 2, SB_JOURNAL_PREVOTE), 8, &raised), SB_OK);
+    assert_false(raised); /* takes the maximum */
+    assert_int_equal(import(&rig, place(19, 9, SB_JOURNAL_PRECOMMIT), 8, &raised), SB_OK);
+    assert_false(raised);
+    assert_int_equal(import(&rig, place(21, 0, (enum sb_journal_step)0), 8, &raised), SB_E_ARG);
+    assert_int_equal(import(&rig, place(0, 0, SB_JOURNAL_PREVOTE), 8, &raised), SB_E_ARG);
+    check_floor(&rig);
+    sign(&rig, place(20, 2, SB_JOURNAL_PRECOMMIT), "later");
+    rig_reopen(&rig);
+    assert_int_equal(may(&rig, place(20, 2, SB_JOURNAL_PREVOTE), "x"), SB_E_ARG);
+    assert_int_equal(may(&rig, place(20, 2, SB_JOURNAL_PRECOMMIT), "later"), SB_E_EXISTS);
+    struct sb_journal_history history;
+    assert_true(sb_journal_history(&history, rig.journal));
+    assert_int_equal(history.place.step, SB_JOURNAL_PRECOMMIT);
+    sb_hash expected = sb_keccak256(sb_span_str("later"));
+    assert_true(sb_hash_equal(&history.sign_bytes_hash, &expected));
+    rig_fini(&rig);
+}
+
+static void import_into_an_empty_journal_survives_rotation(void **state)
+{
+    (void)state;
+    struct rig rig;
+    bool raised = false;
+    rig_init(&rig);
+    assert_int_equal(import(&rig, place(7, 0, SB_JOURNAL_PRECOMMIT), 1, &raised), SB_OK);
+    assert_true(raised);
+    uint8_t *bulk = calloc(1, 1 << 20);
+    for (uint64_t height = 8; height < 40; height++) {
+        assert_int_equal(sb_journal_append(rig.journal, 20, height, sb_span(bulk, 1 << 20)), SB_OK);
+        assert_int_equal(sb_journal_end_height(rig.journal, height), SB_OK);
+    }
+    free(bulk);
+    assert_int_equal(access(rig.file, F_OK), -1);
+    rig_reopen(&rig);
+    assert_int_equal(may(&rig, place(7, 0, SB_JOURNAL_PRECOMMIT), "x"), SB_E_ARG);
+    assert_int_equal(may(&rig, place(8, 0, SB_JOURNAL_PROPOSAL), "x"), SB_OK);
+    rig_fini(&rig);
+}
+
 /* ---- replay and rotation ---- */
 
 struct seen {
@@ -246,25 +323,27 @@ static void open_refuses_what_does_not_belong(void **state)
     struct sb_journal *other;
     struct sb_journal_recovery recovery;
     struct sb_diag diag;
-    assert_int_equal(sb_journal_open(&other, rig.dir, &identity, false, &recovery, &diag),
+    assert_int_equal(sb_journal_open_folder(&other, rig.dir, &identity, false, &recovery, &diag),
                      SB_E_BUSY);
     sb_journal_close(rig.journal);
-    assert_int_equal(sb_journal_open(&other, rig.dir, &identity, true, &recovery, &diag),
+    assert_int_equal(sb_journal_open_folder(&other, rig.dir, &identity, true, &recovery, &diag),
                      SB_E_EXISTS);
     struct sb_journal_identity wrong = identity;
     wrong.public_key[31] = 1;
-    assert_int_equal(sb_journal_open(&other, rig.dir, &wrong, false, &recovery, &diag), SB_E_ARG);
+    assert_int_equal(sb_journal_open_folder(&other, rig.dir, &wrong, false, &recovery, &diag),
+                     SB_E_ARG);
     assert_non_null(strstr(diag.text, "key"));
     wrong = identity;
     wrong.genesis_hash.b[31] = 1;
-    assert_int_equal(sb_journal_open(&other, rig.dir, &wrong, false, &recovery, &diag), SB_E_ARG);
+    assert_int_equal(sb_journal_open_folder(&other, rig.dir, &wrong, false, &recovery, &diag),
+                     SB_E_ARG);
     assert_non_null(strstr(diag.text, "genesis"));
     char absent[TEMP_DIR_PATH_BYTES + 16];
     (void)snprintf(absent, sizeof absent, "%s/absent", rig.parent);
-    assert_int_equal(sb_journal_open(&other, absent, &identity, false, &recovery, &diag),
+    assert_int_equal(sb_journal_open_folder(&other, absent, &identity, false, &recovery, &diag),
                      SB_E_NOT_FOUND);
     assert_int_equal(mkdir(absent, 0700), 0);
-    assert_int_equal(sb_journal_open(&other, absent, &identity, false, &recovery, &diag),
+    assert_int_equal(sb_journal_open_folder(&other, absent, &identity, false, &recovery, &diag),
                      SB_E_NOT_FOUND);
     assert_int_equal(rig_open(&rig, false), SB_OK);
     rig_fini(&rig);
@@ -456,6 +535,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guard_refuses_other_bytes_and_earlier_places),
         cmocka_unit_test(guard_gives_stored_signatures_of_the_height_in_work),
+        cmocka_unit_test(import_forbids_everything_up_to_its_place_for_ever),
+        cmocka_unit_test(import_into_an_empty_journal_survives_rotation),
         cmocka_unit_test(replay_visits_inputs_in_order_and_stops_when_told),
         cmocka_unit_test(journal_rotates_and_keeps_what_it_must),
         cmocka_unit_test(open_refuses_what_does_not_belong),
