@@ -132,19 +132,24 @@ static sb_err state_put(struct sb_db_batch *batch, const struct sb_store_pending
     return SB_OK;
 }
 
-/* diff_put: state changes with their diff; *ret_block is the diff's index, NULL for the first block. */
-static sb_err diff_put(struct sb_history_block **ret_block, struct sb_db_batch *batch,
-                       const struct sb_store_pending *pending, uint64_t number)
+/* diff_put: changes of state and records with their diff; *ret_block is the diff's index, NULL for the first block. */
+static sb_err diff_put(struct sb_history_block **ret_block, struct sb_store *store,
+                       struct sb_db_batch *batch, const struct sb_store_pending *pending,
+                       const struct sb_store_block *block)
 {
     *ret_block = NULL;
     if (!pending->base->head.exists) {
-        return state_put(batch, pending, NULL);
+        SB_TRY(state_put(batch, pending, NULL));
+        return sb_records_put(batch, store, block->records, block->record_count, NULL);
     }
-    struct sb_history_writer *diff = sb_history_writer_new(batch, number);
+    struct sb_history_writer *diff = sb_history_writer_new(batch, block->number);
     if (diff == NULL) {
         return SB_E_NOMEM;
     }
     sb_err err = state_put(batch, pending, diff);
+    if (err == SB_OK) {
+        err = sb_records_put(batch, store, block->records, block->record_count, diff);
+    }
     if (err != SB_OK) {
         sb_history_writer_free(diff);
         return err;
@@ -201,7 +206,7 @@ static sb_err batch_commit(struct sb_store *store, struct sb_db_batch *batch,
                                        .block_hash = block->block_hash,
                                        .state_root = block->state_root};
     struct sb_history_block *newest;
-    SB_TRY(diff_put(&newest, batch, pending, block->number));
+    SB_TRY(diff_put(&newest, store, batch, pending, block));
     sb_err err = block_put(batch, block, &head);
     if (newest != NULL && base->block_count >= store->history_blocks) {
         for (size_t i = 0; i <= base->block_count - store->history_blocks; i++) {

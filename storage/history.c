@@ -286,6 +286,39 @@ sb_err sb_history_load(struct sb_history_block **ret_block, struct sb_db *db, ui
     return SB_OK;
 }
 
+static sb_err chunk_visit(sb_bytes chunk,
+                          sb_err (*visit)(void *ctx, enum sb_family family, sb_bytes key,
+                                          const sb_bytes *old),
+                          void *ctx)
+{
+    size_t offset = 0;
+    while (offset < chunk.len) {
+        struct entry entry;
+        if (!entry_parse(&entry, &offset, chunk, offset)) {
+            return SB_E_CORRUPT;
+        }
+        SB_TRY(visit(ctx, entry.family, entry.key, entry.existed ? &entry.old : NULL));
+    }
+    return SB_OK;
+}
+
+sb_err sb_history_visit(const struct sb_history_block *block, struct sb_db *db,
+                        sb_err (*visit)(void *ctx, enum sb_family family, sb_bytes key,
+                                        const sb_bytes *old),
+                        void *ctx)
+{
+    for (uint32_t i = 0; i < block->chunk_count; i++) {
+        uint8_t key[12];
+        chunk_key(key, block->number, i);
+        struct sb_db_value chunk;
+        SB_TRY(sb_db_get(&chunk, db, NULL, SB_FAMILY_DIFF, sb_span(key, sizeof key)));
+        sb_err err = chunk.handle == NULL ? SB_E_CORRUPT : chunk_visit(chunk.bytes, visit, ctx);
+        sb_db_value_free(&chunk);
+        SB_TRY(err);
+    }
+    return SB_OK;
+}
+
 /* index_lower: first entry not below (family, rank). */
 static size_t index_lower(const struct sb_history_block *block, enum sb_family family,
                           uint64_t rank)

@@ -46,6 +46,12 @@ void sb_history_drop(struct sb_db_batch *batch, const struct sb_history_block *b
 /* sb_history_key: the first diff key of a block. */
 void sb_history_key(uint8_t ret[12], uint64_t number);
 
+/* sb_history_visit: every key that the block changed, with its value before; old NULL: it was absent. Spans are valid during the visit. */
+sb_err sb_history_visit(const struct sb_history_block *block, struct sb_db *db,
+                        sb_err (*visit)(void *ctx, enum sb_family family, sb_bytes key,
+                                        const sb_bytes *old),
+                        void *ctx) SB_MUST_USE;
+
 /* ---- reading ---- */
 
 struct sb_history_old {

@@ -22,7 +22,8 @@
  *     cmit    number                       commit; absent for genesis
  *     numb    block hash                   number (8)
  *     txix    transaction hash             number (8) | index (4)
- *     diff    number (8) | chunk (4)       old values of the state keys that the block changed (history.h)
+ *     diff    number (8) | chunk (4)       old values of the state keys and records that the block changed (history.h)
+ *     recd    chosen by the node, 1 to 64  records of the node: validator sets, evidence (node/chain_sets.c, node/evidence.c)
  *
  * Integers are big-endian. Checksums are XXH3, for the two records that everything hangs on; table files and the write-ahead log
  * carry RocksDB's own, and the contents are bound by their hashes (sb_store_verify).
@@ -70,6 +71,11 @@ static sb_err format_check(sb_bytes record, const struct sb_store_identity *iden
         return sb_fail(diag, SB_E_VERSION,
                        "%s has format %u, this program knows up to %u: use the newer program", dir,
                        be_load32(record.data), SB_STORE_FORMAT_VERSION);
+    }
+    if (record.len >= 4 && be_load32(record.data) < SB_STORE_FORMAT_VERSION) {
+        return sb_fail(diag, SB_E_VERSION,
+                       "%s has format %u, this program needs %u: sync again into an empty folder",
+                       dir, be_load32(record.data), SB_STORE_FORMAT_VERSION);
     }
     if (record.len != FORMAT_RECORD_BYTES || be_load32(record.data) != SB_STORE_FORMAT_VERSION ||
         be_load64(record.data + 44) != XXH3_64bits(record.data, 44)) {

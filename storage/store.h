@@ -2,6 +2,7 @@
  *
  *   sb_store_root(diff)   computes the next state root in memory        before the vote; nothing is written
  *   sb_store_commit(...)  block, receipts, indexes, state, trie, commit in ONE atomic batch, synced   after the decision
+ *   sb_store_rollback     undoes the newest block, in one atomic batch
  *   sb_store_view         one immutable version of the state: the head or one of the last `history_blocks` blocks
  *
  * Invariants: what commit has acknowledged survives any crash; after a crash the database is exactly at the last acknowledged or
@@ -83,6 +84,30 @@ sb_err sb_store_root(sb_hash *ret_root, struct sb_store_pending **ret_pending,
                      struct sb_store *store, const struct sb_state_diff *diff) SB_MUST_USE;
 void sb_store_pending_free(struct sb_store_pending *pending);
 
+/* ---- records of the node ---- */
+
+#define SB_STORE_RECORD_KEY_BYTES_MAX 64
+
+/* A fact that the node keeps beside the chain under a key of its own choice. A record that a block changes goes back with it in a
+ * rollback. value.data NULL: no record, that is, remove it. */
+struct sb_store_record {
+    sb_bytes key; /* 1 to SB_STORE_RECORD_KEY_BYTES_MAX bytes */
+    sb_bytes value;
+};
+
+/* sb_store_record: the value of a key, in the arena. SB_E_NOT_FOUND. */
+sb_err sb_store_record(sb_bytes *ret_value, struct sb_arena *arena, struct sb_store *store,
+                       sb_bytes key) SB_MUST_USE;
+/* sb_store_record_scan: visit the records whose keys begin with prefix, from `start` on (which begins with it), in ascending order.
+ * visit clears *io_more to end the scan; it may also end it with an error of its own. */
+sb_err sb_store_record_scan(struct sb_store *store, sb_bytes prefix, sb_bytes start,
+                            sb_err (*visit)(void *ctx, const struct sb_store_record *record,
+                                            bool *io_more),
+                            void *ctx) SB_MUST_USE;
+/* sb_store_record_write: change records apart from any block, in one synced batch. Failures as of sb_store_commit_take. */
+sb_err sb_store_record_write(struct sb_store *store, const struct sb_store_record *records,
+                             size_t count, struct sb_diag *diag) SB_MUST_USE;
+
 /* ---- chain ---- */
 
 /* Everything about one block that becomes durable together. All spans are borrowed for the call. */
@@ -98,12 +123,19 @@ struct sb_store_block {
     size_t tx_count;
     sb_bytes consensus_block; /* consensus header and body without the payload; empty for genesis */
     sb_bytes commit;          /* signatures that decided it; empty for genesis */
+    const struct sb_store_record *records; /* that it changes, each key once */
+    size_t record_count;
 };
 
 /* sb_store_commit: one synced batch. block->number must be head + 1 (or the genesis number on an empty store). Takes pending in
  * every case. On failure nothing is visible; SB_E_IO after a failed sync means the process must stop (its state is unknown). */
 sb_err sb_store_commit_take(struct sb_store *store, struct sb_store_pending *pending,
                             const struct sb_store_block *block, struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_store_rollback: make the block before the head the head again: state, tries, records, receipts and indexes as they were, in one
+ * synced batch. Code stays, since nothing ever deletes it. Open views stay what they are.
+ * SB_E_NOT_FOUND: the head is the first block, or its diff is not kept; SB_E_ARG: read only; else as sb_store_commit_take. */
+sb_err sb_store_rollback(struct sb_store *store, struct sb_diag *diag) SB_MUST_USE;
 
 /* Reads. Results are copied into the arena. SB_E_NOT_FOUND when there is no such thing. */
 sb_err sb_store_number_by_hash(uint64_t *ret_number, struct sb_store *store,

@@ -8,7 +8,7 @@
 #include "storage/trie_cache.h"
 #include "storage/version.h"
 
-#define SB_STORE_FORMAT_VERSION 1
+#define SB_STORE_FORMAT_VERSION 2
 
 struct sb_store {
     struct sb_db *db;
@@ -40,6 +40,11 @@ struct sb_store_pending {
     struct sb_change *last;
     sb_hash root;
 };
+
+/* sb_records_put: the changes of a block's records, in its batch; their old values go to its diff (NULL: the first block has none). */
+sb_err sb_records_put(struct sb_db_batch *batch, struct sb_store *store,
+                      const struct sb_store_record *records, size_t count,
+                      struct sb_history_writer *diff) SB_MUST_USE;
 
 /* sb_store_newest: the newest version, counted for the caller. */
 struct sb_version *sb_store_newest(struct sb_store *store);

@@ -17,7 +17,8 @@
 #include "base/crypto/keccak.h"
 #include "base/types/state_root.h"
 #include "base/util/assert.h"
-#include "storage/db.h"
+#include "base/util/endian.h"
+#include "storage/store_internal.h"
 #include "tests/support/proof.h"
 #include "tests/support/synthetic.h"
 #include "tests/support/temp_dir.h"
@@ -750,6 +751,184 @@ static void files_damaged_anywhere_never_verify_with_another_root(void **state)
     rig_fini(&rig);
 }
 
+/* ---- rollback ---- */
+
+/* digest: of every key and value of the families that `include` names. */
+static sb_hash digest(const struct rig *rig, bool (*include)(enum sb_family family))
+{
+    struct sb_keccak k;
+    sb_keccak_init(&k);
+    for (int family = 0; family < SB_FAMILY_COUNT; family++) {
+        struct sb_db_iter *iter = sb_db_iter_new(rig->store->db, NULL, (enum sb_family)family);
+        assert_non_null(iter);
+        bool more = include((enum sb_family)family) &&
+                    sb_db_iter_first(iter, sb_span(NULL, 0), sb_span("", 0));
+        for (; more; more = sb_db_iter_next(iter)) {
+            const sb_bytes parts[2] = {sb_db_iter_key(iter), sb_db_iter_value(iter)};
+            for (size_t i = 0; i < 2; i++) {
+                uint8_t len[8];
+                be_store64(len, parts[i].len);
+                sb_keccak_update(&k, sb_span(len, sizeof len));
+                sb_keccak_update(&k, parts[i]);
+            }
+        }
+        assert_int_equal(sb_db_iter_err(iter), SB_OK);
+        sb_db_iter_free(iter);
+    }
+    return sb_keccak_final(&k);
+}
+
+static bool every_family(enum sb_family family)
+{
+    (void)family;
+    return true;
+}
+
+/* Code is never deleted, and the diff that fell out of the history at the commit does not come back. */
+static bool family_goes_back(enum sb_family family)
+{
+    return family != SB_FAMILY_CODE && family != SB_FAMILY_DIFF;
+}
+
+/* commit_with_records: put records `number` and `number + 1` of five, remove `number + 2`. */
+static void commit_with_records(struct rig *rig, const struct sb_state_diff *diff,
+                                const struct sb_store_block *sealed)
+{
+    uint8_t keys[3] = {(uint8_t)(sealed->number % 5), (uint8_t)((sealed->number + 1) % 5),
+                       (uint8_t)((sealed->number + 2) % 5)};
+    const struct sb_store_record records[3] = {
+        {.key = sb_span(&keys[0], 1), .value = sb_span(sealed->block_hash.b, 32)},
+        {.key = sb_span(&keys[1], 1), .value = sb_span("", 0)},
+        {.key = sb_span(&keys[2], 1), .value = sb_span(NULL, 0)}};
+    struct sb_store_block block = *sealed;
+    block.records = records;
+    block.record_count = 3;
+    sb_hash root;
+    struct sb_store_pending *pending;
+    struct sb_diag diag = {""};
+    assert_int_equal(sb_store_root(&root, &pending, rig->store, diff), SB_OK);
+    if (sb_store_commit_take(rig->store, pending, &block, &diag) != SB_OK) {
+        fail_msg("%s", diag.text);
+    }
+}
+
+static void rollback_gives_back_the_block_before_and_commits_again(void **state)
+{
+    (void)state;
+    struct sb_random random = sb_random_init(__func__);
+    struct rig rig;
+    rig_init(&rig, random.state, 12);
+    rig_step(&rig);
+    struct sb_diag diag = {""};
+    assert_int_equal(sb_store_rollback(rig.store, &diag), SB_E_NOT_FOUND); /* block 0 */
+    struct sb_memory_state *model = sb_memory_state_new();
+    for (uint64_t number = 1; number < 60; number++) {
+        struct sb_store_head head_before = sb_store_head(rig.store);
+        sb_memory_state_copy(model, rig.chain.model);
+        sb_hash before = digest(&rig, family_goes_back);
+        struct sb_state_diff diff = synthetic_next(&rig.chain);
+        sb_hash root = sb_memory_state_root(rig.chain.model);
+        struct sb_store_block block = synthetic_seal(&rig.chain, &root);
+        commit_with_records(&rig, &diff, &block);
+        sb_hash after = digest(&rig, every_family);
+        if (sb_store_rollback(rig.store, &diag) != SB_OK) {
+            fail_msg("%s", diag.text);
+        }
+        sb_hash back = digest(&rig, family_goes_back);
+        assert_memory_equal(back.b, before.b, 32);
+        struct sb_store_head head_back = sb_store_head(rig.store);
+        assert_memory_equal(&head_back.block_hash, &head_before.block_hash, 32);
+        assert_int_equal(head_back.number, number - 1);
+        struct sb_store_view *view;
+        assert_int_equal(sb_store_view_open(&view, rig.store, number - 1), SB_OK);
+        check_state(sb_store_view_state(view), model);
+        sb_store_view_close(view);
+        if (number % 9 == 4) { /* the process may end here */
+            sb_store_close(rig.store);
+            rig_open(&rig);
+        }
+        if (number % 20 == 7) {
+            struct sb_store_report report;
+            assert_int_equal(sb_store_verify(&report, rig.store, NULL, NULL, &diag), SB_OK);
+            assert_memory_equal(&report.rebuilt_root, &head_before.state_root, 32);
+        }
+        commit_with_records(&rig, &diff, &block);
+        sb_hash again = digest(&rig, every_family);
+        assert_memory_equal(again.b, after.b, 32);
+    }
+    sb_memory_state_free(model);
+    rig_fini(&rig);
+}
+
+static void rollback_goes_back_as_far_as_the_history(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 5, 12);
+    sb_hash digests[HISTORY + 1];
+    uint64_t last = 20;
+    for (uint64_t number = 0; number <= last; number++) {
+        struct sb_state_diff diff = synthetic_next(&rig.chain);
+        sb_hash root = sb_memory_state_root(rig.chain.model);
+        struct sb_store_block block = synthetic_seal(&rig.chain, &root);
+        commit_with_records(&rig, &diff, &block);
+        digests[number % (HISTORY + 1)] = digest(&rig, family_goes_back);
+    }
+    struct sb_diag diag = {""};
+    for (uint64_t back = 1; back <= HISTORY; back++) {
+        assert_int_equal(sb_store_rollback(rig.store, &diag), SB_OK);
+        sb_hash now = digest(&rig, family_goes_back);
+        assert_memory_equal(now.b, digests[(last - back) % (HISTORY + 1)].b, 32);
+    }
+    assert_int_equal(sb_store_rollback(rig.store, &diag), SB_E_NOT_FOUND);
+    assert_non_null(strstr(diag.text, "keeps no older state"));
+    rig_fini(&rig);
+}
+
+/* ---- records ---- */
+
+static sb_err collect(void *ctx, const struct sb_store_record *record, bool *io_more)
+{
+    char *text = ctx;
+    (void)strncat(text, (const char *)record->key.data, record->key.len);
+    (void)strncat(text, (const char *)record->value.data, record->value.len);
+    *io_more = strlen(text) < 9;
+    return SB_OK;
+}
+
+static void records_written_alone_are_read_back_and_removed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 5, 12);
+    rig_step(&rig);
+    static const char *const keys[] = {"aa", "ab", "ac", "b"};
+    struct sb_store_record records[4];
+    for (size_t i = 0; i < 4; i++) {
+        records[i] =
+            (struct sb_store_record){.key = sb_span_str(keys[i]), .value = sb_span_str("=1,")};
+    }
+    assert_int_equal(sb_store_record_write(rig.store, records, 4, NULL), SB_OK);
+    sb_store_close(rig.store);
+    rig_open(&rig);
+    sb_bytes value;
+    assert_int_equal(sb_store_record(&value, &rig.arena, rig.store, sb_span_str("ac")), SB_OK);
+    assert_true(sb_span_equal(value, sb_span_str("=1,")));
+    char text[32] = "";
+    assert_int_equal(
+        sb_store_record_scan(rig.store, sb_span_str("a"), sb_span_str("ab"), collect, text), SB_OK);
+    assert_string_equal(text, "ab=1,ac=1,");
+    text[0] = '\0';
+    assert_int_equal(
+        sb_store_record_scan(rig.store, sb_span_str("a"), sb_span_str("a"), collect, text), SB_OK);
+    assert_string_equal(text, "aa=1,ab=1,"); /* the visitor had enough */
+    records[2].value = sb_span(NULL, 0);
+    assert_int_equal(sb_store_record_write(rig.store, &records[2], 1, NULL), SB_OK);
+    assert_int_equal(sb_store_record(&value, &rig.arena, rig.store, sb_span_str("ac")),
+                     SB_E_NOT_FOUND);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -765,6 +944,9 @@ int main(void)
         cmocka_unit_test(verify_accepts_what_commits_made),
         cmocka_unit_test(verify_finds_damage_in_every_family),
         cmocka_unit_test(open_finds_damaged_format_head_and_head_header),
+        cmocka_unit_test(rollback_gives_back_the_block_before_and_commits_again),
+        cmocka_unit_test(rollback_goes_back_as_far_as_the_history),
+        cmocka_unit_test(records_written_alone_are_read_back_and_removed),
         cmocka_unit_test(open_never_makes_a_database_over_other_files),
         cmocka_unit_test(open_after_a_lost_new_manifest_goes_on_from_the_older_one),
         cmocka_unit_test(files_damaged_anywhere_never_verify_with_another_root),
