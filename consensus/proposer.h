@@ -1,4 +1,4 @@
-/* proposer.h: who proposes: weighted round-robin by priorities, and changes of the validator set (docs/spec/consensus-block.md).
+/* proposer.h: who proposes: weighted round-robin by priorities, and changes of the validator set (docs/spec/validators.md).
  *
  *      set of height H, priorities ---- advance(1) ----> set of H + 1 ---- update(changes), advance(1) ----> set of H + 2 ...
  *                   |
@@ -8,7 +8,7 @@
  *     window 2, P = total power
  *     advance(k): rescale so that max - min <= 2P (ceiling division, truncating quotients); centre on the floor of the average; then k
  *     times: every priority += power, the highest (ties: the smaller address) proposes and pays P.
- * All sums saturate or are proven to fit: P <= SB_TOTAL_POWER_MAX = INT64_MAX / 8.
+ * All sums saturate or are proven to fit: P <= SB_TOTAL_POWER_MAX = INT64_MAX / 8. After each operation the priorities' sum is in [0, n).
  *
  * Priorities are computed from genesis on, kept beside the set by storage, and never taken from a peer. */
 #ifndef SB_CONSENSUS_PROPOSER_H
@@ -40,7 +40,8 @@ void sb_rotation_advance(struct sb_rotation *rotation, uint32_t k);
  * peer names are bounded by the caller. */
 uint32_t sb_rotation_proposer(const struct sb_rotation *rotation, int32_t round);
 
-/* sb_rotation_update: apply changes, all or nothing; without advancing.
+/* sb_rotation_update: apply changes, all or nothing; without advancing: proposer stays the validator that it was, or becomes the one of
+ * highest priority if that one was removed. No changes: nothing happens.
  * A new validator begins at -(T + T / 8), T = total after the updates and before the removals; a changed one keeps its priority.
  * Returns SB_OK; SB_E_EXISTS for the same key twice, SB_E_RANGE for a power < 0, over the maximum or a total over it, SB_E_NOT_FOUND
  * for the removal of an unknown validator, SB_E_SHAPE for a result without validators or with too many, SB_E_TYPE for a key of another
@@ -48,7 +49,8 @@ uint32_t sb_rotation_proposer(const struct sb_rotation *rotation, int32_t round)
 sb_err sb_rotation_update(struct sb_rotation *rotation, const struct sb_validator_change *changes,
                           size_t count, struct sb_diag *diag) SB_MUST_USE;
 
-/* sb_rotation_encode, _decode: rlp([set, [zig-zag priorities...], proposer]), as stored; strict, encode(decode(b)) = b. */
+/* sb_rotation_encode, _decode: rlp([set, [zig-zag priorities...], proposer]), as stored; strict, encode(decode(b)) = b. Refused, besides
+ * malformed bytes, are priorities that no computation gives: SB_E_RANGE beyond 3 * SB_TOTAL_POWER_MAX or a sum outside [0, n). */
 void sb_rotation_encode(struct sb_buf *out, const struct sb_rotation *rotation);
 sb_err sb_rotation_decode(struct sb_rotation *ret_rotation, sb_bytes raw,
                           struct sb_diag *diag) SB_MUST_USE;

@@ -52,6 +52,24 @@ static inline uint64_t sat_mul_u64(uint64_t a, uint64_t b)
     return __builtin_mul_overflow(a, b, &value) ? UINT64_MAX : value;
 }
 
+static inline int64_t sat_add_i64(int64_t a, int64_t b)
+{
+    int64_t value;
+    if (__builtin_add_overflow(a, b, &value)) {
+        return b > 0 ? INT64_MAX : INT64_MIN;
+    }
+    return value;
+}
+
+static inline int64_t sat_sub_i64(int64_t a, int64_t b)
+{
+    int64_t value;
+    if (__builtin_sub_overflow(a, b, &value)) {
+        return b < 0 ? INT64_MAX : INT64_MIN;
+    }
+    return value;
+}
+
 static inline uint32_t wrap_add_u32(uint32_t a, uint32_t b)
 {
     return a + b;
