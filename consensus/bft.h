@@ -21,13 +21,16 @@
  *   - line 22 also asks that the block is timely (proposer-based time: docs/spec/consensus-block.md) and names the round's proposer;
  *   - a certificate (a quorum of votes of one type, round and block) counts as the quorum that it is, even where single votes of
  *     equivocating validators were counted otherwise before;
- *   - a quorum of precommits for a block whose proposal is unknown asks the host to FETCH it.
- * A node whose key is not in the set follows: it decides and never signs. After the decision, precommits of its height are still
- * recorded, until the next START_HEIGHT: sb_bft_certificate then shows a fuller commit.
+ *   - a quorum of precommits for a block whose proposal is unknown asks the host to FETCH it, and decides once the block is VALID: the
+ *     certificate proves what the proposal would have said.
+ * A node whose key is not in the set follows: it decides and never signs. After the decision, votes of its height are still recorded,
+ * until the next START_HEIGHT: sb_bft_certificate then shows a fuller commit; EVIDENCE is then the only effect.
  *
- * Votes are kept by (type, round, validator): all of the rounds near the present one, and beyond them only each validator's vote of the
- * highest round, which is enough for line 55. The first vote stands; a different second one becomes EVIDENCE and is not counted.
- * Arithmetic on power: quorum is 3w > 2P, skip is 3w > P, in integers.
+ * Votes are kept by (type, round, validator): all of the rounds near the present one, and beyond them only each validator's votes of its
+ * two highest rounds, which is enough for line 55: whoever came to the highest round of all honest validators did so by a quorum of
+ * precommits of the round before it, so f + 1 honest validators show one of these two rounds. The first vote stands; a different second
+ * one becomes EVIDENCE and is not counted. Arithmetic on power: quorum is 3w > 2P, skip is 3w > P, in integers.
+ * docs/spec/consensus.md is the whole specification.
  *
  * Invariants: at most one SIGN for each (height, round, step) of a core's life; (height, round, step) never goes back; a lock is
  * only replaced by a later polka, never dropped within a height. */
@@ -53,6 +56,8 @@ struct sb_bft_config {
     /* proposer: index of the proposer of (height, round) in the set of START_HEIGHT; the same answer every time. */
     uint32_t (*proposer)(void *ctx, uint64_t height, int32_t round);
     void *proposer_ctx;
+    /* Blocks do not name their proposer, so line 22 does not ask for it: for models whose values are plain words. Never in a node. */
+    bool anonymous_blocks;
 };
 
 /* When a proposal counts as timely (proposer-based time): received_ms in
@@ -207,8 +212,8 @@ void sb_bft_free(struct sb_bft *core);
  * Out: *ret_effects is always filled; its count is 0 for an input that changes nothing (stale, repeated, too far ahead), which is not
  * journaled.
  * Returns SB_OK; SB_E_ARG for a height that does not follow (heights only grow, and one begins after the last is decided), for a set
- * over validators_max and for an answer to a question that was not asked; SB_E_BUSY for anything but SIGNED while a signature is
- * awaited. A refused input changes nothing. */
+ * over validators_max and for a signature that was not asked for; SB_E_BUSY for anything but SIGNED while a signature is awaited. A
+ * refused input changes nothing. A VALUE or VALIDITY that nobody awaits (any more) is stale, not an error. */
 sb_err sb_bft_step(struct sb_bft *core, const struct sb_bft_input *input,
                    struct sb_bft_effects *ret_effects, struct sb_diag *diag) SB_MUST_USE;
 
@@ -229,8 +234,9 @@ bool sb_bft_certificate(struct sb_bft_certificate *ret_certificate, const struct
 
 /* sb_bft_input_encode: rlp([type, fields...]). Validator sets are not written: the host knows the set of each height. */
 void sb_bft_input_encode(struct sb_buf *out, const struct sb_bft_input *input);
-/* sb_bft_input_decode: strict inverse; start.set is NULL. The errors of the RLP reader, SB_E_TYPE for an unknown type, SB_E_RANGE. */
-sb_err sb_bft_input_decode(struct sb_bft_input *ret_input, sb_bytes raw,
+/* sb_bft_input_decode: strict inverse; start.set is NULL, the entries of a certificate live in the arena. The errors of the RLP reader,
+ * SB_E_TYPE for an unknown type, SB_E_RANGE, SB_E_NOMEM. */
+sb_err sb_bft_input_decode(struct sb_bft_input *ret_input, struct sb_arena *arena, sb_bytes raw,
                            struct sb_diag *diag) SB_MUST_USE;
 
 #endif

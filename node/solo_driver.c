@@ -532,7 +532,7 @@ static sb_err replay_record(void *ctx, uint8_t type, uint64_t height, sb_bytes p
                        (unsigned)type);
     }
     struct sb_bft_input input;
-    SB_TRY(sb_bft_input_decode(&input, payload, replay->diag));
+    SB_TRY(sb_bft_input_decode(&input, &driver->block_arena, payload, replay->diag));
     if (input.type == SB_BFT_IN_START_HEIGHT) {
         input.as.start.set = sb_chain_validators(driver->chain);
     }

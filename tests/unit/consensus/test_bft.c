@@ -545,6 +545,8 @@ static void input_encoded_decodes_to_the_same(void **state)
     assert_int_equal(sign(&host), SB_OK);
     assert_int_equal(fire(&host, SB_BFT_TIMEOUT_PRECOMMIT), SB_OK);
     assert_true(host.journal_count >= 6);
+    struct sb_arena arena;
+    sb_arena_init(&arena, 1 << 20);
     for (size_t i = 0; i < host.journal_count; i++) {
         struct sb_buf first;
         struct sb_buf second;
@@ -552,15 +554,17 @@ static void input_encoded_decodes_to_the_same(void **state)
         sb_buf_init(&second, 4096);
         sb_bft_input_encode(&first, &host.journal[i]);
         struct sb_bft_input back;
-        assert_int_equal(sb_bft_input_decode(&back, sb_buf_bytes(&first), NULL), SB_OK);
+        assert_int_equal(sb_bft_input_decode(&back, &arena, sb_buf_bytes(&first), NULL), SB_OK);
         sb_bft_input_encode(&second, &back);
         assert_true(sb_span_equal(sb_buf_bytes(&first), sb_buf_bytes(&second)));
         for (size_t len = 0; len < first.len; len++) {
-            assert_int_not_equal(sb_bft_input_decode(&back, sb_span(first.data, len), NULL), SB_OK);
+            assert_int_not_equal(sb_bft_input_decode(&back, &arena, sb_span(first.data, len), NULL),
+                                 SB_OK);
         }
         sb_buf_fini(&first);
         sb_buf_fini(&second);
     }
+    sb_arena_fini(&arena);
     host_fini(&host);
 }
 
