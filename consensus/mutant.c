@@ -1,7 +1,9 @@
-/* mutant.c: see mutant.h. Compiled only with -Dbft_mutants=true. */
+/* mutant.c: see mutant.h. Empty without -Dbft_mutants=true. */
 #include "consensus/mutant.h"
 
 #include <string.h>
+
+#if SB_BFT_MUTANTS
 
 enum sb_bft_mutant sb_bft_mutant_chosen = SB_MUTANT_none;
 
@@ -38,3 +40,5 @@ const char *sb_bft_mutant_text(size_t index)
 {
     return index > 0 && index < SB_MUTANT_COUNT ? mutants[index].text : NULL;
 }
+
+#endif
