@@ -7,6 +7,7 @@
  *      a=00|p0  b=00|p1   c=00|p2 */
 #include "base/crypto/keccak.h"
 #include "base/types/consensus.h"
+#include "base/util/assert.h"
 
 #define LEAF_PREFIX 0x00
 #define NODE_PREFIX 0x01
@@ -71,27 +72,48 @@ sb_err sb_parts_root(sb_hash *ret_root, sb_bytes block)
     return SB_OK;
 }
 
-sb_err sb_part_prove(struct sb_part_proof *ret_proof, sb_bytes block, uint32_t index)
+sb_err sb_part_tree_make(struct sb_part_tree *ret_tree, sb_bytes block)
 {
-    sb_hash level[SB_PARTS_MAX];
     uint32_t width = sb_part_count(block.len);
     if (width == 0) {
         return SB_E_SHAPE;
     }
-    if (index >= width) {
-        return SB_E_RANGE;
-    }
-    struct sb_part_proof proof = {.index = index, .count = width};
+    ret_tree->count = width;
+    sb_hash *level = ret_tree->nodes;
     hash_leaves(level, block, width);
     while (width > 1) {
+        sb_hash *next = level + width;
+        memcpy(next, level, width * sizeof *level);
+        width = fold(next, width);
+        level = next;
+    }
+    return SB_OK;
+}
+
+struct sb_part_proof sb_part_tree_prove(const struct sb_part_tree *tree, uint32_t index)
+{
+    SB_ASSERT(index < tree->count);
+    struct sb_part_proof proof = {.index = index, .count = tree->count};
+    const sb_hash *level = tree->nodes;
+    for (uint32_t width = tree->count; width > 1; width = width / 2 + width % 2) {
         uint32_t sibling = index ^ 1;
         if (sibling < width) {
             proof.siblings[proof.depth++] = level[sibling];
         }
-        width = fold(level, width);
+        level += width;
         index /= 2;
     }
-    *ret_proof = proof;
+    return proof;
+}
+
+sb_err sb_part_prove(struct sb_part_proof *ret_proof, sb_bytes block, uint32_t index)
+{
+    struct sb_part_tree tree;
+    SB_TRY(sb_part_tree_make(&tree, block));
+    if (index >= tree.count) {
+        return SB_E_RANGE;
+    }
+    *ret_proof = sb_part_tree_prove(&tree, index);
     return SB_OK;
 }
 

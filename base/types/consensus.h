@@ -37,6 +37,7 @@
 #define SB_CONSENSUS_BLOCK_BYTES_MAX  ((size_t)10 * 1024 * 1024)
 #define SB_PARTS_MAX                  160 /* SB_CONSENSUS_BLOCK_BYTES_MAX / SB_PART_BYTES */
 #define SB_PART_PROOF_DEPTH_MAX       8
+#define SB_PART_TREE_NODES_MAX        (2 * SB_PARTS_MAX + SB_PART_PROOF_DEPTH_MAX)
 
 /* ---- keys and validators ---- */
 
@@ -300,6 +301,15 @@ uint32_t sb_part_count(size_t block_bytes);
 sb_err sb_parts_root(sb_hash *ret_root, sb_bytes block) SB_MUST_USE;
 /* sb_part_prove: the proof of one part. SB_E_SHAPE, SB_E_RANGE. */
 sb_err sb_part_prove(struct sb_part_proof *ret_proof, sb_bytes block, uint32_t index) SB_MUST_USE;
+/* sb_part_tree_make, sb_part_tree_prove: the proofs of all parts for one pass over the block. make: SB_E_SHAPE as sb_parts_root.
+ * prove: index below tree->count. */
+struct sb_part_tree {
+    uint32_t count; /* parts */
+    sb_hash nodes
+        [SB_PART_TREE_NODES_MAX]; /* level by level: the leaves, then half as many rounded up, ... the root */
+};
+sb_err sb_part_tree_make(struct sb_part_tree *ret_tree, sb_bytes block) SB_MUST_USE;
+struct sb_part_proof sb_part_tree_prove(const struct sb_part_tree *tree, uint32_t index);
 /* sb_part_verify: part is number proof->index of proof->count under the root. */
 bool sb_part_verify(const struct sb_part_proof *proof, sb_bytes part, const sb_hash *root);
 
