@@ -56,7 +56,7 @@ static void print_commands(const char *group, const struct sb_command *commands,
     const char *space = *group != '\0' ? " " : "";
     (void)printf("usage: samebit %s%sCOMMAND [options]\n\ncommands:\n", group, space);
     for (size_t i = 0; i < count; i++) {
-        (void)printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+        (void)printf("  %-13s %s\n", commands[i].name, commands[i].summary);
     }
     (void)printf("\n'samebit %s%sCOMMAND --help' tells all about one.\n", group, space);
 }

@@ -87,17 +87,19 @@ static sb_err create_chain(struct dev *dev, struct sb_arena *arena, struct sb_di
         alloc[i] = (struct sb_genesis_account){
             .addr = dev->accounts[i].addr, .origin = SB_ORIGIN_ALLOC, .balance = balance};
     }
-    sb_validator_key_new(&dev->key);
-    const struct sb_new_chain chain = {
-        .chain_id = dev->chain_id != 0 ? dev->chain_id : SB_DEV_CHAIN_ID,
-        .timestamp = (uint64_t)now.tv_sec,
-        .gas_limit = sb_params_default().gas_limit,
-        .alloc = alloc,
-        .alloc_count = dev->account_count,
-        .validators = (const uint8_t(*)[SB_ED25519_PUBLIC_BYTES]) & dev->key.public_key,
-        .validator_count = 1,
-        .fee_recipient = dev->accounts[dev->account_count].addr,
-        .governor = dev->accounts[0].addr};
+    SB_TRY(sb_datadir_take_key(&dev->key, &dev->dir, diag));
+    struct sb_new_validator validator = {.power = 1};
+    memcpy(validator.public_key, dev->key.public_key, sizeof validator.public_key);
+    const struct sb_new_chain chain = {.chain_id =
+                                           dev->chain_id != 0 ? dev->chain_id : SB_DEV_CHAIN_ID,
+                                       .timestamp = (uint64_t)now.tv_sec,
+                                       .gas_limit = sb_params_default().gas_limit,
+                                       .alloc = alloc,
+                                       .alloc_count = dev->account_count,
+                                       .validators = &validator,
+                                       .validator_count = 1,
+                                       .fee_recipient = dev->accounts[dev->account_count].addr,
+                                       .governor = dev->accounts[0].addr};
     SB_TRY(sb_new_chain_genesis(&dev->genesis, arena, &chain, diag));
     return sb_datadir_create(&dev->dir, &dev->genesis, &dev->key, &dev->config, diag);
 }

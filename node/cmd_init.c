@@ -1,5 +1,11 @@
-/* cmd_init.c: `samebit init`: the data directory of a new chain with this machine's validator in it. */
+/* cmd_init.c: `samebit init`: the data directory of a node, in one go or, for a chain of several machines, in two:
+ *
+ *     every machine    init --datadir D                                  keys only; prints the validator's public key
+ *     one of them      init --datadir D --alloc ... --validator KEY ...  the chain: genesis.json, which the others copy
+ *     the others       init --datadir D --genesis FILE                   the same chain
+ */
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -11,19 +17,28 @@
 #include "node/units.h"
 
 #define VALIDATORS_MAX 128
-#define ARENA_BYTES    ((size_t)64 << 20)
+#define ARENA_BYTES    ((size_t)1 << 30)
+#define KEY_TEXT_CHARS (2 + 2 * SB_ED25519_PUBLIC_BYTES)
 
 static const struct sb_usage k_usage = {
-    "init", "--datadir DIR --alloc 0xADDRESS=AMOUNT [options]",
-    "Make a data directory: a new validator key, genesis.json, config.json, an empty signing "
-    "journal and the\n"
-    "database with the genesis block. The validator of this directory is part of the chain.",
+    "init", "--datadir DIR [--alloc 0xADDRESS=AMOUNT ... | --genesis FILE] [options]",
+    "Make a data directory: validator key and node key, genesis.json, config.json, an empty "
+    "signing journal and\n"
+    "the database with the genesis block. With --alloc the chain is new, and the validator of this "
+    "directory is\n"
+    "part of it; with --genesis it is a chain that others have made. With neither, only the keys "
+    "are made, so\n"
+    "that the maker of the chain can be told the public key; a second init then adds the rest.",
     "  samebit init --datadir ./chain --alloc 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266=1000000\n"
     "  samebit init --datadir ./chain --chain-id 4711 --alloc 0x...=1 --governor 0x... "
-    "--block-interval 2\n"};
+    "--block-interval 2\n"
+    "  samebit init --datadir ./chain\n"
+    "  samebit init --datadir ./chain --alloc 0x...=1 --validator 0x... --validator 0x...:3\n"
+    "  samebit init --datadir ./chain --genesis ./genesis.json\n"};
 
 struct request {
     const char *path;
+    const char *genesis;
     uint64_t chain_id;
     uint64_t interval_ms;
     uint64_t gas_limit;
@@ -59,31 +74,53 @@ static sb_err read_addr(sb_addr *ret, const char *name, const char *text, struct
     return err;
 }
 
-/* The validators: this directory's own, then those that were given. */
-static sb_err read_validators(uint8_t (*ret_keys)[SB_ED25519_PUBLIC_BYTES],
-                              const struct request *request, const struct sb_validator_key *own,
-                              struct sb_diag *diag)
+/* read_validator: "0xKEY" or "0xKEY:POWER". */
+static sb_err read_validator(struct sb_new_validator *ret, const char *text, struct sb_diag *diag)
 {
-    memcpy(ret_keys[0], own->public_key, sizeof ret_keys[0]);
-    if (request->validators.count >= VALIDATORS_MAX) {
-        return sb_fail(diag, SB_E_RANGE, "--validator-key: more than %d", VALIDATORS_MAX - 1);
+    size_t len = strcspn(text, ":");
+    ret->power = 1;
+    if (len != KEY_TEXT_CHARS ||
+        sb_hex_parse(ret->public_key, sizeof ret->public_key, text, len) != SB_OK) {
+        return sb_fail(diag, SB_E_SYNTAX,
+                       "--validator: \"%.80s\" is not 0x and 64 hexadecimal digits", text);
     }
-    for (size_t i = 0; i < request->validators.count; i++) {
-        const char *text = request->validators.items[i];
-        if (sb_hex_parse(ret_keys[1 + i], sizeof ret_keys[0], text, strlen(text)) != SB_OK) {
-            return sb_fail(diag, SB_E_SYNTAX,
-                           "--validator-key: \"%.80s\" is not 0x and 64 hexadecimal digits", text);
-        }
+    if (text[len] == ':' && sb_decimal_parse(&ret->power, text + len + 1) != SB_OK) {
+        return sb_fail(diag, SB_E_SYNTAX, "--validator: \"%.40s\" is not a power", text + len + 1);
     }
     return SB_OK;
 }
 
-static sb_err make(const struct sb_datadir *dir, const struct request *request,
-                   struct sb_arena *arena, struct sb_validator_key *key, struct sb_diag *diag)
+/* read_validators: those that were given, and this directory's own with power 1, unless it is among them. */
+static sb_err read_validators(struct sb_new_validator *ret_list, size_t *ret_count,
+                              const struct request *request, const struct sb_validator_key *own,
+                              struct sb_diag *diag)
+{
+    bool has_own = false;
+    size_t count = request->validators.count;
+    if (count >= VALIDATORS_MAX) {
+        return sb_fail(diag, SB_E_RANGE, "--validator: more than %d", VALIDATORS_MAX - 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        SB_TRY(read_validator(&ret_list[i], request->validators.items[i], diag));
+        has_own =
+            has_own || memcmp(ret_list[i].public_key, own->public_key, sizeof own->public_key) == 0;
+    }
+    if (!has_own) {
+        ret_list[count] = (struct sb_new_validator){.power = 1};
+        memcpy(ret_list[count].public_key, own->public_key, sizeof own->public_key);
+        count++;
+    }
+    *ret_count = count;
+    return SB_OK;
+}
+
+/* new_genesis: the chain that the options describe. */
+static sb_err new_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
+                          const struct request *request, const struct sb_validator_key *key,
+                          struct sb_diag *diag)
 {
     struct sb_genesis_account *alloc = sb_arena_array(arena, SB_TEXTS_MAX, sizeof *alloc);
-    uint8_t(*validators)[SB_ED25519_PUBLIC_BYTES] =
-        sb_arena_array(arena, VALIDATORS_MAX, sizeof *validators);
+    struct sb_new_validator *validators = sb_arena_array(arena, VALIDATORS_MAX, sizeof *validators);
     if (alloc == NULL || validators == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory");
     }
@@ -93,11 +130,7 @@ static sb_err make(const struct sb_datadir *dir, const struct request *request,
                                  .gas_limit = request->gas_limit,
                                  .alloc = alloc,
                                  .alloc_count = request->alloc.count,
-                                 .validators =
-                                     (const uint8_t(*)[SB_ED25519_PUBLIC_BYTES])validators,
-                                 .validator_count = 1 + request->validators.count};
-    struct sb_genesis genesis;
-    static struct sb_config config;
+                                 .validators = validators};
     SB_TRY(read_alloc(alloc, request, diag));
     chain.fee_recipient = alloc[0].addr;
     if (request->fee_recipient != NULL) {
@@ -106,22 +139,99 @@ static sb_err make(const struct sb_datadir *dir, const struct request *request,
     if (request->governor != NULL) {
         SB_TRY(read_addr(&chain.governor, "governor", request->governor, diag));
     }
-    sb_validator_key_new(key);
-    SB_TRY(read_validators(validators, request, key, diag));
-    SB_TRY(sb_new_chain_genesis(&genesis, arena, &chain, diag));
-    sb_config_default(&config);
-    return sb_datadir_create(dir, &genesis, key, &config, diag);
+    SB_TRY(read_validators(validators, &chain.validator_count, request, key, diag));
+    return sb_new_chain_genesis(ret_genesis, arena, &chain, diag);
 }
 
-static int report(const struct sb_datadir *dir, const struct sb_validator_key *key,
-                  const struct request *request)
+static void print_key(const char *before, const uint8_t key[SB_ED25519_PUBLIC_BYTES],
+                      size_t skipped)
 {
     char text[SB_HEX_TEXT_BYTES(SB_ED25519_PUBLIC_BYTES)];
-    (void)sb_hex_format(text, sb_span(key->public_key, sizeof key->public_key));
-    (void)printf("made %s: chain %" PRIu64 ", validator key %s\nrun it with: samebit run "
-                 "--datadir %s\n",
-                 dir->path, request->chain_id, text, dir->path);
-    return SB_EXIT_OK;
+    (void)printf("%s%s\n", before,
+                 sb_hex_format(text, sb_span(key, SB_ED25519_PUBLIC_BYTES)) + skipped);
+}
+
+static sb_err make_keys(const struct sb_datadir *dir, struct sb_diag *diag)
+{
+    struct sb_validator_key key, node_key;
+    SB_TRY(sb_datadir_make_keys(&key, &node_key, dir, diag));
+    (void)printf("made the keys of %s\n", dir->path);
+    print_key("validator key: ", key.public_key, 0);
+    print_key("node id: ", node_key.public_key, 2);
+    (void)printf("next, on one machine: samebit init --datadir %s --alloc ... --validator KEY ...\n"
+                 "on the others:        samebit init --datadir %s --genesis FILE\n",
+                 dir->path, dir->path);
+    sodium_memzero(&key, sizeof key);
+    sodium_memzero(&node_key, sizeof node_key);
+    return SB_OK;
+}
+
+/* What the operators compare and pass on. */
+static sb_err report(const struct sb_datadir *dir, const struct sb_genesis *genesis,
+                     const struct sb_validator_key *key, struct sb_diag *diag)
+{
+    struct sb_validator_key node_key;
+    sb_hash hash;
+    char text[SB_HEX_TEXT_BYTES(sizeof hash.b)];
+    int64_t power = 0;
+    SB_TRY(sb_datadir_node_key(&node_key, dir, diag));
+    sodium_memzero(node_key.secret, sizeof node_key.secret);
+    SB_TRY(sb_genesis_hash(&hash, genesis));
+    for (size_t i = 0; i < genesis->validators.count; i++) {
+        const struct sb_validator *v = &genesis->validators.validators[i];
+        if (memcmp(v->key.bytes, key->public_key, sizeof key->public_key) == 0) {
+            power = v->power;
+        }
+    }
+    (void)printf("made %s: chain %" PRIu64 ", genesis %s\n", dir->path, genesis->config.chain_id,
+                 sb_hex_format(text, sb_span(hash.b, sizeof hash.b)));
+    print_key("validator key: ", key->public_key, 0);
+    print_key("node id: ", node_key.public_key, 2);
+    if (power != 0) {
+        (void)printf("power: %" PRId64 " of %" PRId64 ", %zu validators\n", power,
+                     genesis->validators.total_power, genesis->validators.count);
+    } else {
+        (void)printf("power: none: this key is not among the %zu validators; the node follows the "
+                     "chain\n",
+                     genesis->validators.count);
+    }
+    (void)printf("run it with: samebit run --datadir %s\n", dir->path);
+    return SB_OK;
+}
+
+static sb_err make(const struct sb_datadir *dir, const struct request *request,
+                   struct sb_arena *arena, struct sb_diag *diag)
+{
+    static struct sb_config config;
+    struct sb_validator_key key;
+    struct sb_genesis genesis;
+    if (request->alloc.count == 0 && request->genesis == NULL) {
+        return make_keys(dir, diag);
+    }
+    SB_TRY(sb_datadir_take_key(&key, dir, diag));
+    sb_err err = request->genesis != NULL ? sb_genesis_load(&genesis, arena, request->genesis, diag)
+                                          : new_genesis(&genesis, arena, request, &key, diag);
+    sb_config_default(&config);
+    err = err == SB_OK ? sb_datadir_create(dir, &genesis, &key, &config, diag) : err;
+    sodium_memzero(key.secret, sizeof key.secret);
+    return err == SB_OK ? report(dir, &genesis, &key, diag) : err;
+}
+
+/* check_usage: "" or what the command line lacks. */
+static const char *check_usage(const struct request *r)
+{
+    if (r->path == NULL) {
+        return "--datadir is missing";
+    }
+    if (r->genesis != NULL && (r->alloc.count != 0 || r->validators.count != 0 ||
+                               r->fee_recipient != NULL || r->governor != NULL)) {
+        return "--genesis is a chain that is made already: --alloc, --validator, --fee-recipient "
+               "and --governor are for a new one";
+    }
+    if (r->genesis == NULL && r->alloc.count == 0 && r->validators.count != 0) {
+        return "--alloc is missing";
+    }
+    return "";
 }
 
 int sb_cmd_init(int argc, char **argv)
@@ -134,13 +244,16 @@ int sb_cmd_init(int argc, char **argv)
                          .gas_limit = sb_params_default().gas_limit,
                          .timestamp = (uint64_t)now.tv_sec};
     const struct sb_option options[] = {
-        {"datadir", SB_OPTION_TEXT, &r.path, "DIR", "directory to make; new or empty", 0, 0},
+        {"datadir", SB_OPTION_TEXT, &r.path, "DIR",
+         "directory to make; new, empty, or with nothing but unused keys", 0, 0},
         {"alloc", SB_OPTION_TEXTS, &r.alloc, "ADDR=AMOUNT",
          "an account's first balance, in ether; repeat for more", 0, 0},
+        {"genesis", SB_OPTION_TEXT, &r.genesis, "FILE",
+         "the genesis.json of a chain that others have made", 0, 0},
         {"chain-id", SB_OPTION_U64, &r.chain_id, "N", "chain id that signatures carry (23296)", 1,
          UINT64_C(4503599627370476)},
-        {"validator-key", SB_OPTION_TEXTS, &r.validators, "0xKEY",
-         "public key of a further validator; repeat for more", 0, 0},
+        {"validator", SB_OPTION_TEXTS, &r.validators, "0xKEY[:POWER]",
+         "public key of a further validator (power 1), or this one's own; repeat for more", 0, 0},
         {"fee-recipient", SB_OPTION_TEXT, &r.fee_recipient, "ADDR",
          "account that gets the tips (the first --alloc)", 0, 0},
         {"governor", SB_OPTION_TEXT, &r.governor, "ADDR",
@@ -154,21 +267,20 @@ int sb_cmd_init(int argc, char **argv)
     };
     struct sb_operands operands;
     struct sb_datadir dir;
-    struct sb_validator_key key;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;
     if (!sb_options_read(&operands, &status, &k_usage, options, sizeof options / sizeof options[0],
                          0, 0, argc, argv)) {
         return status;
     }
-    if (r.path == NULL || r.alloc.count == 0) {
-        return sb_cli_usage(k_usage.command, "--%s is missing",
-                            r.path == NULL ? "datadir" : "alloc");
+    const char *lack = check_usage(&r);
+    if (*lack != '\0') {
+        return sb_cli_usage(k_usage.command, "%s", lack);
     }
     struct sb_arena arena;
     sb_arena_init(&arena, ARENA_BYTES);
     sb_err err = sb_datadir_paths(&dir, r.path, &diag);
-    err = err == SB_OK ? make(&dir, &r, &arena, &key, &diag) : err;
+    err = err == SB_OK ? make(&dir, &r, &arena, &diag) : err;
     sb_arena_fini(&arena);
-    return err == SB_OK ? report(&dir, &key, &r) : sb_cli_fail(&diag);
+    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
 }

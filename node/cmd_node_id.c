@@ -33,7 +33,7 @@ int sb_cmd_node_id(int argc, char **argv)
     if (sb_datadir_paths(&dir, path, &diag) != SB_OK) {
         return sb_cli_fail(&diag);
     }
-    if (!sb_datadir_has_chain(&dir)) {
+    if (!sb_datadir_has_chain(&dir) && !sb_file_exists(dir.node_key)) {
         return sb_cli_failf("%s has no chain; make one with: samebit init --datadir %s", path,
                             path);
     }

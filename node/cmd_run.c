@@ -52,7 +52,7 @@ int sb_cmd_run(int argc, char **argv)
          .value = "DIR",
          .help = "the data directory, made by samebit init"}};
     struct sb_operands operands;
-    struct sb_datadir dir;
+    static struct sb_datadir dir;
     static struct sb_config config;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;

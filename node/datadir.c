@@ -1,10 +1,12 @@
 /* datadir.c: see datadir.h. */
 #include "node/datadir.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/codec/hex.h"
 #include "node/chain.h"
@@ -27,6 +29,7 @@ sb_err sb_datadir_paths(struct sb_datadir *ret_dir, const char *path, struct sb_
     SB_TRY(sb_path_join(ret_dir->keys, path, "keys", diag));
     SB_TRY(sb_path_join(ret_dir->validator_key, path, "keys/validator.json", diag));
     SB_TRY(sb_path_join(ret_dir->node_key, path, "keys/node.json", diag));
+    SB_TRY(sb_path_join(ret_dir->unused, path, "keys/unused", diag));
     SB_TRY(sb_path_join(ret_dir->addresses, path, "addresses", diag));
     SB_TRY(sb_path_join(ret_dir->journal, path, "journal", diag));
     return sb_path_join(ret_dir->db, path, "db", diag);
@@ -106,8 +109,13 @@ static sb_err set_validators(struct sb_genesis *genesis, struct sb_arena *arena,
         return sb_fail(diag, SB_E_NOMEM, "out of memory");
     }
     for (size_t i = 0; i < chain->validator_count; i++) {
-        validators[i] =
-            (struct sb_validator){.key = sb_pubkey_ed25519(chain->validators[i]), .power = 1};
+        const struct sb_new_validator *v = &chain->validators[i];
+        if (v->power == 0 || v->power > SB_TOTAL_POWER_MAX) {
+            return sb_fail(diag, SB_E_RANGE, "a validator's power must lie in 1 to %" PRId64,
+                           SB_TOTAL_POWER_MAX);
+        }
+        validators[i] = (struct sb_validator){.key = sb_pubkey_ed25519(v->public_key),
+                                              .power = (int64_t)v->power};
     }
     return sb_validator_set_make(&genesis->validators, validators, chain->validator_count, diag);
 }
@@ -214,17 +222,54 @@ static sb_err write_texts(const struct sb_datadir *dir, const struct sb_genesis 
     return err;
 }
 
+/* check_new: nothing is there but, perhaps, keys that have not been used. */
+static sb_err check_new(const struct sb_datadir *dir, struct sb_diag *diag)
+{
+    return sb_file_exists(dir->unused) ? sb_dir_check_only(dir->path, "keys", diag)
+                                       : sb_dir_check_only(dir->path, NULL, diag);
+}
+
+sb_err sb_datadir_make_keys(struct sb_validator_key *ret_key, struct sb_validator_key *ret_node_key,
+                            const struct sb_datadir *dir, struct sb_diag *diag)
+{
+    SB_TRY(sb_dir_check_only(dir->path, NULL, diag));
+    SB_TRY(sb_dir_make(dir->path, DIR_MODE, diag));
+    sb_validator_key_new(ret_key);
+    SB_TRY(write_key(dir, dir->validator_key, ret_key, diag));
+    SB_TRY(make_node_key(ret_node_key, dir, diag));
+    return sb_file_replace(dir->unused, sb_span_str(""), 0600, diag);
+}
+
+sb_err sb_datadir_take_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
+                           struct sb_diag *diag)
+{
+    SB_TRY(check_new(dir, diag));
+    if (sb_file_exists(dir->unused)) {
+        return sb_datadir_load_key(ret_key, dir, diag);
+    }
+    sb_validator_key_new(ret_key);
+    return SB_OK;
+}
+
+static sb_err make_keys_files(const struct sb_datadir *dir, const struct sb_validator_key *key,
+                              struct sb_diag *diag)
+{
+    struct sb_validator_key node_key;
+    SB_TRY(write_key(dir, dir->validator_key, key, diag));
+    sb_err err = sb_datadir_node_key(&node_key, dir, diag);
+    sodium_memzero(&node_key, sizeof node_key);
+    return err;
+}
+
 sb_err sb_datadir_create(const struct sb_datadir *dir, const struct sb_genesis *genesis,
                          const struct sb_validator_key *key, const struct sb_config *config,
                          struct sb_diag *diag)
 {
-    SB_TRY(sb_dir_check_empty(dir->path, diag));
+    SB_TRY(check_new(dir, diag));
     SB_TRY(sb_dir_make(dir->path, DIR_MODE, diag));
-    struct sb_validator_key node_key;
-    SB_TRY(write_key(dir, dir->validator_key, key, diag));
-    SB_TRY(make_node_key(&node_key, dir, diag));
-    sodium_memzero(&node_key, sizeof node_key);
+    SB_TRY(make_keys_files(dir, key, diag));
     SB_TRY(make_journal(dir, genesis, key, diag));
+    (void)unlink(dir->unused); /* from now on the journal says what was signed */
     SB_TRY(make_database(dir, genesis, diag));
     return write_texts(dir, genesis, config, diag);
 }
@@ -276,16 +321,22 @@ sb_err sb_datadir_load_config(struct sb_config *config, const struct sb_datadir 
     return load(dir->config, SB_CONFIG_FILE_BYTES_MAX, parse_config_text, config, diag);
 }
 
+sb_err sb_genesis_load(struct sb_genesis *ret_genesis, struct sb_arena *arena, const char *path,
+                       struct sb_diag *diag)
+{
+    struct genesis_place place = {ret_genesis, arena};
+    return load(path, SB_GENESIS_JSON_BYTES_MAX, parse_genesis_text, &place, diag);
+}
+
 sb_err sb_datadir_load_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
                                const struct sb_datadir *dir, struct sb_diag *diag)
 {
-    struct genesis_place place = {ret_genesis, arena};
     if (!sb_datadir_has_chain(dir)) {
         return sb_fail(diag, SB_E_NOT_FOUND,
                        "%s has no chain; make one with: samebit init --datadir %s", dir->path,
                        dir->path);
     }
-    return load(dir->genesis, SB_GENESIS_JSON_BYTES_MAX, parse_genesis_text, &place, diag);
+    return sb_genesis_load(ret_genesis, arena, dir->genesis, diag);
 }
 
 sb_err sb_datadir_load_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,

@@ -4,6 +4,7 @@
  *         genesis.json          the chain (genesis_json.h); written last: without it there is no chain here
  *         keys/validator.json   Ed25519 seed of the validator, mode 0600; account keystores lie beside it
  *         keys/node.json        Ed25519 seed of the node's name among its peers, mode 0600
+ *         keys/unused           nothing was signed with these keys yet: made by sb_datadir_make_keys, gone with the journal's birth
  *         addresses             other nodes that are known (p2p/address_book.h); made as needed
  *         journal/              what the validator signed: lost or copied back, it could sign twice
  *         db/                   blocks and state
@@ -25,6 +26,7 @@ struct sb_datadir {
     char keys[SB_PATH_BYTES];
     char validator_key[SB_PATH_BYTES];
     char node_key[SB_PATH_BYTES];
+    char unused[SB_PATH_BYTES];
     char addresses[SB_PATH_BYTES];
     char journal[SB_PATH_BYTES];
     char db[SB_PATH_BYTES];
@@ -36,6 +38,11 @@ struct sb_validator_key {
     uint8_t secret[SB_ED25519_SECRET_BYTES]; /* seed || public key */
 };
 
+struct sb_new_validator {
+    uint8_t public_key[SB_ED25519_PUBLIC_BYTES];
+    uint64_t power;
+};
+
 /* What a new chain is made of. */
 struct sb_new_chain {
     uint64_t chain_id;
@@ -44,7 +51,7 @@ struct sb_new_chain {
     uint64_t gas_limit;
     const struct sb_genesis_account *alloc; /* any order, no address twice */
     size_t alloc_count;
-    const uint8_t (*validators)[SB_ED25519_PUBLIC_BYTES]; /* of equal power */
+    const struct sb_new_validator *validators;
     size_t validator_count;
     sb_addr fee_recipient;
     sb_addr governor; /* zero: the parameters are fixed */
@@ -60,7 +67,16 @@ bool sb_datadir_has_chain(const struct sb_datadir *dir);
 sb_err sb_new_chain_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
                             const struct sb_new_chain *chain, struct sb_diag *diag) SB_MUST_USE;
 
-/* sb_datadir_create: everything above. SB_E_EXISTS when the directory has something in it. */
+/* sb_datadir_make_keys: the two keys alone, for a chain whose genesis is not known yet. SB_E_EXISTS when the directory has something in
+ * it. */
+sb_err sb_datadir_make_keys(struct sb_validator_key *ret_key, struct sb_validator_key *ret_node_key,
+                            const struct sb_datadir *dir, struct sb_diag *diag) SB_MUST_USE;
+/* sb_datadir_take_key: the validator key for a new chain: the one that sb_datadir_make_keys left, else a new one.
+ * SB_E_EXISTS when the directory holds anything else: a key that may have signed is never taken into a new journal. */
+sb_err sb_datadir_take_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
+                           struct sb_diag *diag) SB_MUST_USE;
+/* sb_datadir_create: everything above, with the key of sb_datadir_take_key. SB_E_EXISTS when the directory has something but unused
+ * keys in it. */
 sb_err sb_datadir_create(const struct sb_datadir *dir, const struct sb_genesis *genesis,
                          const struct sb_validator_key *key, const struct sb_config *config,
                          struct sb_diag *diag) SB_MUST_USE;
@@ -70,6 +86,9 @@ sb_err sb_datadir_load_config(struct sb_config *config, const struct sb_datadir 
                               struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_datadir_load_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
                                const struct sb_datadir *dir, struct sb_diag *diag) SB_MUST_USE;
+/* sb_genesis_load: from any file. */
+sb_err sb_genesis_load(struct sb_genesis *ret_genesis, struct sb_arena *arena, const char *path,
+                       struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_datadir_load_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
                            struct sb_diag *diag) SB_MUST_USE;
 

@@ -152,7 +152,7 @@ sb_err sb_dir_make(const char *path, mode_t mode, struct sb_diag *diag)
     return SB_OK;
 }
 
-sb_err sb_dir_check_empty(const char *path, struct sb_diag *diag)
+sb_err sb_dir_check_only(const char *path, const char *name, struct sb_diag *diag)
 {
     DIR *dir = opendir(path);
     if (dir == NULL) {
@@ -160,7 +160,8 @@ sb_err sb_dir_check_empty(const char *path, struct sb_diag *diag)
     }
     bool empty = true;
     for (const struct dirent *entry = readdir(dir); entry != NULL && empty; entry = readdir(dir)) {
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                (name != NULL && strcmp(entry->d_name, name) == 0);
     }
     (void)closedir(dir);
     return empty

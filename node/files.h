@@ -27,8 +27,9 @@ bool sb_file_exists(const char *path);
 
 /* sb_dir_make: with its parents; one that is there is fine. mode is that of the last one. */
 sb_err sb_dir_make(const char *path, mode_t mode, struct sb_diag *diag) SB_MUST_USE;
-/* sb_dir_check_empty: SB_OK for no entries, or no such directory; SB_E_EXISTS when there are some; SB_E_IO. */
-sb_err sb_dir_check_empty(const char *path, struct sb_diag *diag) SB_MUST_USE;
+/* sb_dir_check_only: SB_OK for no entries, or no such directory, or no entry but `name` (may be NULL); SB_E_EXISTS when there are
+ * others; SB_E_IO. */
+sb_err sb_dir_check_only(const char *path, const char *name, struct sb_diag *diag) SB_MUST_USE;
 /* sb_dir_remove: with all that is in it; links are removed, not followed. */
 sb_err sb_dir_remove(const char *path, struct sb_diag *diag) SB_MUST_USE;
 

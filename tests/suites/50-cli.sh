@@ -41,7 +41,7 @@ check "option without value" 2 '--port needs a value' "$samebit" dev --port
 check "option out of range" 2 '--port: 70000 is not in 0 to 65535' "$samebit" dev --port 70000
 check "-o where there is no output" 2 'unknown option --output' "$samebit" verify -o x
 check "unexpected operand" 2 'unexpected operand "x"' "$samebit" dev x
-for command in dev init run verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
+for command in dev init run node-id validator-key verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
     'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
     # shellcheck disable=SC2086 # a subcommand is two words
     check "help of $command" 0 '^  samebit ' "$samebit" $command --help
@@ -50,7 +50,9 @@ done
 # ---- data directories ----
 dir=$work/chain
 alice=0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266
-check "init without alloc" 2 '--alloc is missing' "$samebit" init --datadir "$dir"
+check "init without a directory" 2 '--datadir is missing' "$samebit" init --alloc "$alice=1"
+check "validators without alloc" 2 '--alloc is missing' "$samebit" init --datadir "$dir" --validator 0x00
+check "a new chain and a given one" 2 '--genesis is a chain that is made already' "$samebit" init --datadir "$dir" --genesis x --alloc "$alice=1"
 check "init with a wrong checksum" 1 'checksum of the address is wrong' "$samebit" init --datadir "$dir" --alloc "${alice/F4/f4}=1"
 check "init with a wrong amount" 1 'is not an amount' "$samebit" init --datadir "$dir" --alloc "$alice=much"
 check "init" 0 "^run it with: samebit run --datadir $dir" "$samebit" init --datadir "$dir" --chain-id 4711 --alloc "$alice=1000" --block-interval 0.05
@@ -59,6 +61,30 @@ check "the key is private" 0 '^600$' stat -c %a "$dir/keys/validator.json"
 check "verify a new chain" 0 '^all is right$' "$samebit" verify --datadir "$dir"
 check "run without a chain" 1 'make one with: samebit init' "$samebit" run --datadir "$work/none"
 check "verify without a chain" 1 'make one with: samebit init' "$samebit" verify --datadir "$work/none"
+
+# ---- a chain of several machines: keys first, then one genesis for all ----
+net=$work/net
+mkdir "$net"
+check "keys alone" 0 '^validator key: 0x[0-9a-f]{64}$' "$samebit" init --datadir "$net/a"
+a_key=$(sed -n 's/^validator key: //p' <<<"$OUT")
+a_id=$(sed -n 's/^node id: //p' <<<"$OUT")
+check "keys over keys" 1 'has something in it already' "$samebit" init --datadir "$net/a"
+check "the validator's key" 0 "^$a_key$" "$samebit" validator-key --datadir "$net/a"
+check "the node's id" 0 "^$a_id$" "$samebit" node-id --datadir "$net/a"
+check "run with keys alone" 1 'make one with: samebit init' "$samebit" run --datadir "$net/a"
+check "keys of another machine" 0 '^validator key: ' "$samebit" init --datadir "$net/b"
+b_key=$(sed -n 's/^validator key: //p' <<<"$OUT")
+check "a validator's key that is none" 1 'is not 0x and 64 hexadecimal digits' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator 0x12
+check "a validator without power" 1 'power must lie in 1 to' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:0"
+check "the chain on one machine" 0 '^power: 1 of 4, 2 validators$' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:3"
+genesis_hash=$(sed -n 's/^made .* genesis //p' <<<"$OUT")
+check "it kept its key" 0 "^$a_key$" "$samebit" validator-key --datadir "$net/a"
+check "the chain on the other" 0 '^power: 3 of 4, 2 validators$' "$samebit" init --datadir "$net/b" --genesis "$net/a/genesis.json"
+same_hash=$(sed -n 's/^made .* genesis //p' <<<"$OUT")
+check "a machine that follows" 0 '^power: none' "$samebit" init --datadir "$net/c" --genesis "$net/a/genesis.json"
+check "verify the other" 0 '^all is right$' "$samebit" verify --datadir "$net/b"
+rm -r "$net/b/journal" "$net/b/db" "$net/b/genesis.json" "$net/b/config.json"
+check "a used key is not taken again" 1 'has something in it already' "$samebit" init --datadir "$net/b" --genesis "$net/a/genesis.json"
 
 # run_start: the validator of $dir in the background; sets URL. run_stop: end it, sets STOPPED to its status.
 run_start() {
@@ -84,6 +110,7 @@ same() { # NAME A B
     if [ "$2" = "$3" ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && say "FAIL cli: $1: \"$2\" is not \"$3\""; fi
 }
 
+same "both have one genesis" "$same_hash" "$genesis_hash"
 run_start
 same "chain id" "$(rpc eth_chainId)" 0x1267
 check "ready" 0 '^ready$' curl -s -m 10 "$URL/readyz"
