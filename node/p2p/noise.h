@@ -8,7 +8,8 @@
  *
  * Invariants
  *   - no I/O, no clock, no randomness: ephemeral keys come from the caller, who draws them fresh for each handshake;
- *   - any failure is final: the state refuses everything afterwards and its keys are wiped;
+ *   - a message that could not be written or read is the end: the keys are wiped and the state refuses everything (a call out of turn,
+ *     SB_E_ARG, changes nothing);
  *   - a shared secret of zero (a peer's key of small order) is refused;
  *   - a nonce is used once: a cipher stops before 2^64 - 1.
  *
