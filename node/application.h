@@ -36,6 +36,9 @@ struct sb_application_draft {
 
 struct sb_application_verdict {
     bool valid;
+    /* When invalid: the bytes are not those that the header's hashes name (they do not decode, or a body's hash or root differs), so
+     * other bytes of the same block id may be valid: whoever made or sent these bytes is at fault, not the block. */
+    bool malformed;
     sb_hash block_id; /* the fields below: when valid */
     uint64_t time_ms;
     sb_addr proposer;

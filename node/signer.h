@@ -12,6 +12,9 @@
 
 struct sb_signer {
     void *ctx;
+    /* The signer keeps its own journal, elsewhere: the driver's journal then holds no signatures. It is synced before each question,
+     * and is not compared with our signatures in stored commits. */
+    bool keeps_journal;
     /* sign: In: message without signature. Out: the signature, durable in the signer's journal before it is returned.
      * Returns SB_OK; SB_E_REFUSED (the guard said no, or a remote signer did not answer; diag says why); another error: the journal
      * failed, the node must stop. */
@@ -22,6 +25,9 @@ struct sb_signer {
 
 /* sb_signing_place: where a message stands in the order in which a validator may sign. */
 struct sb_journal_place sb_signing_place(const struct sb_bft_message *message);
+/* sb_signing_bytes: what is signed for it; returns the length. */
+size_t sb_signing_bytes(uint8_t ret[SB_SIGN_BYTES_MAX], const struct sb_bft_message *message,
+                        const struct sb_chain_domain *domain);
 
 /* A key and its journal in this process. secret: ed25519, seed || public key. */
 struct sb_local_signer {

@@ -330,6 +330,12 @@ void sb_journal_close(struct sb_journal *journal)
 
 /* ---- appends ---- */
 
+/* rotate_when_full: before a record that belongs to no signature. */
+static sb_err rotate_when_full(struct sb_journal *journal)
+{
+    return !journal->failed && journal->size >= SB_JOURNAL_ROTATE_BYTES ? rotate(journal) : SB_OK;
+}
+
 sb_err sb_journal_append(struct sb_journal *journal, uint8_t type, uint64_t height,
                          sb_bytes payload)
 {
@@ -339,14 +345,13 @@ sb_err sb_journal_append(struct sb_journal *journal, uint8_t type, uint64_t heig
     if (payload.len > SB_JOURNAL_PAYLOAD_BYTES_MAX) {
         return SB_E_LIMIT;
     }
-    if (!journal->failed && journal->size >= SB_JOURNAL_ROTATE_BYTES) {
-        SB_TRY(rotate(journal));
-    }
+    SB_TRY(rotate_when_full(journal));
     return record_append(journal, type, height, payload);
 }
 
 sb_err sb_journal_end_height(struct sb_journal *journal, uint64_t height)
 {
+    SB_TRY(rotate_when_full(journal));
     SB_TRY(record_append(journal, SB_JOURNAL_END_HEIGHT, height, sb_span(NULL, 0)));
     if (height > journal->end_height) {
         journal->end_height = height;

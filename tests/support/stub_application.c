@@ -366,6 +366,18 @@ static sb_hash params_hash(void)
     return sb_keccak256(sb_span_str("stub parameters"));
 }
 
+/* body_hashes: what the header says of the body. */
+static sb_err body_hashes(struct sb_consensus_block *block)
+{
+    struct sb_consensus_header *h = &block->header;
+    SB_TRY(sb_commit_hash(&h->last_commit_hash, &block->last_commit));
+    SB_TRY(sb_late_precommits_hash(&h->late_precommits_hash, block->late_precommits,
+                                   block->late_precommit_count));
+    SB_TRY(sb_evidence_list_hash(&h->evidence_hash, block->evidence, block->evidence_count));
+    h->payload_hash = sb_keccak256(block->payload);
+    return SB_OK;
+}
+
 static sb_err header_fill(struct sb_consensus_block *block, const struct stub_application *app)
 {
     struct sb_consensus_header *h = &block->header;
@@ -377,12 +389,7 @@ static sb_err header_fill(struct sb_consensus_block *block, const struct stub_ap
     h->validators_hash = sb_validator_set_hash(&set);
     h->next_validators_hash = sb_validator_set_hash(&next);
     h->params_hash = params_hash();
-    SB_TRY(sb_commit_hash(&h->last_commit_hash, &block->last_commit));
-    SB_TRY(sb_late_precommits_hash(&h->late_precommits_hash, block->late_precommits,
-                                   block->late_precommit_count));
-    SB_TRY(sb_evidence_list_hash(&h->evidence_hash, block->evidence, block->evidence_count));
-    h->payload_hash = sb_keccak256(block->payload);
-    return SB_OK;
+    return body_hashes(block);
 }
 
 static sb_err prepare(void *ctx, struct sb_arena *arena, const struct sb_application_draft *draft,
@@ -431,6 +438,18 @@ static sb_err prepare(void *ctx, struct sb_arena *arena, const struct sb_applica
 static sb_err differs(struct sb_diag *diag, const char *what)
 {
     return sb_fail(diag, SB_E_ARG, "%s differs", what);
+}
+
+/* is_bound: the body is the one that the header names. */
+static bool is_bound(const struct sb_consensus_block *b)
+{
+    struct sb_consensus_block expected = *b;
+    sb_hash id = sb_consensus_block_id(&b->header), expected_id;
+    if (body_hashes(&expected) != SB_OK) {
+        return false;
+    }
+    expected_id = sb_consensus_block_id(&expected.header);
+    return sb_hash_equal(&id, &expected_id);
 }
 
 static sb_err check_header(const struct stub_application *app, const struct sb_consensus_block *b,
@@ -565,9 +584,14 @@ static sb_err process(void *ctx, sb_bytes encoded, struct sb_application_verdict
     }
     sb_arena_init(&arena, SCRATCH_BYTES_MAX);
     sb_err err = sb_consensus_block_decode(&block, &arena, encoded, &why);
-    err = err == SB_OK ? check_block(&state, app, &arena, &block, &why) : err;
     memset(ret_verdict, 0, sizeof *ret_verdict);
     *ret_block = NULL;
+    if (err != SB_OK || !is_bound(&block)) {
+        ret_verdict->malformed = true;
+        err = err != SB_OK ? err : differs(&why, "the body and its hashes");
+    } else {
+        err = check_block(&state, app, &arena, &block, &why);
+    }
     if (err == SB_OK) {
         *ret_block = executed_new(&block, encoded, &state);
         ret_verdict->valid = true;
