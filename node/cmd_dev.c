@@ -9,17 +9,12 @@
 #include <string.h>
 #include <uv.h>
 
-#include "base/codec/hex.h"
-#include "base/crypto/hd_key.h"
 #include "node/cli.h"
 #include "node/commands.h"
+#include "node/dev_accounts.h"
 #include "node/service.h"
-#include "node/units.h"
 #include "node/version.h"
 
-#define MNEMONIC       "test test test test test test test test test test test junk"
-#define PATH           "m/44'/60'/0'/0/"
-#define ACCOUNTS_MAX   100
 #define ARENA_BYTES    ((size_t)64 << 20)
 #define GENESIS_FEE    "1" /* gwei */
 #define DEFAULT_LEVEL  "warn"
@@ -37,11 +32,6 @@ static const struct sb_usage k_usage = {
     "  samebit dev --port 9545 --block-time 2\n"
     "  samebit dev --datadir ./chain --accounts 3 --balance 1000000\n"};
 
-struct account {
-    uint8_t secret[32];
-    sb_addr addr;
-};
-
 struct dev {
     const char *datadir;
     uint64_t block_time_ms; /* 0: instant */
@@ -55,38 +45,15 @@ struct dev {
     struct sb_datadir dir;
     struct sb_validator_key key;
     struct sb_genesis genesis;
-    struct account accounts[ACCOUNTS_MAX + 1]; /* the last one gets the tips */
+    struct sb_dev_account accounts[SB_DEV_ACCOUNTS_MAX + 1]; /* the last one gets the tips */
 };
-
-static sb_err derive_accounts(struct dev *dev, struct sb_diag *diag)
-{
-    struct sb_secp256k1 *ctx = sb_secp256k1_new(NULL);
-    sb_err err = ctx != NULL ? SB_OK : SB_E_NOMEM;
-    for (uint32_t i = 0; err == SB_OK && i <= dev->account_count; i++) {
-        struct account *account = &dev->accounts[i];
-        err = sb_hd_account(account->secret, ctx, MNEMONIC, i);
-        err =
-            err == SB_OK ? sb_secp256k1_secret_address(&account->addr, ctx, account->secret) : err;
-    }
-    sb_secp256k1_free(ctx);
-    return err == SB_OK ? SB_OK : sb_fail(diag, err, "the accounts cannot be derived");
-}
 
 static sb_err create_chain(struct dev *dev, struct sb_arena *arena, struct sb_diag *diag)
 {
-    struct sb_genesis_account alloc[ACCOUNTS_MAX];
-    sb_u256 balance;
+    struct sb_genesis_account alloc[SB_DEV_ACCOUNTS_MAX];
     uv_timeval64_t now = {0};
     (void)uv_gettimeofday(&now);
-    sb_err err = sb_units_parse(&balance, dev->balance, SB_ETHER_DECIMALS, diag);
-    if (err != SB_OK) {
-        sb_diag_prefix(diag, "--balance");
-        return err;
-    }
-    for (size_t i = 0; i < dev->account_count; i++) {
-        alloc[i] = (struct sb_genesis_account){
-            .addr = dev->accounts[i].addr, .origin = SB_ORIGIN_ALLOC, .balance = balance};
-    }
+    SB_TRY(sb_dev_accounts_alloc(alloc, dev->accounts, dev->account_count, dev->balance, diag));
     SB_TRY(sb_datadir_take_key(&dev->key, &dev->dir, diag));
     struct sb_new_validator validator = {.power = 1};
     memcpy(validator.public_key, dev->key.public_key, sizeof validator.public_key);
@@ -104,18 +71,6 @@ static sb_err create_chain(struct dev *dev, struct sb_arena *arena, struct sb_di
     return sb_datadir_create(&dev->dir, &dev->genesis, &dev->key, &dev->config, diag);
 }
 
-/* Whether the genesis of the chain knows a well-known account. */
-static bool is_funded(const struct dev *dev, size_t account)
-{
-    const sb_addr *addr = &dev->accounts[account].addr;
-    for (size_t i = 0; i < dev->genesis.account_count; i++) {
-        if (memcmp(&dev->genesis.accounts[i].addr, addr, sizeof *addr) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A chain that is there keeps its accounts, with what is left of their ether. */
 static sb_err open_chain(struct dev *dev, struct sb_arena *arena, struct sb_diag *diag)
 {
@@ -130,46 +85,18 @@ static sb_err open_chain(struct dev *dev, struct sb_arena *arena, struct sb_diag
                        dev->dir.path, dev->genesis.config.chain_id);
     }
     dev->continued = true;
-    while (dev->account_count > 0 && !is_funded(dev, dev->account_count - 1)) {
-        dev->account_count--;
-    }
+    dev->account_count = sb_dev_accounts_funded(&dev->genesis, dev->accounts, dev->account_count);
     return sb_datadir_load_key(&dev->key, &dev->dir, diag);
 }
 
 /* ---- banner ---- */
-
-static void print_accounts(const struct dev *dev)
-{
-    char text[SB_HEX_TEXT_BYTES(32)];
-    (void)printf("Available accounts\n==================\n");
-    if (dev->account_count == 0) {
-        (void)printf("this chain has no well-known accounts\n");
-        return;
-    }
-    for (size_t i = 0; i < dev->account_count; i++) {
-        sb_addr_format(text, &dev->accounts[i].addr);
-        if (dev->continued) {
-            (void)printf("(%zu) %s\n", i, text);
-        } else {
-            (void)printf("(%zu) %s (%s ETH)\n", i, text, dev->balance);
-        }
-    }
-    (void)printf("\nPrivate keys\n============\n");
-    for (size_t i = 0; i < dev->account_count; i++) {
-        (void)sb_hex_format(text, sb_span(dev->accounts[i].secret, 32));
-        (void)printf("Private key %zu: %s\n", i, text);
-    }
-    (void)printf("\nThese keys are public. Anyone can take what is sent to them on a real chain.\n"
-                 "\nWallet\n======\nMnemonic:        %s\nDerivation path: %s\n",
-                 MNEMONIC, PATH);
-}
 
 static void print_banner(const struct dev *dev, uint16_t port)
 {
     const char *host = dev->config.host;
     (void)printf("\n  samebit %s: a blockchain whose contracts run machine-learning models\n\n",
                  SB_VERSION);
-    print_accounts(dev);
+    sb_dev_accounts_print(dev->accounts, dev->account_count, dev->continued ? NULL : dev->balance);
     (void)printf("\nChain\n=====\nChain ID:          %" PRIu64 "\nBase fee:          " GENESIS_FEE
                  " gwei at genesis\nGas limit:         %" PRIu64 "\nGenesis timestamp: %" PRIu64
                  "\nBlocks:            ",
@@ -195,7 +122,8 @@ static int serve(struct dev *dev, struct sb_arena *arena)
     struct sb_diag diag = {.text = ""};
     struct sb_service *service = NULL;
     struct sb_logger log = sb_config_logger(&dev->config);
-    if (derive_accounts(dev, &diag) != SB_OK || open_chain(dev, arena, &diag) != SB_OK) {
+    if (sb_dev_accounts_derive(dev->accounts, dev->account_count + 1, &diag) != SB_OK ||
+        open_chain(dev, arena, &diag) != SB_OK) {
         return sb_cli_fail(&diag);
     }
     const struct sb_service_options options = {.dir = &dev->dir,
@@ -290,7 +218,7 @@ int sb_cmd_dev(int argc, char **argv)
          "a block every S seconds (such as 1 or 0.5); 0, the default: instant blocks", 0,
          BLOCK_TIME_MAX},
         {"accounts", SB_OPTION_U64, &dev.account_count, "N", "funded accounts (10)", 1,
-         ACCOUNTS_MAX},
+         SB_DEV_ACCOUNTS_MAX},
         {"balance", SB_OPTION_TEXT, &dev.balance, "ETH", "balance of each (10000)", 0, 0},
         {"chain-id", SB_OPTION_U64, &dev.chain_id, "N", "chain id (23296)", 1,
          UINT64_C(4503599627370476)},

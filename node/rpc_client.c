@@ -172,25 +172,67 @@ static sb_err receive_all(const struct exchange *x, struct sb_buf *answer)
     }
 }
 
-static sb_err exchange_texts(struct sb_buf *answer, const struct sb_rpc_client *client,
-                             const char *body, struct sb_diag *diag)
+/* exchange_bytes: send head and body, take all that comes until the other side closes. */
+static sb_err exchange_bytes(struct sb_buf *answer, const struct sb_rpc_client *client,
+                             const struct sb_buf *head, sb_bytes body, struct sb_diag *diag)
 {
     struct exchange x = {
         .client = client, .fd = -1, .deadline_ms = now_ms() + client->timeout_ms, .diag = diag};
+    sb_err err = sb_buf_err(head);
+    err = err == SB_OK ? open_connection(&x) : err;
+    err = err == SB_OK ? send_all(&x, sb_buf_bytes(head)) : err;
+    err = err == SB_OK ? send_all(&x, body) : err;
+    err = err == SB_OK ? receive_all(&x, answer) : err;
+    if (x.fd >= 0) {
+        (void)close(x.fd);
+    }
+    return err;
+}
+
+static sb_err exchange_texts(struct sb_buf *answer, const struct sb_rpc_client *client,
+                             const char *body, struct sb_diag *diag)
+{
     struct sb_buf head;
     sb_buf_init(&head, HEADERS_MAX);
     sb_buf_addf(&head,
                 "POST %s HTTP/1.0\r\nHost: %s:%s\r\nContent-Type: application/json\r\n"
                 "Content-Length: %zu\r\nConnection: close\r\n\r\n",
                 client->path, client->host, client->port, strlen(body));
-    sb_err err = sb_buf_err(&head);
-    err = err == SB_OK ? open_connection(&x) : err;
-    err = err == SB_OK ? send_all(&x, sb_buf_bytes(&head)) : err;
-    err = err == SB_OK ? send_all(&x, sb_span_str(body)) : err;
-    err = err == SB_OK ? receive_all(&x, answer) : err;
-    if (x.fd >= 0) {
-        (void)close(x.fd);
+    sb_err err = exchange_bytes(answer, client, &head, sb_span_str(body), diag);
+    sb_buf_fini(&head);
+    return err;
+}
+
+/* find_body: what follows the headers; data is NULL when the answer is not HTTP. */
+static sb_bytes find_body(sb_bytes answer)
+{
+    const uint8_t *end = memmem(answer.data, answer.len, "\r\n\r\n", 4);
+    if (end == NULL || answer.len < STATUS_OFFSET + 3 || memcmp(answer.data, "HTTP/1.", 7) != 0) {
+        return sb_span(NULL, 0);
     }
+    size_t at = (size_t)(end - answer.data) + 4;
+    return sb_span(answer.data + at, answer.len - at);
+}
+
+sb_err sb_rpc_client_get(struct sb_buf *out, const struct sb_rpc_client *client, const char *path,
+                         struct sb_diag *diag)
+{
+    struct sb_buf head, answer;
+    sb_buf_init(&head, HEADERS_MAX);
+    sb_buf_init(&answer, SB_RPC_ANSWER_BYTES_MAX);
+    sb_buf_addf(&head, "GET %s HTTP/1.0\r\nHost: %s:%s\r\nConnection: close\r\n\r\n", path,
+                client->host, client->port);
+    sb_err err = exchange_bytes(&answer, client, &head, sb_span_str(""), diag);
+    sb_bytes body = err == SB_OK ? find_body(sb_buf_bytes(&answer)) : sb_span(NULL, 0);
+    if (err == SB_OK && (body.data == NULL || memcmp(answer.data + STATUS_OFFSET, "200", 3) != 0)) {
+        err = sb_fail(diag, SB_E_SYNTAX, "%s:%s%s does not answer with a page", client->host,
+                      client->port, path);
+    }
+    if (err == SB_OK) {
+        sb_buf_add(out, body.data, body.len);
+        err = sb_buf_err(out);
+    }
+    sb_buf_fini(&answer);
     sb_buf_fini(&head);
     return err;
 }
@@ -212,12 +254,11 @@ static sb_err read_error(struct sb_rpc_client *client, const json_t *error, cons
 static sb_err read_answer(json_t **ret_result, struct sb_rpc_client *client, const char *method,
                           sb_bytes answer, struct sb_diag *diag)
 {
-    const uint8_t *end = memmem(answer.data, answer.len, "\r\n\r\n", 4);
-    if (end == NULL || answer.len < STATUS_OFFSET + 3 || memcmp(answer.data, "HTTP/1.", 7) != 0) {
+    sb_bytes body = find_body(answer);
+    if (body.data == NULL) {
         return sb_fail(diag, SB_E_SYNTAX, "%s:%s does not answer as an HTTP server", client->host,
                        client->port);
     }
-    sb_bytes body = sb_span_slice(answer, (size_t)(end - answer.data) + 4, answer.len);
     json_t *root = json_loadb(body.len != 0 ? (const char *)body.data : "", body.len,
                               JSON_REJECT_DUPLICATES, NULL);
     json_t *result = json_object_get(root, "result");

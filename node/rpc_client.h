@@ -39,6 +39,10 @@ sb_err sb_rpc_client_init(struct sb_rpc_client *client, const char *url,
 sb_err sb_rpc_client_call(json_t **ret_result, struct sb_rpc_client *client, const char *method,
                           json_t *params, struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_rpc_client_get: a page of the node ("/metrics"), appended to out. The errors of a call; SB_E_SYNTAX for any status but 200. */
+sb_err sb_rpc_client_get(struct sb_buf *out, const struct sb_rpc_client *client, const char *path,
+                         struct sb_diag *diag) SB_MUST_USE;
+
 /* The same for results that are a quantity or data ("0x..."); data is appended to out. */
 sb_err sb_rpc_client_u256(sb_u256 *ret, struct sb_rpc_client *client, const char *method,
                           json_t *params, struct sb_diag *diag) SB_MUST_USE;
