@@ -89,6 +89,10 @@ const char *sb_nearest(const char *text, const char *const *names, size_t count)
 
 /* sb_milliseconds_parse: "2", "0.5", "1.25" seconds. SB_E_SYNTAX, SB_E_RANGE. */
 sb_err sb_milliseconds_parse(uint64_t *ret_ms, const char *text) SB_MUST_USE;
+/* sb_microseconds_parse: "25ms", "0.5s", "300us": a number with up to three decimals and its unit. SB_E_SYNTAX, SB_E_RANGE. */
+sb_err sb_microseconds_parse(uint64_t *ret_us, const char *text) SB_MUST_USE;
+/* sb_percent_parse: "1", "0.25", "0.1%" as millionths; up to four decimals. SB_E_SYNTAX, SB_E_RANGE. */
+sb_err sb_percent_parse(uint64_t *ret_ppm, const char *text) SB_MUST_USE;
 /* sb_decimal_parse: a whole number. SB_E_SYNTAX, SB_E_RANGE. */
 sb_err sb_decimal_parse(uint64_t *ret, const char *text) SB_MUST_USE;
 

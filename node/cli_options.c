@@ -89,35 +89,70 @@ sb_err sb_decimal_parse(uint64_t *ret, const char *text)
     return SB_OK;
 }
 
-sb_err sb_milliseconds_parse(uint64_t *ret_ms, const char *text)
+/* parse_fixed: a number with up to `digits` decimals, as a multiple of the last one. `len` characters of text. */
+static sb_err parse_fixed(uint64_t *ret, const char *text, size_t len, size_t digits)
 {
-    char whole[WORD_BYTES_MAX];
-    uint64_t seconds = 0;
-    uint64_t fraction = 0;
+    char whole[WORD_BYTES_MAX], fraction[WORD_BYTES_MAX];
     size_t point = strcspn(text, ".");
-    if (point >= sizeof whole) {
+    point = least(point, len);
+    if (len >= sizeof whole) {
         return SB_E_RANGE;
     }
     memcpy(whole, text, point);
     whole[point] = '\0';
-    SB_TRY(sb_decimal_parse(&seconds, whole));
-    if (text[point] == '.') {
-        const char *digits = text + point + 1;
-        size_t len = strlen(digits);
-        if (len > FRACTION_DIGITS) {
+    uint64_t value = 0;
+    SB_TRY(sb_decimal_parse(&value, whole));
+    size_t given = point < len ? len - point - 1 : 0;
+    uint64_t part = 0;
+    if (point < len) {
+        memcpy(fraction, text + point + 1, given);
+        fraction[given] = '\0';
+        if (given > digits) {
             return SB_E_SYNTAX;
         }
-        SB_TRY(sb_decimal_parse(&fraction, digits));
-        for (; len < FRACTION_DIGITS; len++) {
-            fraction *= 10;
+        SB_TRY(sb_decimal_parse(&part, fraction));
+    }
+    for (size_t i = 0; i < digits; i++) {
+        if (!ck_mul_u64(&value, value, 10)) {
+            return SB_E_RANGE;
         }
+        part = i >= given ? part * 10 : part;
     }
-    uint64_t ms = 0;
-    if (!ck_mul_u64(&ms, seconds, MS_PER_SECOND) || !ck_add_u64(&ms, ms, fraction)) {
-        return SB_E_RANGE;
+    return ck_add_u64(ret, value, part) ? SB_OK : SB_E_RANGE;
+}
+
+sb_err sb_milliseconds_parse(uint64_t *ret_ms, const char *text)
+{
+    return parse_fixed(ret_ms, text, strlen(text), FRACTION_DIGITS);
+}
+
+sb_err sb_microseconds_parse(uint64_t *ret_us, const char *text)
+{
+    static const struct {
+        const char *unit;
+        uint64_t per_s;
+    } k_units[] = {{"us", 1000000}, {"ms", 1000}, {"s", 1}};
+    size_t len = strspn(text, "0123456789.");
+    for (size_t i = 0; i < sizeof k_units / sizeof k_units[0]; i++) {
+        uint64_t thousandths = 0; /* of the unit */
+        uint64_t thousandths_us = 0;
+        if (strcmp(text + len, k_units[i].unit) != 0) {
+            continue;
+        }
+        SB_TRY(parse_fixed(&thousandths, text, len, FRACTION_DIGITS));
+        if (!ck_mul_u64(&thousandths_us, thousandths, 1000000 / k_units[i].per_s)) {
+            return SB_E_RANGE;
+        }
+        *ret_us = thousandths_us / 1000;
+        return SB_OK;
     }
-    *ret_ms = ms;
-    return SB_OK;
+    return SB_E_SYNTAX;
+}
+
+sb_err sb_percent_parse(uint64_t *ret_ppm, const char *text)
+{
+    size_t len = strlen(text);
+    return parse_fixed(ret_ppm, text, len > 0 && text[len - 1] == '%' ? len - 1 : len, 4);
 }
 
 /* ---- parsing ---- */

@@ -206,18 +206,31 @@ static sb_err make_database(const struct sb_datadir *dir, const struct sb_genesi
     return SB_OK;
 }
 
-static sb_err write_texts(const struct sb_datadir *dir, const struct sb_genesis *genesis,
-                          const struct sb_config *config, struct sb_diag *diag)
+static sb_err write_text(const char *path, const struct sb_buf *text, struct sb_diag *diag)
+{
+    sb_err err = sb_buf_err(text);
+    return err == SB_OK ? sb_file_replace(path, sb_buf_bytes(text), 0644, diag)
+                        : sb_fail(diag, err, "%s: %s", path, sb_err_text(err));
+}
+
+sb_err sb_datadir_store_config(const struct sb_datadir *dir, const struct sb_config *config,
+                               struct sb_diag *diag)
+{
+    struct sb_buf text;
+    sb_buf_init(&text, 2 * SB_CONFIG_FILE_BYTES_MAX);
+    sb_config_emit(&text, config);
+    sb_err err = write_text(dir->config, &text, diag);
+    sb_buf_fini(&text);
+    return err;
+}
+
+static sb_err write_genesis(const struct sb_datadir *dir, const struct sb_genesis *genesis,
+                            struct sb_diag *diag)
 {
     struct sb_buf text;
     sb_buf_init(&text, SB_GENESIS_JSON_BYTES_MAX);
-    sb_config_emit(&text, config);
-    sb_err err = sb_buf_err(&text);
-    err = err == SB_OK ? sb_file_replace(dir->config, sb_buf_bytes(&text), 0644, diag) : err;
-    sb_buf_reset(&text);
     sb_genesis_emit(&text, genesis);
-    err = err == SB_OK ? sb_buf_err(&text) : err;
-    err = err == SB_OK ? sb_file_replace(dir->genesis, sb_buf_bytes(&text), 0644, diag) : err;
+    sb_err err = write_text(dir->genesis, &text, diag);
     sb_buf_fini(&text);
     return err;
 }
@@ -271,7 +284,8 @@ sb_err sb_datadir_create(const struct sb_datadir *dir, const struct sb_genesis *
     SB_TRY(make_journal(dir, genesis, key, diag));
     (void)unlink(dir->unused); /* from now on the journal says what was signed */
     SB_TRY(make_database(dir, genesis, diag));
-    return write_texts(dir, genesis, config, diag);
+    SB_TRY(sb_datadir_store_config(dir, config, diag));
+    return write_genesis(dir, genesis, diag);
 }
 
 /* ---- reading ---- */

@@ -81,6 +81,10 @@ sb_err sb_datadir_create(const struct sb_datadir *dir, const struct sb_genesis *
                          const struct sb_validator_key *key, const struct sb_config *config,
                          struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_datadir_store_config: write config.json anew. */
+sb_err sb_datadir_store_config(const struct sb_datadir *dir, const struct sb_config *config,
+                               struct sb_diag *diag) SB_MUST_USE;
+
 /* Readers; the messages begin with the file's path. load_config lays the file over *config. */
 sb_err sb_datadir_load_config(struct sb_config *config, const struct sb_datadir *dir,
                               struct sb_diag *diag) SB_MUST_USE;

@@ -41,7 +41,7 @@ check "option without value" 2 '--port needs a value' "$samebit" dev --port
 check "option out of range" 2 '--port: 70000 is not in 0 to 65535' "$samebit" dev --port 70000
 check "-o where there is no output" 2 'unknown option --output' "$samebit" verify -o x
 check "unexpected operand" 2 'unexpected operand "x"' "$samebit" dev x
-for command in dev init run node-id validator-key verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
+for command in dev init run localnet node-id validator-key verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
     'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
     # shellcheck disable=SC2086 # a subcommand is two words
     check "help of $command" 0 '^  samebit ' "$samebit" $command --help

@@ -91,6 +91,39 @@ static void seconds_are_read_to_the_millisecond(void **state)
     assert_int_equal(sb_milliseconds_parse(&ms, "18446744073709551615"), SB_E_RANGE);
 }
 
+static void times_with_units_are_read_to_the_microsecond(void **state)
+{
+    (void)state;
+    uint64_t us = 0;
+    assert_int_equal(sb_microseconds_parse(&us, "25ms"), SB_OK);
+    assert_int_equal(us, 25000);
+    assert_int_equal(sb_microseconds_parse(&us, "0.025s"), SB_OK);
+    assert_int_equal(us, 25000);
+    assert_int_equal(sb_microseconds_parse(&us, "1.5ms"), SB_OK);
+    assert_int_equal(us, 1500);
+    assert_int_equal(sb_microseconds_parse(&us, "300us"), SB_OK);
+    assert_int_equal(us, 300);
+    assert_int_equal(sb_microseconds_parse(&us, "25"), SB_E_SYNTAX);
+    assert_int_equal(sb_microseconds_parse(&us, "ms"), SB_E_SYNTAX);
+    assert_int_equal(sb_microseconds_parse(&us, "-1ms"), SB_E_SYNTAX);
+    assert_int_equal(sb_microseconds_parse(&us, "1.0001s"), SB_E_SYNTAX);
+    assert_int_equal(sb_microseconds_parse(&us, "18446744073709551615s"), SB_E_RANGE);
+}
+
+static void shares_in_percent_are_read_as_millionths(void **state)
+{
+    (void)state;
+    uint64_t ppm = 0;
+    assert_int_equal(sb_percent_parse(&ppm, "1"), SB_OK);
+    assert_int_equal(ppm, 10000);
+    assert_int_equal(sb_percent_parse(&ppm, "0.25%"), SB_OK);
+    assert_int_equal(ppm, 2500);
+    assert_int_equal(sb_percent_parse(&ppm, "0.0001"), SB_OK);
+    assert_int_equal(ppm, 1);
+    assert_int_equal(sb_percent_parse(&ppm, "0.00001"), SB_E_SYNTAX);
+    assert_int_equal(sb_percent_parse(&ppm, "%"), SB_E_SYNTAX);
+}
+
 static void nearest_name_is_found_or_none(void **state)
 {
     (void)state;
@@ -112,6 +145,8 @@ int main(void)
         cmocka_unit_test(options_of_all_kinds_are_read),
         cmocka_unit_test(wrong_options_are_refused_by_name),
         cmocka_unit_test(seconds_are_read_to_the_millisecond),
+        cmocka_unit_test(times_with_units_are_read_to_the_microsecond),
+        cmocka_unit_test(shares_in_percent_are_read_as_millionths),
         cmocka_unit_test(nearest_name_is_found_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
