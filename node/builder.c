@@ -15,6 +15,9 @@
 /* The cheapest transaction: with less gas left than this, nothing fits. */
 #define TX_GAS_MIN 21000
 
+/* Room for both headers and the lists' own headers, beside transactions, commit, precommits and evidence. */
+#define HEADERS_BYTES_MAX 4096
+
 static const uint8_t empty_list[] = {0xc0};
 
 struct build {
@@ -22,6 +25,13 @@ struct build {
     struct sb_chain *chain;
     struct sb_mempool *mempool;
     const struct sb_builder_options *options;
+    const struct sb_application_draft *draft;
+    const struct sb_chain_head *head;
+    const struct sb_vote *late; /* in the arena */
+    size_t late_count;
+    const struct sb_evidence *evidence; /* in the arena */
+    size_t evidence_count;
+    size_t consensus_bytes; /* what all but the transactions takes in the encoded block, at most */
     struct sb_executor *x;
     struct sb_header header;
     sb_bytes *raw_txs;       /* borrowed from the pool's entries */
@@ -86,9 +96,9 @@ static sb_err try_next(struct build *b, struct sb_mempool_picker *picker,
                        const struct sb_pool_tx *tx)
 {
     uint64_t gas_left = b->header.gas_limit - sb_executor_gas_used(b->x);
-    uint64_t bytes_max = sb_chain_params(b->chain).block_bytes_max;
     if (tx->tx.gas_limit > gas_left ||
-        b->tx_bytes + tx->raw.len + SB_CHAIN_BLOCK_OVERHEAD_BYTES > bytes_max) {
+        b->tx_bytes + tx->raw.len + SB_RLP_HEADER_BYTES_MAX + b->consensus_bytes >
+            b->head->params.block_bytes_max) {
         sb_mempool_picker_skip(picker); /* it may fit the next block */
         return SB_OK;
     }
@@ -117,6 +127,84 @@ static sb_err fill(struct build *b, struct sb_mempool_picker *picker)
         }
         SB_TRY(try_next(b, picker, tx));
     }
+}
+
+/* ---- precommits and evidence ---- */
+
+static sb_err encoded_bytes(size_t *ret_bytes, const struct sb_commit *commit,
+                            const struct sb_vote *vote)
+{
+    struct sb_buf buf;
+    sb_buf_init(&buf, SB_CONSENSUS_BLOCK_BYTES_MAX);
+    if (commit != NULL) {
+        sb_commit_encode(&buf, commit);
+    } else {
+        sb_vote_encode(&buf, vote);
+    }
+    *ret_bytes = buf.len;
+    sb_err err = sb_buf_err(&buf);
+    sb_buf_fini(&buf);
+    return err;
+}
+
+/* late_is_allowed: the block may carry this precommit behind `last`: see check_late_precommits in chain_consensus.c. */
+static bool late_is_allowed(const struct build *b, const struct sb_commit *carried,
+                            const struct sb_vote *vote, const struct sb_vote *last)
+{
+    const struct sb_chain *chain = b->chain;
+    uint64_t height = b->draft->height - 2;
+    return vote->type == SB_VOTE_PRECOMMIT && vote->height == height &&
+           (last == NULL || vote->validator_index > last->validator_index) &&
+           sb_chain_precommit_is_late(carried, vote->validator_index) &&
+           sb_vote_verify(vote, &sb_chain_rotation(chain, height)->set, &chain->domain,
+                          &chain->verifier, NULL) == SB_OK;
+}
+
+/* take_late: those of the draft's late precommits that the block may carry and that fit. */
+static sb_err take_late(struct build *b, size_t bytes_max)
+{
+    const struct sb_application_draft *draft = b->draft;
+    struct sb_commit carried;
+    if (draft->late_precommit_count == 0 || draft->height < 3) {
+        return SB_OK;
+    }
+    SB_TRY(sb_chain_carried_commit(&carried, b->arena, b->chain, NULL));
+    struct sb_vote *late = sb_arena_array(b->arena, SB_VALIDATORS_MAX, sizeof *late);
+    if (late == NULL) {
+        return SB_E_NOMEM;
+    }
+    size_t bytes = 0;
+    for (size_t i = 0; i < draft->late_precommit_count && b->late_count < SB_VALIDATORS_MAX; i++) {
+        const struct sb_vote *vote = &draft->late_precommits[i];
+        const struct sb_vote *last = b->late_count == 0 ? NULL : &late[b->late_count - 1];
+        size_t vote_bytes;
+        SB_TRY(encoded_bytes(&vote_bytes, NULL, vote));
+        if (vote_bytes <= bytes_max - bytes && late_is_allowed(b, &carried, vote, last)) {
+            late[b->late_count++] = *vote;
+            bytes += vote_bytes;
+        }
+    }
+    b->late = late;
+    b->consensus_bytes += bytes;
+    return SB_OK;
+}
+
+/* take_consensus: everything in the block but headers and transactions; it goes before the transactions. */
+static sb_err take_consensus(struct build *b)
+{
+    const struct sb_params *params = &b->head->params;
+    size_t share = (size_t)params->block_bytes_max / 4;
+    size_t evidence_max =
+        params->evidence_bytes_max < share ? (size_t)params->evidence_bytes_max : share;
+    size_t bytes;
+    SB_TRY(encoded_bytes(&bytes, &b->draft->last_commit, NULL));
+    b->consensus_bytes = HEADERS_BYTES_MAX + bytes;
+    SB_TRY(take_late(b, share));
+    SB_TRY(sb_evidence_pool_pick(&b->evidence, &b->evidence_count, &bytes,
+                                 sb_chain_evidence(b->chain), b->arena, b->draft->height,
+                                 b->draft->time_ms, evidence_max));
+    b->consensus_bytes += bytes;
+    return SB_OK;
 }
 
 /* ---- closing the block ---- */
@@ -163,24 +251,30 @@ static sb_err encode_payload(sb_bytes *ret_payload, const struct build *b)
 }
 
 static sb_err make_consensus_block(struct sb_consensus_block *ret_block, const struct build *b,
-                                   const struct sb_chain_head *head, uint64_t time_ms,
-                                   const struct sb_commit *last_commit, sb_bytes payload)
+                                   sb_bytes payload)
 {
-    struct sb_consensus_block block = {.header = {.version = SB_CONSENSUS_VERSION,
-                                                  .chain_id = sb_chain_domain(b->chain)->chain_id,
-                                                  .height = b->header.number,
-                                                  .time_ms = time_ms,
-                                                  .last_block_id = head->consensus_id,
-                                                  .validators_hash = b->chain->validators_hash,
-                                                  .next_validators_hash = b->chain->validators_hash,
-                                                  .params_hash = head->params_hash,
-                                                  .payload_hash = sb_header_hash(&b->header),
-                                                  .proposer = b->options->proposer},
-                                       .last_commit = *last_commit,
-                                       .payload = payload};
-    SB_TRY(sb_commit_hash(&block.header.last_commit_hash, last_commit));
-    SB_TRY(sb_late_precommits_hash(&block.header.late_precommits_hash, NULL, 0));
-    SB_TRY(sb_evidence_list_hash(&block.header.evidence_hash, NULL, 0));
+    const struct sb_application_draft *draft = b->draft;
+    struct sb_consensus_block block = {
+        .header = {.version = sb_chain_version_at(b->head, draft->height),
+                   .chain_id = sb_chain_domain(b->chain)->chain_id,
+                   .height = draft->height,
+                   .time_ms = draft->time_ms,
+                   .last_block_id = b->head->consensus_id,
+                   .validators_hash = *sb_chain_set_hash(b->chain, draft->height),
+                   .next_validators_hash = *sb_chain_set_hash(b->chain, draft->height + 1),
+                   .params_hash = b->head->params_hash,
+                   .payload_hash = sb_header_hash(&b->header),
+                   .proposer = draft->proposer},
+        .last_commit = draft->last_commit,
+        .late_precommits = b->late,
+        .late_precommit_count = b->late_count,
+        .evidence = b->evidence,
+        .evidence_count = b->evidence_count,
+        .payload = payload};
+    struct sb_consensus_header *h = &block.header;
+    SB_TRY(sb_commit_hash(&h->last_commit_hash, &block.last_commit));
+    SB_TRY(sb_late_precommits_hash(&h->late_precommits_hash, b->late, b->late_count));
+    SB_TRY(sb_evidence_list_hash(&h->evidence_hash, b->evidence, b->evidence_count));
     *ret_block = block;
     return SB_OK;
 }
@@ -206,10 +300,9 @@ static sb_err encode_block(struct sb_built_block *ret_block, const struct build 
     return err;
 }
 
-static sb_err run(struct sb_built_block *ret_block, struct build *b,
-                  const struct sb_chain_head *head, uint64_t time_ms,
-                  const struct sb_commit *last_commit)
+static sb_err run(struct sb_built_block *ret_block, struct build *b)
 {
+    SB_TRY(take_consensus(b));
     struct sb_mempool_picker *picker = sb_mempool_pick(b->mempool, &b->header.base_fee);
     if (picker == NULL) {
         return SB_E_NOMEM;
@@ -225,23 +318,26 @@ static sb_err run(struct sb_built_block *ret_block, struct build *b,
     sb_mempool_picker_free(picker); /* raw_txs end here */
     struct sb_consensus_block block;
     if (err == SB_OK) {
-        err = make_consensus_block(&block, b, head, time_ms, last_commit, payload);
+        err = make_consensus_block(&block, b, payload);
     }
     return err == SB_OK ? encode_block(ret_block, b, &block) : err;
 }
 
 sb_err sb_builder_build(struct sb_built_block *ret_block, struct sb_arena *arena,
                         struct sb_chain *chain, struct sb_mempool *mempool,
-                        const struct sb_builder_options *options, uint64_t time_ms,
-                        const struct sb_commit *last_commit, struct sb_diag *diag)
+                        const struct sb_builder_options *options,
+                        const struct sb_application_draft *draft, struct sb_diag *diag)
 {
     struct sb_chain_head head = sb_chain_head(chain);
-    SB_ASSERT(time_ms > head.time_ms);
+    SB_ASSERT(draft->time_ms > head.time_ms);
+    SB_ASSERT(draft->height == head.header.number + 1);
     struct build b = {.arena = arena,
                       .chain = chain,
                       .mempool = mempool,
                       .options = options,
-                      .header = sb_chain_next_header(chain, &head, time_ms)};
+                      .draft = draft,
+                      .head = &head,
+                      .header = sb_chain_next_header(chain, &head, draft->time_ms)};
     struct sb_block_env env = sb_chain_env(&b.header);
     struct sb_store_view *view;
     sb_err err = sb_store_view_open(&view, sb_chain_store(chain), head.header.number);
@@ -255,7 +351,7 @@ sb_err sb_builder_build(struct sb_built_block *ret_block, struct sb_arena *arena
         err = SB_E_NOMEM;
     } else {
         sb_executor_set_missing_hook(b.x, sb_chain_log_missing_precompile, chain);
-        err = run(ret_block, &b, &head, time_ms, last_commit);
+        err = run(ret_block, &b);
         sb_executor_free(b.x);
     }
     sb_buf_fini(&b.receipts);
@@ -281,7 +377,8 @@ static size_t choose_pending(const struct sb_pool_tx **chosen, size_t chosen_max
             return count;
         }
         if (tx->tx.gas_limit > gas_limit - gas ||
-            bytes + tx->raw.len + SB_CHAIN_BLOCK_OVERHEAD_BYTES > SB_CONSENSUS_BLOCK_BYTES_MAX) {
+            bytes + tx->raw.len + SB_RLP_HEADER_BYTES_MAX + HEADERS_BYTES_MAX >
+                SB_CONSENSUS_BLOCK_BYTES_MAX) {
             sb_mempool_picker_skip(picker);
             continue;
         }

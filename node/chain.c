@@ -22,8 +22,12 @@ static sb_err write_genesis(struct sb_chain *chain, struct sb_diag *diag)
     struct sb_state_diff diff;
     struct sb_header header;
     sb_hash root;
+    struct sb_record_list records = {.arena = &arena};
     struct sb_store_pending *pending = NULL;
     sb_err err = sb_genesis_diff(&diff, &arena, chain->genesis);
+    if (err == SB_OK) {
+        err = sb_chain_sets_begin(chain, &records);
+    }
     if (err == SB_OK) {
         err = sb_genesis_header(&header, chain->genesis);
     }
@@ -40,7 +44,9 @@ static sb_err write_genesis(struct sb_chain *chain, struct sb_diag *diag)
                                        .block_hash = chain->domain.genesis_hash,
                                        .state_root = root,
                                        .header = sb_buf_bytes(&raw),
-                                       .body = sb_span(empty_body, sizeof empty_body)};
+                                       .body = sb_span(empty_body, sizeof empty_body),
+                                       .records = records.items,
+                                       .record_count = records.count};
         SB_ASSERT(sb_buf_err(&raw) == SB_OK);
         err = sb_store_commit_take(chain->store, pending, &block, diag);
     }
@@ -50,7 +56,7 @@ static sb_err write_genesis(struct sb_chain *chain, struct sb_diag *diag)
 }
 
 void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *object,
-                       const sb_hash *consensus_id, uint64_t time_ms,
+                       const sb_hash *consensus_id, uint64_t time_ms, uint64_t version,
                        const struct sb_params *params)
 {
     const struct sb_header *header = &object->pub.block.header;
@@ -59,6 +65,7 @@ void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *obj
         .block_hash = object->pub.hash,
         .consensus_id = *consensus_id,
         .time_ms = time_ms,
+        .version = version,
         .next_base_fee = sb_base_fee_next(header->gas_limit, header->gas_used, &header->base_fee),
         .params = *params,
         .params_hash = sb_params_hash(params)};
@@ -97,7 +104,7 @@ static sb_err load_head(struct sb_chain *chain, struct sb_diag *diag)
                 "genesis: samebit.params and the storage of the Params contract disagree");
         }
         sb_chain_set_head(chain, object, &chain->domain.genesis_hash,
-                          chain->genesis->timestamp * 1000, &params);
+                          chain->genesis->timestamp * 1000, SB_CONSENSUS_VERSION_FIRST, &params);
         return SB_OK;
     }
     struct sb_consensus_header consensus;
@@ -107,7 +114,7 @@ static sb_err load_head(struct sb_chain *chain, struct sb_diag *diag)
         return err;
     }
     sb_hash id = sb_consensus_block_id(&consensus);
-    sb_chain_set_head(chain, object, &id, consensus.time_ms, &params);
+    sb_chain_set_head(chain, object, &id, consensus.time_ms, consensus.version, &params);
     return SB_OK;
 }
 
@@ -128,7 +135,9 @@ static sb_err open_store(struct sb_chain *chain, const struct sb_chain_options *
         }
         SB_TRY(write_genesis(chain, diag));
     }
-    return load_head(chain, diag);
+    SB_TRY(sb_chain_sets_load(chain, sb_store_head(chain->store).number, diag));
+    SB_TRY(load_head(chain, diag));
+    return sb_evidence_pool_new(&chain->evidence, chain, diag);
 }
 
 sb_err sb_chain_open(struct sb_chain **ret_chain, const struct sb_chain_options *options,
@@ -148,9 +157,8 @@ sb_err sb_chain_open(struct sb_chain **ret_chain, const struct sb_chain_options 
     chain->inference = options->inference;
     chain->log = options->log;
     chain->read_only = options->read_only;
-    chain->verifier = sb_verifier_ed25519();
+    chain->verifier = options->verifier.verify != NULL ? options->verifier : sb_verifier_ed25519();
     chain->rules = sb_rules_make(SB_PROFILE_SAMEBIT, SB_REV_OSAKA, genesis->config.chain_id);
-    chain->validators_hash = sb_validator_set_hash(&genesis->validators);
     sb_chain_cache_init(&chain->cache, options->block_cache_count != 0
                                            ? options->block_cache_count
                                            : SB_CHAIN_CACHE_COUNT_DEFAULT);
@@ -174,6 +182,7 @@ void sb_chain_close(struct sb_chain *chain)
     if (chain == NULL) {
         return;
     }
+    sb_evidence_pool_free(chain->evidence);
     sb_chain_cache_fini(&chain->cache);
     if (chain->head_block != NULL) {
         sb_chain_block_release(chain, &chain->head_block->pub);
@@ -212,9 +221,9 @@ struct sb_store *sb_chain_store(const struct sb_chain *chain)
     return chain->store;
 }
 
-const struct sb_validator_set *sb_chain_validators(const struct sb_chain *chain)
+struct sb_evidence_pool *sb_chain_evidence(struct sb_chain *chain)
 {
-    return &chain->genesis->validators;
+    return chain->evidence;
 }
 
 /* ---- head ---- */

@@ -17,11 +17,12 @@
 #include "base/types/consensus.h"
 #include "base/types/genesis.h"
 #include "base/util/log.h"
+#include "consensus/proposer.h"
 #include "rpc/backend.h"
 #include "storage/store.h"
 #include "vm/exec/exec.h"
 
-/* Room that headers, commit and list headers may take beside the transactions in an encoded block. */
+/* Room in an encoded block that no transaction may count on: headers, and the commit of the largest set. */
 #define SB_CHAIN_BLOCK_OVERHEAD_BYTES 32768
 
 struct sb_chain;
@@ -37,6 +38,8 @@ struct sb_chain_options {
     size_t store_cache_bytes;       /* 0: the store's default */
     uint64_t history_blocks;        /* 0: the store's default, 128 */
     size_t block_cache_count;       /* decoded blocks kept; 0 takes 256 */
+    struct sb_verifier
+        verifier; /* of consensus signatures; verify NULL: the chain's rule, without a cache */
 };
 
 /* sb_chain_open: open the database; with `create`, write the genesis block into an empty one. Checks the last consensus block: its
@@ -55,7 +58,27 @@ const struct sb_chain_domain *sb_chain_domain(const struct sb_chain *chain);
 const struct sb_rules *sb_chain_rules(const struct sb_chain *chain);
 struct sb_inference *sb_chain_inference(const struct sb_chain *chain);
 struct sb_store *sb_chain_store(const struct sb_chain *chain);
+
+/* ---- validators ---- */
+
+/* sb_chain_rotation: set and priorities of a height in [head - 1, head + 2], valid until the head has moved twice; NULL outside of it, or
+ * below 1. LOOP. */
+const struct sb_rotation *sb_chain_rotation(const struct sb_chain *chain, uint64_t height);
+/* sb_chain_validators: the set that decides the block to come. Life as above. LOOP. */
 const struct sb_validator_set *sb_chain_validators(const struct sb_chain *chain);
+/* sb_chain_validators_at: the set of any height from 1 to head + 2, in the arena. SB_E_NOT_FOUND outside. */
+sb_err sb_chain_validators_at(struct sb_validator_set *ret_set, struct sb_arena *arena,
+                              struct sb_chain *chain, uint64_t height) SB_MUST_USE;
+
+/* What a block changes in the validator set, told from its execution alone: the same answer on every node, every time. The list may
+ * live in the arena. */
+typedef sb_err (*sb_chain_update_fn)(void *ctx, struct sb_arena *arena, uint64_t height,
+                                     const struct sb_block_result *result,
+                                     const struct sb_validator_change **ret_changes,
+                                     size_t *ret_count);
+/* sb_chain_set_update_source: where sets change from. Changes of block H are in force at H + 2. A list that sb_rotation_update refuses
+ * changes nothing, on every node alike, and is logged. Without a source the set never changes. */
+void sb_chain_set_update_source(struct sb_chain *chain, sb_chain_update_fn fn, void *ctx);
 
 /* ---- head ---- */
 
@@ -64,6 +87,7 @@ struct sb_chain_head {
     sb_hash block_hash;
     sb_hash consensus_id;    /* id of the consensus block; at height 0 the genesis hash */
     uint64_t time_ms;        /* of the consensus header; at height 0 timestamp * 1000 */
+    uint64_t version;        /* of the consensus header; at height 0 the first, 1 */
     sb_u256 next_base_fee;   /* of the block to come */
     struct sb_params params; /* in force for the block to come */
     sb_hash params_hash;
@@ -75,6 +99,9 @@ sb_u256 sb_chain_next_base_fee(struct sb_chain *chain);
 /* sb_chain_params: the parameters in force for the block to come: what the Params contract (0x5b10) holds after the head, or, in a
  * chain without it, those of genesis (docs/spec/params.md). */
 struct sb_params sb_chain_params(struct sb_chain *chain);
+
+/* sb_chain_version_at: version of the consensus header of a height above the head, as the parameters in force have it planned. */
+uint64_t sb_chain_version_at(const struct sb_chain_head *head, uint64_t height);
 
 /* ---- blocks ---- */
 
@@ -131,14 +158,38 @@ void sb_chain_log_missing_precompile(void *ctx, const sb_addr *addr);
 /* A consensus block that was executed on the head, with all that its commit needs. */
 struct sb_chain_executed;
 
+struct sb_evidence_pool;
+/* sb_chain_evidence: what was caught and waits for a block (evidence.h). LOOP. */
+struct sb_evidence_pool *sb_chain_evidence(struct sb_chain *chain);
+
+/* sb_chain_encoded: the stored block `number` > 0 as it was proposed, byte for byte, with the commit that decided it, in the arena. Any
+ * thread. SB_E_NOT_FOUND above the head. */
+sb_err sb_chain_encoded(sb_bytes *ret_encoded, struct sb_commit *ret_commit, struct sb_arena *arena,
+                        struct sb_chain *chain, uint64_t number) SB_MUST_USE;
+/* sb_chain_time: time_ms of a height from 0 to the head. */
+sb_err sb_chain_time(uint64_t *ret_time_ms, struct sb_chain *chain, uint64_t number) SB_MUST_USE;
+
 /* sb_chain_execute: decode an encoded consensus block, check every field of both headers, recover senders, execute, compare the state
  * root, receipts root, transactions root, bloom and gas used. LOOP.
  * In:  encoded is copied.
- * Returns SB_OK with *ret_executed, owned by the caller; SB_E_ARG or a decoding error, with a message, when the block is invalid;
+ * Returns SB_OK with *ret_executed, owned by the caller; SB_E_ARG, with a message, when the block is invalid;
  * SB_E_IO, SB_E_CORRUPT, SB_E_NOMEM or SB_E_INTERNAL when the node itself failed and no verdict exists. */
 sb_err sb_chain_execute(struct sb_chain_executed **ret_executed, struct sb_chain *chain,
                         sb_bytes encoded, struct sb_diag *diag) SB_MUST_USE;
 void sb_chain_executed_free(struct sb_chain *chain, struct sb_chain_executed *executed);
+
+/* What execution says about a proposed block. */
+struct sb_chain_verdict {
+    bool is_valid;
+    bool is_forged;  /* invalid, since its roots, bloom or gas are not what its transactions give */
+    bool has_header; /* the consensus header could be read: */
+    sb_addr proposer;
+    char reason[SB_DIAG_TEXT_BYTES]; /* when invalid: what differs */
+};
+/* sb_chain_judge: sb_chain_execute with the verdict apart: SB_OK and *ret_executed when it is valid; SB_OK without it when it is not;
+ * other results are failures of the node. LOOP. */
+sb_err sb_chain_judge(struct sb_chain_executed **ret_executed, struct sb_chain_verdict *ret_verdict,
+                      struct sb_chain *chain, sb_bytes encoded, struct sb_diag *diag) SB_MUST_USE;
 /* sb_chain_err_is_invalid: the code of sb_chain_execute is a verdict on the block and not a failure of the node. */
 bool sb_chain_err_is_invalid(sb_err err);
 
@@ -147,8 +198,14 @@ bool sb_chain_err_is_invalid(sb_err err);
 sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *executed,
                             const struct sb_commit *commit, struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_chain_executed_*: what was executed; valid as long as it is. */
+const sb_hash *sb_chain_executed_id(const struct sb_chain_executed *executed);
+const struct sb_consensus_header *
+sb_chain_executed_header(const struct sb_chain_executed *executed);
+
 /* sb_chain_check_block: the stored block `number`: the consensus block decodes, its payload hash is the stored header's hash, its
- * fields fit that header, and the stored commit is for it with more than 2/3 of the power in valid signatures. SB_E_CORRUPT names
+ * fields fit that header, its set hashes are those of the stored sets, and the stored commit is for it with more than 2/3 of the power
+ * of its height's set in valid signatures. SB_E_CORRUPT names
  * what differs. */
 sb_err sb_chain_check_block(struct sb_chain *chain, uint64_t number,
                             struct sb_diag *diag) SB_MUST_USE;

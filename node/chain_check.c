@@ -6,23 +6,76 @@
 #include "base/crypto/keccak.h"
 #include "node/chain_impl.h"
 
-/* load_consensus: the stored consensus block with its real payload put back. */
-static sb_err load_consensus(struct sb_consensus_block *ret_block, struct sb_arena *arena,
-                             struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
+sb_err sb_chain_load_consensus(struct sb_consensus_block *ret_block, struct sb_arena *arena,
+                               struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
 {
     sb_bytes raw;
+    SB_TRY(sb_store_consensus_block(&raw, arena, chain->store, number));
+    return sb_consensus_block_decode(ret_block, arena, raw, diag) == SB_OK ? SB_OK : SB_E_CORRUPT;
+}
+
+/* load_whole: the stored consensus block with its real payload put back. */
+static sb_err load_whole(struct sb_consensus_block *ret_block, struct sb_arena *arena,
+                         struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
+{
     sb_bytes header;
     sb_bytes body;
     sb_bytes payload;
     struct sb_consensus_block block;
-    SB_TRY(sb_store_consensus_block(&raw, arena, chain->store, number));
+    SB_TRY(sb_chain_load_consensus(&block, arena, chain, number, diag));
     SB_TRY(sb_store_header(&header, arena, chain->store, number));
     SB_TRY(sb_store_body(&body, arena, chain->store, number));
     SB_TRY(sb_chain_join_block(&payload, arena, header, body));
-    SB_TRY(sb_consensus_block_decode(&block, arena, raw, diag));
     block.payload = payload;
     *ret_block = block;
     return SB_OK;
+}
+
+sb_err sb_chain_encoded(sb_bytes *ret_encoded, struct sb_commit *ret_commit, struct sb_arena *arena,
+                        struct sb_chain *chain, uint64_t number)
+{
+    struct sb_consensus_block block;
+    struct sb_commit commit;
+    sb_bytes raw_commit;
+    if (number == 0 || number > sb_chain_head_number(chain)) {
+        return SB_E_NOT_FOUND;
+    }
+    SB_TRY(load_whole(&block, arena, chain, number, NULL));
+    SB_TRY(sb_store_commit_of(&raw_commit, arena, chain->store, number));
+    if (sb_commit_decode(&commit, arena, raw_commit, NULL) != SB_OK) {
+        return SB_E_CORRUPT;
+    }
+    struct sb_buf buf;
+    sb_buf_init(&buf, SB_CONSENSUS_BLOCK_BYTES_MAX);
+    sb_consensus_block_encode(&buf, &block);
+    sb_err err = sb_buf_err(&buf);
+    const uint8_t *copy = err == SB_OK ? sb_arena_dup(arena, sb_buf_bytes(&buf)) : NULL;
+    if (copy != NULL) {
+        *ret_encoded = sb_span(copy, buf.len);
+        *ret_commit = commit;
+    } else {
+        err = SB_E_NOMEM;
+    }
+    sb_buf_fini(&buf);
+    return err;
+}
+
+sb_err sb_chain_time(uint64_t *ret_time_ms, struct sb_chain *chain, uint64_t number)
+{
+    struct sb_chain_head head = sb_chain_head(chain);
+    if (number == head.header.number || number == 0) {
+        *ret_time_ms = number == 0 ? chain->genesis->timestamp * 1000 : head.time_ms;
+        return SB_OK;
+    }
+    struct sb_arena arena;
+    sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
+    struct sb_consensus_block block;
+    sb_err err = sb_chain_load_consensus(&block, &arena, chain, number, NULL);
+    if (err == SB_OK) {
+        *ret_time_ms = block.header.time_ms;
+    }
+    sb_arena_fini(&arena);
+    return err;
 }
 
 static sb_err last_id_of(sb_hash *ret_id, struct sb_arena *arena, struct sb_chain *chain,
@@ -32,11 +85,25 @@ static sb_err last_id_of(sb_hash *ret_id, struct sb_arena *arena, struct sb_chai
         *ret_id = chain->domain.genesis_hash;
         return SB_OK;
     }
-    sb_bytes raw;
     struct sb_consensus_block block;
-    SB_TRY(sb_store_consensus_block(&raw, arena, chain->store, number - 1));
-    SB_TRY(sb_consensus_block_decode(&block, arena, raw, diag));
+    SB_TRY(sb_chain_load_consensus(&block, arena, chain, number - 1, diag));
     *ret_id = sb_consensus_block_id(&block.header);
+    return SB_OK;
+}
+
+/* load_set: the set of a height, whose hash a header names. */
+static sb_err load_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
+                       struct sb_chain *chain, uint64_t height, const sb_hash *named,
+                       struct sb_diag *diag)
+{
+    struct sb_validator_set set;
+    SB_TRY(sb_chain_stored_set(&set, arena, chain, height));
+    sb_hash hash = sb_validator_set_hash(&set);
+    if (!sb_hash_equal(&hash, named)) {
+        return sb_fail(diag, SB_E_ARG, "the header names another validator set for height %llu",
+                       (unsigned long long)height);
+    }
+    *ret_set = set;
     return SB_OK;
 }
 
@@ -47,7 +114,8 @@ static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_aren
     struct sb_commit commit;
     sb_bytes raw_commit;
     sb_hash last_id;
-    SB_TRY(load_consensus(&block, arena, chain, number, diag));
+    struct sb_validator_set set, next_set;
+    SB_TRY(load_whole(&block, arena, chain, number, diag));
     SB_TRY(sb_consensus_block_check(&block, diag));
     if (block.header.height != number || block.header.chain_id != chain->domain.chain_id) {
         return sb_fail(diag, SB_E_ARG, "the consensus block is of another height or chain");
@@ -56,11 +124,14 @@ static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_aren
     if (!sb_hash_equal(&last_id, &block.header.last_block_id)) {
         return sb_fail(diag, SB_E_ARG, "last block id is not that of the block before");
     }
+    SB_TRY(load_set(&set, arena, chain, number, &block.header.validators_hash, diag));
+    SB_TRY(load_set(&next_set, arena, chain, number + 1, &block.header.next_validators_hash, diag));
+    SB_TRY(load_set(&set, arena, chain, number, &block.header.validators_hash, diag));
+    SB_TRY(load_set(&next_set, arena, chain, number + 1, &block.header.next_validators_hash, diag));
     SB_TRY(sb_store_commit_of(&raw_commit, arena, chain->store, number));
     SB_TRY(sb_commit_decode(&commit, arena, raw_commit, diag));
     sb_hash id = sb_consensus_block_id(&block.header);
-    SB_TRY(sb_commit_verify(&commit, number, &id, &chain->genesis->validators, &chain->domain,
-                            &chain->verifier, diag));
+    SB_TRY(sb_commit_verify(&commit, number, &id, &set, &chain->domain, &chain->verifier, diag));
     *ret_header = block.header;
     return SB_OK;
 }

@@ -6,6 +6,7 @@
  * Cheap checks come before dear ones. The expected header is made from the parent and the execution alone; the proposed one is then
  * compared with it field by field, so that a field which nobody thought of cannot slip through: what is not free must be equal. Free
  * are only extraData (bounded by its decoder) and, within the consensus header, the time. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/codec/rlp.h"
@@ -20,6 +21,11 @@ struct sb_chain_executed {
     sb_hash consensus_id;
     struct sb_block_result result;
     struct sb_store_pending *pending; /* owned until the commit takes it */
+    const struct sb_validator_change
+        *changes; /* of the validator set, in force two heights later */
+    size_t change_count;
+    bool is_decoded; /* consensus can be read */
+    bool is_forged;  /* the outcome is not what the header promises */
 };
 
 bool sb_chain_err_is_invalid(sb_err err)
@@ -35,76 +41,9 @@ bool sb_chain_err_is_invalid(sb_err err)
     return true;
 }
 
-/* ---- consensus header ---- */
-
 static sb_err differs(struct sb_diag *diag, const char *what)
 {
     return sb_fail(diag, SB_E_ARG, "%s is not what this block must have", what);
-}
-
-static sb_err check_last_commit(const struct sb_chain *chain, const struct sb_chain_head *head,
-                                const struct sb_consensus_block *block, struct sb_diag *diag)
-{
-    if (head->header.number == 0) {
-        const struct sb_commit *none = &block->last_commit;
-        return none->height == 0 && none->round == 0 && none->sig_count == 0 &&
-                       sb_hash_is_zero(&none->block_id)
-                   ? SB_OK
-                   : differs(diag, "last commit of the first block");
-    }
-    sb_err err =
-        sb_commit_verify(&block->last_commit, head->header.number, &head->consensus_id,
-                         &chain->genesis->validators, &chain->domain, &chain->verifier, diag);
-    if (err != SB_OK) {
-        sb_diag_prefix(diag, "last commit");
-    }
-    return err;
-}
-
-/* check_consensus: every field of the consensus header and the lists of its body. */
-static sb_err check_consensus(const struct sb_chain *chain, const struct sb_chain_head *head,
-                              const struct sb_consensus_block *block, struct sb_diag *diag)
-{
-    const struct sb_consensus_header *h = &block->header;
-    SB_TRY(sb_consensus_block_check(block, diag));
-    if (h->chain_id != chain->domain.chain_id) {
-        return differs(diag, "chain id");
-    }
-    if (h->height != head->header.number + 1) {
-        return differs(diag, "height");
-    }
-    if (h->time_ms <= head->time_ms) {
-        return differs(diag, "time_ms");
-    }
-    if (!sb_hash_equal(&h->last_block_id, &head->consensus_id)) {
-        return differs(diag, "last block id");
-    }
-    if (!sb_hash_equal(&h->validators_hash, &chain->validators_hash)) {
-        return differs(diag, "validators hash");
-    }
-    if (!sb_hash_equal(&h->next_validators_hash, &chain->validators_hash)) {
-        return differs(diag, "next validators hash");
-    }
-    if (!sb_hash_equal(&h->params_hash, &head->params_hash)) {
-        return differs(diag, "params hash");
-    }
-    /* one validator proposes every block, votes first in every commit, and has nobody to accuse */
-    if (!sb_addr_equal(&h->proposer, &chain->genesis->validators.validators[0].address)) {
-        return differs(diag, "proposer");
-    }
-    if (block->late_precommit_count != 0) {
-        return differs(diag, "list of late precommits");
-    }
-    if (block->evidence_count != 0) {
-        return differs(diag, "list of evidence");
-    }
-    if (h->randomness_proof_len != 0) {
-        return differs(diag, "randomness proof");
-    }
-    if (!sb_hash_is_zero(&h->extension_root)) {
-        return differs(diag, "extension root");
-    }
-    return check_last_commit(chain, head, block, diag);
 }
 
 /* ---- Ethereum header ---- */
@@ -133,16 +72,22 @@ static const char *first_difference(const struct sb_header *got, const struct sb
                                                  : NULL;
 }
 
-/* first_outcome_difference: the same for the fields that execution yields. */
-static const char *first_outcome_difference(const struct sb_header *got,
-                                            const struct sb_header *want)
+/* outcome_differences: names of the fields that execution yields and that differ, in one text. False when all agree. */
+static bool outcome_differences(char *ret_names, size_t size, const struct sb_header *got,
+                                const struct sb_header *want)
 {
-    return !SAME(transactions_root) ? "transactionsRoot"
-           : !SAME(gas_used)        ? "gasUsed"
-           : !SAME(receipts_root)   ? "receiptsRoot"
-           : !SAME(logs_bloom)      ? "logsBloom"
-           : !SAME(state_root)      ? "stateRoot"
-                                    : NULL;
+    const char *names[] = {
+        SAME(transactions_root) ? NULL : "transactionsRoot", SAME(gas_used) ? NULL : "gasUsed",
+        SAME(receipts_root) ? NULL : "receiptsRoot", SAME(logs_bloom) ? NULL : "logsBloom",
+        SAME(state_root) ? NULL : "stateRoot"};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i] != NULL) {
+            len += (size_t)snprintf(ret_names + len, size - len, "%s%s", len == 0 ? "" : ", ",
+                                    names[i]);
+        }
+    }
+    return len != 0;
 }
 #undef SAME
 
@@ -216,17 +161,18 @@ static sb_err check_outcome(struct sb_chain_executed *x, struct sb_chain *chain,
     const struct sb_block_result *result = &x->result;
     const struct sb_header *got = &x->object->pub.block.header;
     struct sb_header want = *got;
+    char names[80];
     want.transactions_root = result->transactions_root;
     want.receipts_root = result->receipts_root;
     want.gas_used = result->gas_used;
     want.logs_bloom = result->bloom;
-    const char *name = first_outcome_difference(got, &want);
-    if (name != NULL) {
-        return differs(diag, name);
-    }
     SB_TRY(sb_store_root(&want.state_root, &x->pending, chain->store, &result->diff));
-    name = first_outcome_difference(got, &want);
-    return name == NULL ? SB_OK : differs(diag, name);
+    if (!outcome_differences(names, sizeof names, got, &want)) {
+        return SB_OK;
+    }
+    x->is_forged = true;
+    return sb_fail(diag, SB_E_ARG, "the header promises another %s than the transactions give",
+                   names);
 }
 
 static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_bytes encoded,
@@ -244,7 +190,8 @@ static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_by
     }
     x->encoded = sb_span(copy, encoded.len);
     SB_TRY(sb_consensus_block_decode(&x->consensus, &object->arena, x->encoded, diag));
-    SB_TRY(check_consensus(chain, &head, &x->consensus, diag));
+    x->is_decoded = true;
+    SB_TRY(sb_chain_check_consensus(chain, &head, &x->consensus, &object->arena, diag));
     x->consensus_id = sb_consensus_block_id(&x->consensus.header);
     SB_TRY(sb_block_decode(&object->pub.block, &object->arena, x->consensus.payload, diag));
     object->pub.hash = x->consensus.header.payload_hash;
@@ -253,29 +200,70 @@ static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_by
     SB_TRY(find_senders(chain, object, diag));
     SB_TRY(run_block(x, chain, &head, diag));
     object->pub.receipts = x->result.receipts;
-    return check_outcome(x, chain, diag);
+    SB_TRY(check_outcome(x, chain, diag));
+    return chain->update_source == NULL
+               ? SB_OK
+               : chain->update_source(chain->update_ctx, &object->arena, x->consensus.header.height,
+                                      &x->result, &x->changes, &x->change_count);
+}
+
+static struct sb_chain_executed *executed_new(void)
+{
+    struct sb_chain_executed *x = calloc(1, sizeof *x);
+    if (x != NULL) {
+        x->object = sb_chain_object_new();
+    }
+    if (x != NULL && x->object == NULL) {
+        free(x);
+        return NULL;
+    }
+    return x;
+}
+
+sb_err sb_chain_judge(struct sb_chain_executed **ret_executed, struct sb_chain_verdict *ret_verdict,
+                      struct sb_chain *chain, sb_bytes encoded, struct sb_diag *diag)
+{
+    SB_ASSERT(!chain->read_only);
+    struct sb_chain_executed *x = executed_new();
+    if (x == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    struct sb_diag why = {.text = ""};
+    sb_err err = execute(x, chain, encoded, &why);
+    const char *text = why.text[0] != '\0' ? why.text : sb_err_text(err);
+    struct sb_chain_verdict verdict = {.is_valid = err == SB_OK,
+                                       .is_forged = x->is_forged,
+                                       .has_header = x->is_decoded,
+                                       .proposer = x->consensus.header.proposer};
+    if (err != SB_OK) {
+        (void)snprintf(verdict.reason, sizeof verdict.reason, "%s", text);
+        sb_chain_executed_free(chain, x);
+        if (!sb_chain_err_is_invalid(err)) {
+            return sb_fail(diag, err, "%s", verdict.reason);
+        }
+    } else {
+        *ret_executed = x;
+    }
+    *ret_verdict = verdict;
+    return SB_OK;
 }
 
 sb_err sb_chain_execute(struct sb_chain_executed **ret_executed, struct sb_chain *chain,
                         sb_bytes encoded, struct sb_diag *diag)
 {
-    SB_ASSERT(!chain->read_only);
-    struct sb_chain_executed *x = calloc(1, sizeof *x);
-    if (x != NULL) {
-        x->object = sb_chain_object_new();
-    }
-    if (x == NULL || x->object == NULL) {
-        free(x);
-        return sb_fail(diag, SB_E_NOMEM, "out of memory");
-    }
-    struct sb_diag why = {.text = ""};
-    sb_err err = execute(x, chain, encoded, &why);
-    if (err != SB_OK) {
-        sb_chain_executed_free(chain, x);
-        return sb_fail(diag, err, "%s", why.text[0] != '\0' ? why.text : sb_err_text(err));
-    }
-    *ret_executed = x;
-    return SB_OK;
+    struct sb_chain_verdict verdict;
+    SB_TRY(sb_chain_judge(ret_executed, &verdict, chain, encoded, diag));
+    return verdict.is_valid ? SB_OK : sb_fail(diag, SB_E_ARG, "%s", verdict.reason);
+}
+
+const sb_hash *sb_chain_executed_id(const struct sb_chain_executed *executed)
+{
+    return &executed->consensus_id;
+}
+
+const struct sb_consensus_header *sb_chain_executed_header(const struct sb_chain_executed *executed)
+{
+    return &executed->consensus.header;
 }
 
 void sb_chain_executed_free(struct sb_chain *chain, struct sb_chain_executed *executed)
@@ -363,9 +351,17 @@ static sb_err store_executed(struct sb_chain *chain, struct sb_chain_executed *x
                                    .commit = sb_buf_bytes(&scratch[1])};
     SB_TRY(split_payload(&block.header, &block.body, arena, x->consensus.payload));
     SB_TRY(encode_receipts(&block.receipts, &scratch[2], arena, &x->result));
+    struct sb_params params = sb_chain_params(chain);
+    struct sb_record_list records = {.arena = arena};
+    SB_TRY(sb_chain_sets_follow(chain, &records, block.number, x->changes, x->change_count));
+    SB_TRY(sb_evidence_pool_prepare_commit(&records, chain->evidence, &x->consensus, &params));
+    block.records = records.items;
+    block.record_count = records.count;
     struct sb_store_pending *pending = x->pending;
     x->pending = NULL;
-    return sb_store_commit_take(chain->store, pending, &block, diag);
+    SB_TRY(sb_store_commit_take(chain->store, pending, &block, diag));
+    sb_evidence_pool_committed(chain->evidence);
+    return SB_OK;
 }
 
 static void announce(struct sb_chain *chain, const struct sb_chain_executed *x)
@@ -402,7 +398,8 @@ sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *ex
     if (err == SB_OK) {
         sb_chain_block_retain(&executed->object->pub); /* the head's reference */
         sb_chain_set_head(chain, executed->object, &executed->consensus_id,
-                          executed->consensus.header.time_ms, &params);
+                          executed->consensus.header.time_ms, executed->consensus.header.version,
+                          &params);
         announce(chain, executed);
     }
     sb_chain_executed_free(chain, executed);

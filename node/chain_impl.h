@@ -1,4 +1,4 @@
-/* chain_impl.h: what the files of the chain share (chain.c, chain_blocks.c, chain_execute.c, chain_check.c).
+/* chain_impl.h: what the files of the chain share (chain*.c).
  *
  * Locks: `lock` guards head, head_block, the block cache and the subscribers; it is never held over I/O. Everything else is set by
  * sb_chain_open and constant after it. */
@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 
 #include "node/chain.h"
+#include "node/evidence.h"
+#include "node/record_list.h"
 
 /* Most memory that one block's objects, state change and receipts may take. */
 #define SB_CHAIN_BLOCK_ARENA_BYTES_MAX ((size_t)1024 * 1024 * 1024)
@@ -34,6 +36,10 @@ struct sb_chain_cache {
     size_t bytes;
 };
 
+/* Rotations by height % SB_CHAIN_ROTATIONS: those from head - 1 to head + 2 answer, and the two that lie before them are still held by
+ * whoever asked (chain_sets.c). */
+#define SB_CHAIN_ROTATIONS 8
+
 struct sb_chain_subscriber {
     sb_chain_head_fn fn;
     void *ctx;
@@ -48,8 +54,12 @@ struct sb_chain {
     struct sb_chain_domain domain;
     struct sb_rules rules;
     struct sb_verifier verifier;
-    sb_hash validators_hash;
     struct sb_store *store;
+    struct sb_evidence_pool *evidence;
+    struct sb_rotation rotations[SB_CHAIN_ROTATIONS];
+    sb_hash set_hashes[SB_CHAIN_ROTATIONS]; /* of rotations[i].set */
+    sb_chain_update_fn update_source;
+    void *update_ctx;
 
     pthread_mutex_t lock;
     struct sb_chain_head head;
@@ -82,9 +92,46 @@ sb_err sb_chain_checked_consensus_header(struct sb_consensus_header *ret_header,
                                          struct sb_chain *chain, uint64_t number,
                                          struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_chain_load_consensus: the stored consensus block `number` > 0, its payload left empty. */
+sb_err sb_chain_load_consensus(struct sb_consensus_block *ret_block, struct sb_arena *arena,
+                               struct sb_chain *chain, uint64_t number,
+                               struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_chain_check_consensus: every field of a proposed block's consensus header and the lists of its body, on the head; an invalid block
+ * is SB_E_ARG or another error that sb_chain_err_is_invalid. LOOP. */
+sb_err sb_chain_check_consensus(struct sb_chain *chain, const struct sb_chain_head *head,
+                                const struct sb_consensus_block *block, struct sb_arena *arena,
+                                struct sb_diag *diag) SB_MUST_USE;
+/* sb_chain_carried_commit: the commit of head - 1 as the head carries it: what late precommits of the next block add to. */
+sb_err sb_chain_carried_commit(struct sb_commit *ret_commit, struct sb_arena *arena,
+                               struct sb_chain *chain, struct sb_diag *diag) SB_MUST_USE;
+/* sb_chain_precommit_is_late: the commit lacks this validator. */
+bool sb_chain_precommit_is_late(const struct sb_commit *carried, uint32_t validator_index);
+/* sb_chain_evidence_expired: the offence is too old for a block of this height and time: by blocks and by time. */
+sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
+                                 const struct sb_params *params, uint64_t offence_height,
+                                 uint64_t height, uint64_t time_ms) SB_MUST_USE;
+
+/* ---- sets (chain_sets.c) ---- */
+
+/* sb_chain_sets_begin: the sets of heights 1 and 2 of a new chain, and their records. */
+sb_err sb_chain_sets_begin(struct sb_chain *chain, struct sb_record_list *records) SB_MUST_USE;
+/* sb_chain_sets_load: the sets around a stored head. SB_E_CORRUPT when they are missing or contradict each other. */
+sb_err sb_chain_sets_load(struct sb_chain *chain, uint64_t head, struct sb_diag *diag) SB_MUST_USE;
+/* sb_chain_sets_follow: the set of height + 2, from the changes of block height = head + 1, and its records. It answers once the head
+ * has moved. */
+sb_err sb_chain_sets_follow(struct sb_chain *chain, struct sb_record_list *records, uint64_t height,
+                            const struct sb_validator_change *changes,
+                            size_t change_count) SB_MUST_USE;
+/* sb_chain_stored_set: the set of a height as its record has it, whatever the head is; heights beyond head + 2 give the newest. */
+sb_err sb_chain_stored_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
+                           struct sb_chain *chain, uint64_t height) SB_MUST_USE;
+/* sb_chain_set_hash: hash of the set of a height in [head - 1, head + 2]. */
+const sb_hash *sb_chain_set_hash(const struct sb_chain *chain, uint64_t height);
+
 /* sb_chain_set_head: make object (one reference is taken over) with its consensus facts and the parameters that follow it the head. */
 void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *object,
-                       const sb_hash *consensus_id, uint64_t time_ms,
+                       const sb_hash *consensus_id, uint64_t time_ms, uint64_t version,
                        const struct sb_params *params);
 
 /* sb_chain_load_params: the parameters that hold after the stored block `number`. SB_E_CORRUPT when the Params contract holds a value out

@@ -72,3 +72,10 @@ bool sb_chain_diff_has_params(const struct sb_state_diff *diff)
     }
     return false;
 }
+
+uint64_t sb_chain_version_at(const struct sb_chain_head *head, uint64_t height)
+{
+    const struct sb_params *p = &head->params;
+    bool is_planned = p->upgrade_version > head->version && height >= p->upgrade_height;
+    return is_planned ? p->upgrade_version : head->version;
+}

@@ -10,8 +10,8 @@
 #define SB_PARAMS_ADDR_LOW   0x5b10
 #define SB_REGISTRY_ADDR_LOW 0x5b11
 /* Slots of Params beyond those of params.def. */
-#define SB_PARAMS_SLOT_DEPOSIT  11
-#define SB_PARAMS_SLOT_GOVERNOR 12
+#define SB_PARAMS_SLOT_DEPOSIT  13
+#define SB_PARAMS_SLOT_GOVERNOR 14
 /* 10^9 wei: a megabyte of model locks about 0.001 of a coin. */
 #define SB_DEPOSIT_PER_BYTE_DEFAULT UINT64_C(1000000000)
 

@@ -114,18 +114,18 @@ static sb_err build_block(struct sb_solo *driver, struct sb_diag *diag)
     struct sb_chain_head head = sb_chain_head(driver->chain);
     uint64_t now = o->host.now_ms(o->host.ctx);
     uint64_t time_ms = now > head.time_ms ? now : head.time_ms + 1;
-    struct sb_builder_options options = {.proposer = driver->own_address,
-                                         .monotonic_ms = o->monotonic_ms,
+    struct sb_builder_options options = {.monotonic_ms = o->monotonic_ms,
                                          .monotonic_ctx = o->monotonic_ctx};
-    struct sb_commit last_commit;
-    sb_err err = last_commit_of(&last_commit, driver, head.header.number);
+    struct sb_application_draft draft = {
+        .height = head.header.number + 1, .time_ms = time_ms, .proposer = driver->own_address};
+    sb_err err = last_commit_of(&draft.last_commit, driver, head.header.number);
     if (err != SB_OK) {
         return sb_fail(diag, err, "the commit of block %llu cannot be read: %s",
                        (unsigned long long)head.header.number, sb_err_text(err));
     }
     struct sb_built_block built;
     SB_TRY(sb_builder_build(&built, &driver->block_arena, driver->chain, o->mempool, &options,
-                            time_ms, &last_commit, diag));
+                            &draft, diag));
     driver->block_tx_count = built.tx_count;
     return hold_block(driver, built.encoded, &built.block_id);
 }

@@ -22,7 +22,11 @@
 #include "base/util/err.h"
 #include "base/util/span.h"
 
+/* Versions of the consensus header that this program knows; a chain begins with the first (docs/spec/consensus-block.md, section 10). */
+#define SB_CONSENSUS_VERSION_FIRST 1
+#ifndef SB_CONSENSUS_VERSION
 #define SB_CONSENSUS_VERSION 1
+#endif
 
 /* Limits: nothing above them is decoded. */
 #define SB_VALIDATORS_MAX             256
@@ -232,7 +236,7 @@ sb_err sb_evidence_decode(struct sb_evidence *ret_evidence, sb_bytes raw,
 /* ---- the block ---- */
 
 struct sb_consensus_header {
-    uint64_t version; /* SB_CONSENSUS_VERSION */
+    uint64_t version; /* SB_CONSENSUS_VERSION_FIRST to SB_CONSENSUS_VERSION */
     uint64_t chain_id;
     uint64_t height; /* = number of the Ethereum block; the first is 1 */
     uint64_t

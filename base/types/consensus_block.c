@@ -34,6 +34,11 @@ void sb_consensus_header_encode(struct sb_buf *out, const struct sb_consensus_he
     sb_rlp_list_end(out, list);
 }
 
+static bool version_known(uint64_t version)
+{
+    return version >= SB_CONSENSUS_VERSION_FIRST && version <= SB_CONSENSUS_VERSION;
+}
+
 static sb_err read_header(struct sb_consensus_header *ret, struct sb_rlp *in, struct sb_diag *diag)
 {
     struct sb_rlp f;
@@ -41,10 +46,10 @@ static sb_err read_header(struct sb_consensus_header *ret, struct sb_rlp *in, st
     sb_bytes proof;
     SB_FIELD("consensus header", "list", sb_rlp_read_list(&f, in));
     SB_FIELD("consensus header", "version", sb_rlp_read_u64(&h.version, &f));
-    if (h.version != SB_CONSENSUS_VERSION) {
+    if (!version_known(h.version)) {
         return sb_fail(diag, SB_E_VERSION,
-                       "consensus header: version %" PRIu64 ", this program knows %d", h.version,
-                       SB_CONSENSUS_VERSION);
+                       "consensus header: version %" PRIu64 ", this program knows %d to %d",
+                       h.version, SB_CONSENSUS_VERSION_FIRST, SB_CONSENSUS_VERSION);
     }
     SB_FIELD("consensus header", "chain id", sb_rlp_read_u64(&h.chain_id, &f));
     SB_FIELD("consensus header", "height", sb_consensus_read_height(&h.height, &f));
@@ -322,7 +327,7 @@ static sb_err check_payload(const struct sb_consensus_block *block, struct sb_di
 
 sb_err sb_consensus_block_check(const struct sb_consensus_block *block, struct sb_diag *diag)
 {
-    if (block->header.version != SB_CONSENSUS_VERSION || block->header.height == 0) {
+    if (!version_known(block->header.version) || block->header.height == 0) {
         return differs(diag, &block->header, "version or height is not possible");
     }
     SB_TRY(check_hashes(block, diag));

@@ -18,8 +18,9 @@ contract Params {
     event Changed(uint256 indexed index, uint256 value);
     event OpSwitched(uint16 indexed op, uint16 indexed version, bool disabled);
     event GovernorChanged(address indexed governor);
+    event UpgradePlanned(uint256 version, uint256 indexed height);
 
-    // Slots 0 to 10, in the order of base/types/params.def: consensus-critical.
+    // Slots 0 to 12, in the order of base/types/params.def: consensus-critical.
     uint256 public gasLimit; // gas of a block
     uint256 public minBlockIntervalMs;
     uint256 public blockBytesMax;
@@ -31,7 +32,9 @@ contract Params {
     uint256 public modelBytesMax; // one model file
     uint256 public modelArenaBytesMax; // scratch memory of one inference
     uint256 public modelActiveBytesMax; // all active model files together
-    // Slots 11 and 12: read by contracts alone.
+    uint256 public upgradeVersion; // version of the rules that begins ...
+    uint256 public upgradeHeight; // ... at this block, if it is above the present one
+    // Slots 13 and 14: read by contracts alone.
     uint256 public depositPerByte; // wei locked for each byte of a stored chunk
     address public governor;
 
@@ -40,8 +43,22 @@ contract Params {
         _;
     }
 
-    /// @notice Change the parameter in slot `index` (0 to 11).
+    /// @notice Change the parameter in slot `index` (0 to 13), but for the two of the upgrade, which only change together.
     function set(uint256 index, uint256 value) external onlyGovernor {
+        if (index == 11 || index == 12) revert UnknownParam(index);
+        _set(index, value);
+    }
+
+    /// @notice Plan that blocks follow version `version` of the rules from block `height` on. A node whose program does not know it stops
+    ///         before that block. A plan that has not begun is replaced by the next; version 1 cancels it.
+    function planUpgrade(uint256 version, uint256 height) external onlyGovernor {
+        if (height <= block.number) revert OutOfBounds(height, block.number + 1, (1 << 53) - 1);
+        _set(11, version);
+        _set(12, height);
+        emit UpgradePlanned(version, height);
+    }
+
+    function _set(uint256 index, uint256 value) private {
         (uint256 min, uint256 max) = bounds(index);
         if (value < min || value > max) revert OutOfBounds(value, min, max);
         assembly ("memory-safe") {
@@ -63,7 +80,9 @@ contract Params {
         if (index == 8) return (0, 1 << 30);
         if (index == 9) return (0, 1 << 30);
         if (index == 10) return (0, 1 << 40);
-        if (index == 11) return (0, 1 ether);
+        if (index == 11) return (1, (1 << 32) - 1);
+        if (index == 12) return (0, (1 << 53) - 1);
+        if (index == 13) return (0, 1 ether);
         revert UnknownParam(index);
     }
 

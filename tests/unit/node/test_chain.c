@@ -53,11 +53,14 @@ static struct sb_commit commit_of_head(void)
 static sb_bytes build(void)
 {
     f.now_ms += 1000;
-    struct sb_builder_options options = {.proposer = f.validator.address};
-    struct sb_commit last = commit_of_head();
+    const struct sb_builder_options options = {.build_ms_max = 0};
+    struct sb_application_draft draft = {.height = sb_chain_head_number(f.chain) + 1,
+                                         .time_ms = f.now_ms,
+                                         .proposer = f.validator.address,
+                                         .last_commit = commit_of_head()};
     struct sb_built_block built;
-    fixture_check(&f, sb_builder_build(&built, &f.arena, f.chain, f.mempool, &options, f.now_ms,
-                                       &last, &f.diag));
+    fixture_check(
+        &f, sb_builder_build(&built, &f.arena, f.chain, f.mempool, &options, &draft, &f.diag));
     return built.encoded;
 }
 

@@ -1,0 +1,199 @@
+/* chain_consensus.c: what a proposed block says about consensus: its header, the commit of the block before, late precommits, evidence.
+ * Rules: docs/spec/consensus-block.md, sections 1, 5 and 6.
+ *
+ *      height - 2               height - 1              height
+ *      late precommits: their   last commit: quorum     header: who, when, hashes of sets and parameters
+ *      set, absent in the       of this set             evidence: any height below, its own set
+ *      commit that height - 1
+ *      carried
+ *
+ * Cheap checks come before signatures. */
+#include <inttypes.h>
+
+#include "base/codec/rlp.h"
+#include "node/chain_impl.h"
+
+static sb_err differs(struct sb_diag *diag, const char *what)
+{
+    return sb_fail(diag, SB_E_ARG, "%s is not what this block must have", what);
+}
+
+/* verdict: a check that failed for what the block says, whatever its code; failures of the node keep theirs. */
+static sb_err verdict(sb_err err)
+{
+    return err == SB_OK || err == SB_E_NOMEM ? err : SB_E_ARG;
+}
+
+/* ---- header ---- */
+
+static sb_err check_header(const struct sb_chain *chain, const struct sb_chain_head *head,
+                           const struct sb_consensus_header *h, struct sb_diag *diag)
+{
+    uint64_t height = head->header.number + 1;
+    uint64_t version = sb_chain_version_at(head, height);
+    if (h->version != version) {
+        return sb_fail(diag, SB_E_ARG,
+                       "version %" PRIu64 " is not what this block must have: %" PRIu64, h->version,
+                       version);
+    }
+    const char *name =
+        h->chain_id != chain->domain.chain_id                                   ? "chain id"
+        : h->height != height                                                   ? "height"
+        : h->time_ms <= head->time_ms                                           ? "time_ms"
+        : !sb_hash_equal(&h->last_block_id, &head->consensus_id)                ? "last block id"
+        : !sb_hash_equal(&h->validators_hash, sb_chain_set_hash(chain, height)) ? "validators hash"
+        : !sb_hash_equal(&h->next_validators_hash, sb_chain_set_hash(chain, height + 1))
+            ? "next validators hash"
+        : !sb_hash_equal(&h->params_hash, &head->params_hash) ? "params hash"
+        : sb_validator_set_find(sb_chain_validators(chain), &h->proposer) < 0
+            ? "proposer: it is not in the set, and so the block"
+        : h->randomness_proof_len != 0         ? "randomness proof"
+        : !sb_hash_is_zero(&h->extension_root) ? "extension root"
+                                               : NULL;
+    return name == NULL ? SB_OK : differs(diag, name);
+}
+
+/* ---- commit of the block before ---- */
+
+static sb_err check_last_commit(const struct sb_chain *chain, const struct sb_chain_head *head,
+                                const struct sb_consensus_block *block, struct sb_diag *diag)
+{
+    if (head->header.number == 0) {
+        const struct sb_commit *none = &block->last_commit;
+        return none->height == 0 && none->round == 0 && none->sig_count == 0 &&
+                       sb_hash_is_zero(&none->block_id)
+                   ? SB_OK
+                   : differs(diag, "last commit of the first block");
+    }
+    sb_err err = sb_commit_verify(&block->last_commit, head->header.number, &head->consensus_id,
+                                  &sb_chain_rotation(chain, head->header.number)->set,
+                                  &chain->domain, &chain->verifier, diag);
+    if (err != SB_OK) {
+        sb_diag_prefix(diag, "last commit");
+    }
+    return verdict(err);
+}
+
+/* ---- late precommits ---- */
+
+bool sb_chain_precommit_is_late(const struct sb_commit *carried, uint32_t validator_index)
+{
+    return validator_index < carried->sig_count &&
+           carried->sigs[validator_index].flag == SB_COMMIT_ABSENT;
+}
+
+sb_err sb_chain_carried_commit(struct sb_commit *ret_commit, struct sb_arena *arena,
+                               struct sb_chain *chain, struct sb_diag *diag)
+{
+    struct sb_consensus_block block;
+    SB_TRY(sb_chain_load_consensus(&block, arena, chain, sb_chain_head_number(chain), diag));
+    *ret_commit = block.last_commit;
+    return SB_OK;
+}
+
+/* check_late_precommits: order, type and height were checked with the block's form (sb_consensus_block_check). */
+static sb_err check_late_precommits(struct sb_chain *chain, const struct sb_chain_head *head,
+                                    const struct sb_consensus_block *block, struct sb_arena *arena,
+                                    struct sb_diag *diag)
+{
+    if (block->late_precommit_count == 0) {
+        return SB_OK;
+    }
+    struct sb_commit carried;
+    SB_TRY(sb_chain_carried_commit(&carried, arena, chain, diag));
+    const struct sb_validator_set *set = &sb_chain_rotation(chain, head->header.number - 1)->set;
+    for (size_t i = 0; i < block->late_precommit_count; i++) {
+        const struct sb_vote *vote = &block->late_precommits[i];
+        if (!sb_chain_precommit_is_late(&carried, vote->validator_index)) {
+            return sb_fail(diag, SB_E_ARG,
+                           "late precommit of validator %u: its commit has one already",
+                           vote->validator_index);
+        }
+        sb_err err = sb_vote_verify(vote, set, &chain->domain, &chain->verifier, diag);
+        if (err != SB_OK) {
+            sb_diag_prefix(diag, "late precommit of validator %u", vote->validator_index);
+            return verdict(err);
+        }
+    }
+    return SB_OK;
+}
+
+/* ---- evidence ---- */
+
+sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
+                                 const struct sb_params *params, uint64_t offence_height,
+                                 uint64_t height, uint64_t time_ms)
+{
+    *ret_expired = false;
+    if (height - offence_height <= params->evidence_age_blocks_max) {
+        return SB_OK;
+    }
+    uint64_t offence_ms;
+    SB_TRY(sb_chain_time(&offence_ms, chain, offence_height));
+    *ret_expired = time_ms - offence_ms > params->evidence_age_ms_max;
+    return SB_OK;
+}
+
+static sb_err check_piece(struct sb_chain *chain, const struct sb_chain_head *head,
+                          const struct sb_consensus_header *h, const struct sb_evidence *evidence,
+                          struct sb_diag *diag)
+{
+    struct sb_arena arena;
+    struct sb_validator_set set;
+    bool committed, expired;
+    SB_TRY(sb_evidence_pool_is_committed(&committed, chain->evidence, evidence));
+    if (committed) {
+        return sb_fail(diag, SB_E_ARG, "evidence: its offence was committed before");
+    }
+    SB_TRY(sb_chain_evidence_expired(&expired, chain, &head->params, evidence->a.height, h->height,
+                                     h->time_ms));
+    if (expired) {
+        return sb_fail(diag, SB_E_ARG, "evidence of height %" PRIu64 " is too old",
+                       evidence->a.height);
+    }
+    sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
+    sb_err err = sb_chain_validators_at(&set, &arena, chain, evidence->a.height);
+    if (err == SB_OK) {
+        err = sb_evidence_verify(evidence, &set, &chain->domain, &chain->verifier, diag);
+        if (err != SB_OK) {
+            sb_diag_prefix(diag, "evidence");
+        }
+        err = verdict(err);
+    }
+    sb_arena_fini(&arena);
+    return err;
+}
+
+/* check_evidence: order and heights were checked with the block's form. */
+static sb_err check_evidence(struct sb_chain *chain, const struct sb_chain_head *head,
+                             const struct sb_consensus_block *block, struct sb_diag *diag)
+{
+    struct sb_buf buf;
+    sb_buf_init(&buf, SB_CONSENSUS_BLOCK_BYTES_MAX);
+    for (size_t i = 0; i < block->evidence_count; i++) {
+        sb_evidence_encode(&buf, &block->evidence[i]);
+    }
+    size_t bytes = buf.len;
+    sb_err err = sb_buf_err(&buf);
+    sb_buf_fini(&buf);
+    SB_TRY(err);
+    if (bytes > head->params.evidence_bytes_max) {
+        return sb_fail(diag, SB_E_ARG, "the evidence has %zu bytes, over the maximum of %" PRIu64,
+                       bytes, head->params.evidence_bytes_max);
+    }
+    for (size_t i = 0; i < block->evidence_count; i++) {
+        SB_TRY(check_piece(chain, head, &block->header, &block->evidence[i], diag));
+    }
+    return SB_OK;
+}
+
+sb_err sb_chain_check_consensus(struct sb_chain *chain, const struct sb_chain_head *head,
+                                const struct sb_consensus_block *block, struct sb_arena *arena,
+                                struct sb_diag *diag)
+{
+    SB_TRY(sb_consensus_block_check(block, diag));
+    SB_TRY(check_header(chain, head, &block->header, diag));
+    SB_TRY(check_last_commit(chain, head, block, diag));
+    SB_TRY(check_late_precommits(chain, head, block, arena, diag));
+    return check_evidence(chain, head, block, diag);
+}

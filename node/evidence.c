@@ -1,0 +1,350 @@
+/* evidence.c: see evidence.h.
+ *
+ *     records   'p' offence -> rlp(evidence)     pending
+ *               'c' offence -> height (8)        committed, in the block of that height
+ *     offence   height (8) | round (4) | type (1) | validator address (20): byte order is the order of evidence in a block
+ *
+ * In memory: an array of the pending pieces in that order. */
+#include "node/evidence.h"
+
+#include <stdlib.h>
+
+#include "base/util/assert.h"
+#include "base/util/endian.h"
+#include "node/chain_impl.h"
+
+#define OFFENCE_BYTES      33
+#define KEY_BYTES          (1 + OFFENCE_BYTES)
+#define EVIDENCE_BYTES_MAX ((size_t)2048)
+
+struct piece {
+    uint8_t offence[OFFENCE_BYTES];
+    size_t bytes; /* encoded */
+    bool leaving; /* with the block whose commit is being prepared */
+    struct sb_evidence evidence;
+};
+
+struct sb_evidence_pool {
+    struct sb_chain *chain;
+    struct piece *pieces; /* ascending by offence */
+    size_t count, capacity;
+};
+
+static void offence_of(uint8_t ret[OFFENCE_BYTES], const struct sb_evidence *evidence)
+{
+    const struct sb_vote *vote = &evidence->a;
+    be_store64(ret, vote->height);
+    be_store32(ret + 8, (uint32_t)vote->round);
+    ret[12] = (uint8_t)vote->type;
+    memcpy(ret + 13, vote->validator_address.b, sizeof vote->validator_address.b);
+}
+
+static sb_bytes key_of(uint8_t ret[KEY_BYTES], char kind, const uint8_t offence[OFFENCE_BYTES])
+{
+    ret[0] = (uint8_t)kind;
+    memcpy(ret + 1, offence, OFFENCE_BYTES);
+    return sb_span(ret, KEY_BYTES);
+}
+
+/* ---- the array ---- */
+
+/* lower_bound: index of the first piece that is not below the offence. */
+static size_t lower_bound(const struct sb_evidence_pool *pool, const uint8_t offence[OFFENCE_BYTES])
+{
+    size_t low = 0, high = pool->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(pool->pieces[middle].offence, offence, OFFENCE_BYTES) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct piece *find(const struct sb_evidence_pool *pool, const uint8_t offence[OFFENCE_BYTES])
+{
+    size_t at = lower_bound(pool, offence);
+    return at < pool->count && memcmp(pool->pieces[at].offence, offence, OFFENCE_BYTES) == 0
+               ? &pool->pieces[at]
+               : NULL;
+}
+
+static sb_err reserve(struct sb_evidence_pool *pool)
+{
+    if (pool->count < pool->capacity) {
+        return SB_OK;
+    }
+    size_t capacity = pool->capacity == 0 ? 16 : pool->capacity * 2;
+    struct piece *pieces = realloc(pool->pieces, capacity * sizeof *pieces);
+    if (pieces == NULL) {
+        return SB_E_NOMEM;
+    }
+    pool->pieces = pieces;
+    pool->capacity = capacity;
+    return SB_OK;
+}
+
+/* insert: room was reserved. */
+static void insert(struct sb_evidence_pool *pool, const struct sb_evidence *evidence, size_t bytes)
+{
+    struct piece piece = {.bytes = bytes, .evidence = *evidence};
+    offence_of(piece.offence, evidence);
+    size_t at = lower_bound(pool, piece.offence);
+    memmove(&pool->pieces[at + 1], &pool->pieces[at], (pool->count - at) * sizeof piece);
+    pool->pieces[at] = piece;
+    pool->count++;
+}
+
+static bool is_full_for(const struct sb_evidence_pool *pool, const sb_addr *validator)
+{
+    size_t offences = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        offences += sb_addr_equal(&pool->pieces[i].evidence.a.validator_address, validator);
+    }
+    return pool->count >= SB_EVIDENCE_POOL_MAX || offences >= SB_EVIDENCE_POOL_OFFENCES_MAX;
+}
+
+/* ---- opening ---- */
+
+static sb_err load_piece(void *ctx, const struct sb_store_record *record, bool *io_more)
+{
+    struct sb_evidence_pool *pool = ctx;
+    struct sb_evidence evidence;
+    *io_more = true;
+    if (sb_evidence_decode(&evidence, record->value, NULL) != SB_OK) {
+        return SB_E_CORRUPT;
+    }
+    SB_TRY(reserve(pool));
+    insert(pool, &evidence, record->value.len);
+    return SB_OK;
+}
+
+sb_err sb_evidence_pool_new(struct sb_evidence_pool **ret_pool, struct sb_chain *chain,
+                            struct sb_diag *diag)
+{
+    struct sb_evidence_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    pool->chain = chain;
+    sb_bytes prefix = sb_span_str("p");
+    sb_err err = sb_store_record_scan(chain->store, prefix, prefix, load_piece, pool);
+    if (err != SB_OK) {
+        sb_evidence_pool_free(pool);
+        return sb_fail(diag, err, "the pending evidence cannot be read: %s", sb_err_text(err));
+    }
+    *ret_pool = pool;
+    return SB_OK;
+}
+
+void sb_evidence_pool_free(struct sb_evidence_pool *pool)
+{
+    if (pool != NULL) {
+        free(pool->pieces);
+        free(pool);
+    }
+}
+
+size_t sb_evidence_pool_count(const struct sb_evidence_pool *pool)
+{
+    return pool->count;
+}
+
+/* ---- adding ---- */
+
+sb_err sb_evidence_pool_is_committed(bool *ret_committed, const struct sb_evidence_pool *pool,
+                                     const struct sb_evidence *evidence)
+{
+    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES];
+    struct sb_arena arena;
+    sb_bytes value;
+    offence_of(offence, evidence);
+    sb_arena_init(&arena, EVIDENCE_BYTES_MAX);
+    sb_err err = sb_store_record(&value, &arena, pool->chain->store, key_of(key, 'c', offence));
+    sb_arena_fini(&arena);
+    if (err != SB_OK && err != SB_E_NOT_FOUND) {
+        return err;
+    }
+    *ret_committed = err == SB_OK;
+    return SB_OK;
+}
+
+/* is_news: neither pending nor committed, of a height that this node knows, and not too old for the next block. */
+static sb_err is_news(bool *ret_news, struct sb_evidence_pool *pool,
+                      const struct sb_evidence *evidence)
+{
+    uint8_t offence[OFFENCE_BYTES];
+    struct sb_chain_head head = sb_chain_head(pool->chain);
+    uint64_t height = evidence->a.height;
+    bool committed = false;
+    bool expired = false;
+    *ret_news = false;
+    offence_of(offence, evidence);
+    if (height == 0 || height > head.header.number + 1 || find(pool, offence) != NULL) {
+        return SB_OK;
+    }
+    SB_TRY(sb_evidence_pool_is_committed(&committed, pool, evidence));
+    SB_TRY(sb_chain_evidence_expired(&expired, pool->chain, &head.params, height,
+                                     head.header.number + 1, head.time_ms));
+    *ret_news = !committed && !expired;
+    return SB_OK;
+}
+
+static sb_err verify(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
+                     struct sb_diag *diag)
+{
+    struct sb_chain *chain = pool->chain;
+    struct sb_validator_set set;
+    struct sb_arena arena;
+    struct sb_diag why = {.text = ""};
+    sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
+    sb_err err = sb_chain_validators_at(&set, &arena, chain, evidence->a.height);
+    if (err == SB_OK &&
+        sb_evidence_verify(evidence, &set, &chain->domain, &chain->verifier, &why) != SB_OK) {
+        err = sb_fail(diag, SB_E_REFUSED, "evidence: %s", why.text);
+    }
+    sb_arena_fini(&arena);
+    return err;
+}
+
+static sb_err keep(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
+                   struct sb_diag *diag)
+{
+    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES];
+    uint8_t memory[EVIDENCE_BYTES_MAX];
+    struct sb_buf buf = sb_buf_over(memory, sizeof memory);
+    offence_of(offence, evidence);
+    sb_evidence_encode(&buf, evidence);
+    SB_TRY(sb_buf_err(&buf));
+    SB_TRY(reserve(pool));
+    const struct sb_store_record record = {.key = key_of(key, 'p', offence),
+                                           .value = sb_buf_bytes(&buf)};
+    SB_TRY(sb_store_record_write(pool->chain->store, &record, 1, diag));
+    insert(pool, evidence, buf.len);
+    sb_log(pool->chain->log, SB_LOG_WARN, "chain", "a validator voted twice; the evidence is kept",
+           SB_LOG_HEX("validator", evidence->a.validator_address.b, sizeof(sb_addr)),
+           SB_LOG_U64("height", evidence->a.height),
+           SB_LOG_U64("round", (uint64_t)evidence->a.round),
+           SB_LOG_STR("vote", evidence->a.type == SB_VOTE_PREVOTE ? "prevote" : "precommit"),
+           SB_LOG_END);
+    return SB_OK;
+}
+
+sb_err sb_evidence_pool_add(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
+                            struct sb_diag *diag)
+{
+    bool news;
+    SB_TRY(is_news(&news, pool, evidence));
+    if (!news) {
+        return SB_OK;
+    }
+    SB_TRY(verify(pool, evidence, diag));
+    return is_full_for(pool, &evidence->a.validator_address) ? SB_OK : keep(pool, evidence, diag);
+}
+
+/* ---- taking out ---- */
+
+sb_err sb_evidence_pool_list(const struct sb_evidence **ret_list, size_t *ret_count,
+                             const struct sb_evidence_pool *pool, struct sb_arena *arena,
+                             size_t max)
+{
+    size_t count = pool->count < max ? pool->count : max;
+    struct sb_evidence *list = sb_arena_array(arena, count, sizeof *list);
+    if (list == NULL) {
+        return SB_E_NOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        list[i] = pool->pieces[i].evidence;
+    }
+    *ret_list = list;
+    *ret_count = count;
+    return SB_OK;
+}
+
+sb_err sb_evidence_pool_pick(const struct sb_evidence **ret_list, size_t *ret_count,
+                             size_t *ret_bytes, struct sb_evidence_pool *pool,
+                             struct sb_arena *arena, uint64_t height, uint64_t time_ms,
+                             size_t bytes_max)
+{
+    struct sb_params params = sb_chain_params(pool->chain);
+    size_t most = pool->count < SB_EVIDENCE_MAX ? pool->count : SB_EVIDENCE_MAX;
+    struct sb_evidence *list = sb_arena_array(arena, most, sizeof *list);
+    size_t count = 0, bytes = 0;
+    if (list == NULL) {
+        return SB_E_NOMEM;
+    }
+    for (size_t i = 0; i < pool->count && count < most; i++) {
+        const struct piece *piece = &pool->pieces[i];
+        bool expired;
+        if (piece->evidence.a.height >= height || piece->bytes > bytes_max - bytes) {
+            break; /* so are all that follow, or as good as */
+        }
+        SB_TRY(sb_chain_evidence_expired(&expired, pool->chain, &params, piece->evidence.a.height,
+                                         height, time_ms));
+        if (!expired) {
+            list[count++] = piece->evidence;
+            bytes += piece->bytes;
+        }
+    }
+    *ret_list = list;
+    *ret_count = count;
+    *ret_bytes = bytes;
+    return SB_OK;
+}
+
+/* ---- with a block ---- */
+
+/* commit_piece: the offence is committed with this block; pending or not, whatever its votes are. */
+static sb_err commit_piece(struct sb_record_list *records, struct sb_evidence_pool *pool,
+                           const struct sb_evidence *evidence, uint64_t height)
+{
+    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES], number[8];
+    offence_of(offence, evidence);
+    be_store64(number, height);
+    SB_TRY(sb_record_list_put(records, key_of(key, 'c', offence), sb_span(number, sizeof number)));
+    struct piece *piece = find(pool, offence);
+    if (piece == NULL) {
+        return SB_OK;
+    }
+    piece->leaving = true;
+    return sb_record_list_remove(records, key_of(key, 'p', offence));
+}
+
+sb_err sb_evidence_pool_prepare_commit(struct sb_record_list *records,
+                                       struct sb_evidence_pool *pool,
+                                       const struct sb_consensus_block *block,
+                                       const struct sb_params *params)
+{
+    const struct sb_consensus_header *h = &block->header;
+    for (size_t i = 0; i < block->evidence_count; i++) {
+        SB_TRY(commit_piece(records, pool, &block->evidence[i], h->height));
+    }
+    for (size_t i = 0; i < pool->count; i++) {
+        struct piece *piece = &pool->pieces[i];
+        uint64_t height = piece->evidence.a.height;
+        bool expired = false;
+        if (height < h->height) { /* younger ones have no age yet */
+            SB_TRY(sb_chain_evidence_expired(&expired, pool->chain, params, height, h->height + 1,
+                                             h->time_ms));
+        }
+        if (expired && !piece->leaving) {
+            uint8_t key[KEY_BYTES];
+            piece->leaving = true;
+            SB_TRY(sb_record_list_remove(records, key_of(key, 'p', piece->offence)));
+        }
+    }
+    return SB_OK;
+}
+
+void sb_evidence_pool_committed(struct sb_evidence_pool *pool)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        if (!pool->pieces[i].leaving) {
+            pool->pieces[kept++] = pool->pieces[i];
+        }
+    }
+    pool->count = kept;
+}
