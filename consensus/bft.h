@@ -186,7 +186,7 @@ struct sb_bft_effect {
 };
 
 /* More than any one step can cause (asserted). */
-#define SB_BFT_EFFECTS_MAX 16
+#define SB_BFT_EFFECTS_MAX 24
 
 struct sb_bft_effects {
     struct sb_bft_effect list[SB_BFT_EFFECTS_MAX];
@@ -200,6 +200,8 @@ struct sb_bft_status {
     enum sb_bft_step_name step;
     int32_t locked_round; /* -1: no lock */
     int32_t valid_round;  /* -1: none */
+    sb_hash locked_block; /* zero without a lock */
+    sb_hash valid_block;  /* zero without one */
 };
 
 struct sb_bft;
