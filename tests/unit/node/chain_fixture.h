@@ -127,7 +127,7 @@ static inline void fixture_init(struct fixture *f)
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->db_dir, sizeof f->db_dir, "%s/db", f->dir);
     (void)snprintf(f->journal_dir, sizeof f->journal_dir, "%s/journal", f->dir);
-    sb_arena_init(&f->arena, (size_t)64 * 1024 * 1024);
+    sb_arena_init(&f->arena, (size_t)256 * 1024 * 1024);
     f->now_ms = (FIXTURE_GENESIS_S + 1) * 1000;
     fixture_make_genesis(f);
 }
