@@ -36,6 +36,7 @@ struct sb_pool_tx {
     uint64_t arrival; /* counts admissions; breaks ties of price */
 };
 
+void sb_pool_tx_retain(const struct sb_pool_tx *tx);
 void sb_pool_tx_release(const struct sb_pool_tx *tx);
 
 /* sb_mempool_new: a pool on the head of a chain, which it follows from now on as a subscriber. chain must outlive it. */

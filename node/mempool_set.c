@@ -10,6 +10,11 @@ void sb_pool_entry_retain(struct sb_pool_entry *entry)
     atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
 }
 
+void sb_pool_tx_retain(const struct sb_pool_tx *tx)
+{
+    sb_pool_entry_retain((struct sb_pool_entry *)(uintptr_t)tx); /* pub is the first member */
+}
+
 void sb_pool_tx_release(const struct sb_pool_tx *tx)
 {
     if (tx == NULL) {
