@@ -1,0 +1,317 @@
+/* gossip_take.c: what comes in of consensus; see replica_impl.h.
+ *
+ *      message of height ...   head - 1, head      late precommits
+ *                              head + 1            begun: to the driver; not begun: checked here, and then it begins the height
+ *                              head + 2            kept until head + 1 is committed
+ *                              other               of no use
+ *
+ * The driver checks signatures; before it is asked, whatever is held already is turned away, and the peer pays for a check that brings
+ * nothing new. */
+#include "base/util/assert.h"
+#include "node/replica_impl.h"
+
+static const struct sb_rotation *rotation_of(const struct sb_replica *replica, uint64_t height)
+{
+    const struct sb_application *app = replica->options.app;
+    return app->rotation(app->ctx, height);
+}
+
+static const struct sb_chain_domain *domain_of(const struct sb_replica *replica)
+{
+    const struct sb_application *app = replica->options.app;
+    return app->domain(app->ctx);
+}
+
+static bool may_check(struct sb_replica *replica, struct gossip_peer *peer, uint32_t count)
+{
+    return sb_budget_take(&peer->checks, sb_budget_checks, count, sb_replica_now(replica));
+}
+
+/* ---- a height that is not begun: the first valid message of it begins it ---- */
+
+enum early { EARLY_BEGUN, EARLY_KEEP, EARLY_FALSE };
+
+static bool is_right_proposal(const struct sb_replica *replica, const struct sb_proposal *proposal)
+{
+    const struct sb_rotation *rotation = rotation_of(replica, proposal->height);
+    if (rotation == NULL || proposal->round > SB_ROUNDS_AHEAD_MAX) {
+        return false;
+    }
+    uint32_t proposer = sb_rotation_proposer(rotation, proposal->round);
+    return sb_proposal_verify(proposal, &rotation->set.validators[proposer].key, domain_of(replica),
+                              &replica->options.verifier, NULL) == SB_OK;
+}
+
+static bool is_right_vote(const struct sb_replica *replica, const struct sb_vote *vote)
+{
+    const struct sb_rotation *rotation = rotation_of(replica, vote->height);
+    return rotation != NULL && sb_vote_verify(vote, &rotation->set, domain_of(replica),
+                                              &replica->options.verifier, NULL) == SB_OK;
+}
+
+/* is_ours_to_open: we propose in round 0 of the next height. A vote in that round then cannot hurry us: nobody else may set our pace. */
+static bool is_ours_to_open(const struct sb_replica *replica)
+{
+    const struct sb_rotation *rotation = rotation_of(replica, sb_replica_head(replica) + 1);
+    return rotation != NULL &&
+           sb_addr_equal(&rotation->set.validators[sb_rotation_proposer(rotation, 0)].address,
+                         &replica->own_address);
+}
+
+static bool may_begin(const struct sb_replica *replica)
+{
+    return replica->mode == MODE_CONSENSUS || replica->mode == MODE_WAITING;
+}
+
+static sb_err begin_by(enum early *ret, struct sb_replica *replica, bool is_right,
+                       struct sb_diag *diag)
+{
+    *ret = EARLY_FALSE;
+    if (is_right) {
+        SB_TRY(sb_replica_begin_height(replica, diag));
+        *ret = sb_replica_is_begun(replica) ? EARLY_BEGUN : EARLY_KEEP;
+    }
+    return SB_OK;
+}
+
+/* settle_early: a message of head + 1 or head + 2: true when it is for the driver now; else it was kept, or dropped. */
+static sb_err settle_early(bool *ret_go_on, struct sb_replica *replica, struct gossip_peer *peer,
+                           enum sb_channel channel, uint64_t height, sb_bytes raw,
+                           const struct sb_vote *vote, const struct sb_proposal *proposal,
+                           struct sb_diag *diag)
+{
+    enum early early = EARLY_KEEP;
+    *ret_go_on = false;
+    if (!may_begin(replica)) {
+        return SB_OK;
+    }
+    if (height == sb_replica_head(replica) + 1) {
+        if (sb_replica_is_begun(replica)) {
+            *ret_go_on = true;
+            return SB_OK;
+        }
+        if (vote == NULL || vote->round > 0 || !is_ours_to_open(replica)) {
+            if (!may_check(replica, peer, 1)) {
+                return SB_OK;
+            }
+            bool is_right =
+                vote != NULL ? is_right_vote(replica, vote) : is_right_proposal(replica, proposal);
+            SB_TRY(begin_by(&early, replica, is_right, diag));
+        }
+    }
+    if (early == EARLY_KEEP) {
+        sb_early_keep(replica, peer, channel, raw);
+    } else if (early == EARLY_FALSE) {
+        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a false signature");
+    } else {
+        sb_budget_give(&peer->checks, sb_budget_checks, 1);
+        *ret_go_on = true;
+    }
+    return SB_OK;
+}
+
+/* ---- votes ---- */
+
+static bool is_held(const struct sb_replica *replica, const struct sb_vote *vote)
+{
+    const struct sb_bft *core = sb_driver_core(replica->driver);
+    if (sb_bft_status(core).height != vote->height) {
+        return false;
+    }
+    const struct sb_vote *held = sb_bft_vote(core, vote->type, vote->round, vote->validator_index);
+    return held != NULL && sb_hash_equal(&held->block_id, &vote->block_id) &&
+           held->signature.len == vote->signature.len &&
+           memcmp(held->signature.bytes, vote->signature.bytes, vote->signature.len) == 0;
+}
+
+static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
+                       enum sb_driver_taken taken, const struct sb_vote *vote, sb_bytes raw)
+{
+    switch (taken) {
+    case SB_TAKEN_NEW:
+        sb_budget_give(&peer->checks, sb_budget_checks, 1);
+        sb_seen_add(replica, raw);
+        sb_gossip_push_vote(replica, vote, raw);
+        return;
+    case SB_TAKEN_KNOWN:
+    case SB_TAKEN_LATE:
+        sb_seen_add(replica, raw);
+        return;
+    case SB_TAKEN_CONFLICT:
+        /* Passed on as evidence: a validator can sign any number of votes, but only so much evidence of it is kept. */
+        sb_seen_add(replica, raw);
+        replica->evidence_due = true;
+        return;
+    case SB_TAKEN_EARLY:
+        return;
+    case SB_TAKEN_INVALID:
+        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a false vote");
+        return;
+    }
+    SB_UNREACHABLE();
+}
+
+sb_err sb_gossip_take_vote(struct sb_replica *replica, struct gossip_peer *peer,
+                           const struct sb_vote *vote, sb_bytes raw, struct sb_diag *diag)
+{
+    uint64_t head = sb_replica_head(replica);
+    enum sb_driver_taken taken;
+    bool go_on = true;
+    if (vote->height > head + 2 || vote->height + 1 < head ||
+        (vote->height <= head && vote->type != SB_VOTE_PRECOMMIT)) {
+        return SB_OK;
+    }
+    if (vote->height > head) {
+        SB_TRY(settle_early(&go_on, replica, peer, SB_CHANNEL_VOTE, vote->height, raw, vote, NULL,
+                            diag));
+    }
+    if (!go_on) {
+        return SB_OK;
+    }
+    if (is_held(replica, vote) || sb_seen(replica, raw)) {
+        sb_gossip_mark_vote(peer, vote);
+        replica->status.duplicate_votes++;
+        return SB_OK;
+    }
+    if (!may_check(replica, peer, 1)) {
+        return SB_OK;
+    }
+    /* Marked before: the driver may answer with votes of our own, and commit, while it takes this one. */
+    sb_gossip_mark_vote(peer, vote);
+    SB_TRY(sb_driver_vote(&taken, replica->driver, vote, diag));
+    vote_taken(replica, peer, taken, vote, raw);
+    return SB_OK;
+}
+
+/* ---- proposals ---- */
+
+static void proposal_taken(struct sb_replica *replica, struct gossip_peer *peer,
+                           enum sb_driver_taken taken, const struct sb_proposal *proposal,
+                           sb_bytes raw)
+{
+    if (taken == SB_TAKEN_INVALID) {
+        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a false proposal");
+        return;
+    }
+    if (taken == SB_TAKEN_NEW) {
+        sb_budget_give(&peer->checks, sb_budget_checks, 1);
+        sb_gossip_push_proposal(replica, proposal, raw);
+        sb_assembly_begin(replica, proposal);
+        replica->proposal_ms[proposal->round % 4] = sb_replica_now(replica);
+        replica->early_due = true;
+    }
+    if (taken != SB_TAKEN_EARLY) {
+        sb_seen_add(replica, raw);
+    }
+}
+
+sb_err sb_gossip_take_proposal(struct sb_replica *replica, struct gossip_peer *peer,
+                               const struct sb_proposal *proposal, sb_bytes raw,
+                               struct sb_diag *diag)
+{
+    uint64_t head = sb_replica_head(replica);
+    enum sb_driver_taken taken;
+    bool go_on;
+    if (proposal->height <= head || proposal->height > head + 2 ||
+        proposal->round > SB_ROUNDS_AHEAD_MAX + sb_replica_round(replica)) {
+        return SB_OK;
+    }
+    SB_TRY(settle_early(&go_on, replica, peer, SB_CHANNEL_PROPOSAL, proposal->height, raw, NULL,
+                        proposal, diag));
+    if (!go_on) {
+        return SB_OK;
+    }
+    sb_gossip_mark_proposal(peer, proposal->height, proposal->round, true);
+    const struct sb_application *app = replica->options.app;
+    if (proposal->block_bytes > app->head(app->ctx).block_bytes_max || sb_seen(replica, raw) ||
+        !may_check(replica, peer, 1)) {
+        return SB_OK;
+    }
+    SB_TRY(sb_driver_proposal(&taken, replica->driver, proposal, diag));
+    proposal_taken(replica, peer, taken, proposal, raw);
+    return SB_OK;
+}
+
+/* ---- certificates: not passed on, since whoever lacks one asks ---- */
+
+sb_err sb_gossip_take_certificate(struct sb_replica *replica, struct gossip_peer *peer,
+                                  const struct sb_bft_certificate *certificate,
+                                  struct sb_diag *diag)
+{
+    const struct sb_commit *commit = &certificate->commit;
+    const struct sb_bft *core = sb_driver_core(replica->driver);
+    struct sb_bft_certificate held;
+    enum sb_driver_taken taken;
+    uint32_t checks = 0;
+    if (replica->mode == MODE_HALTED || !sb_replica_is_begun(replica) ||
+        commit->height != sb_replica_head(replica) + 1 ||
+        (sb_bft_certificate(&held, core, certificate->type, commit->round) &&
+         sb_hash_equal(&held.commit.block_id, &commit->block_id))) {
+        return SB_OK;
+    }
+    for (size_t i = 0; i < commit->sig_count; i++) {
+        checks += commit->sigs[i].flag != SB_COMMIT_ABSENT ? 1 : 0;
+    }
+    if (!may_check(replica, peer, checks)) {
+        return SB_OK;
+    }
+    SB_TRY(sb_driver_certificate(&taken, replica->driver, certificate, diag));
+    if (taken == SB_TAKEN_NEW) {
+        sb_budget_give(&peer->checks, sb_budget_checks, checks);
+    } else if (taken == SB_TAKEN_INVALID) {
+        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a false certificate");
+    }
+    return SB_OK;
+}
+
+/* ---- evidence ---- */
+
+sb_err sb_gossip_take_evidence(struct sb_replica *replica, struct gossip_peer *peer,
+                               const struct sb_evidence *evidence, struct sb_diag *diag)
+{
+    const struct sb_application *app = replica->options.app;
+    const struct sb_rotation *rotation = rotation_of(replica, evidence->a.height);
+    bool is_new;
+    if (rotation == NULL || evidence->a.height > sb_replica_head(replica) + 1 ||
+        !may_check(replica, peer, 2)) {
+        return SB_OK; /* its set is not known here, or no longer */
+    }
+    if (sb_evidence_verify(evidence, &rotation->set, domain_of(replica), &replica->options.verifier,
+                           NULL) != SB_OK) {
+        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "false evidence");
+        return SB_OK;
+    }
+    struct evidence_known *known = sb_gossip_note_evidence(replica, evidence, &is_new);
+    sb_bits_set(&known->sent, peer->index);
+    if (!is_new) {
+        return SB_OK;
+    }
+    sb_budget_give(&peer->checks, sb_budget_checks, 2);
+    replica->evidence_due = true;
+    return app->evidence_add(app->ctx, evidence, diag);
+}
+
+/* ---- what came too early ---- */
+
+sb_err sb_gossip_take_early(struct sb_replica *replica, struct sb_diag *diag)
+{
+    sb_err err = SB_OK;
+    replica->early_due = false;
+    for (uint32_t i = 0; i < replica->peer_end; i++) {
+        struct gossip_peer *peer = replica->peers[i];
+        struct early_message *list = peer != NULL ? sb_early_take(replica, peer) : NULL;
+        bool was_any = list != NULL;
+        for (struct early_message *m = list; m != NULL && err == SB_OK; m = m->next) {
+            err = sb_replica_dispatch(replica, peer, m->channel, sb_span(m->bytes, m->len), diag);
+        }
+        sb_early_free(list);
+        if (err != SB_OK) {
+            return err;
+        }
+        if (was_any && peer->early_lost) {
+            peer->early_lost = false;
+            sb_gossip_ask(replica, peer);
+        }
+    }
+    return SB_OK;
+}

@@ -1,0 +1,279 @@
+/* replica_sync.c: block sync joined to the node: when it runs, what it asks, how its blocks are committed, what others are given.
+ * See replica_impl.h and sync.h; spec: docs/spec/gossip.md, section 4.
+ *
+ *      WAITING  --- heights heard, nobody is ahead by more than one --->  CONSENSUS
+ *          |                                                               |     ^
+ *          +--- somebody is ---> SYNC <--- the last block came from a peer-+     |
+ *                                  |       that has more: it proved it           |
+ *                                  +--- nobody is ahead by more than one --------+
+ *
+ * In CONSENSUS a claim alone stops nothing: the block of head + 1 is asked for beside the votes, and when it comes with its commit it
+ * decides the height. So a liar cannot make a validator stop voting, and a node that fell behind finds its way. */
+#include <inttypes.h>
+
+#include "node/replica_impl.h"
+
+#define ACTIONS_MAX   64
+#define LOG_PERIOD_MS 5000
+
+static void enter(struct sb_replica *replica, enum replica_mode mode)
+{
+    uint64_t now = sb_replica_now(replica);
+    uint64_t head = sb_replica_head(replica);
+    if (mode == MODE_SYNC) {
+        replica->sync_begun_at = head;
+        replica->sync_begun_ms = now;
+        replica->sync_logged_ms = now;
+        replica->sync_logged_head = head;
+        sb_log(replica->options.log, SB_LOG_INFO, "sync", "peers are ahead",
+               SB_LOG_U64("height", head), SB_LOG_U64("target", sb_sync_target(replica->sync)),
+               SB_LOG_END);
+    } else if (replica->mode == MODE_SYNC) {
+        sb_log(replica->options.log, SB_LOG_INFO, "sync", "at the head", SB_LOG_U64("height", head),
+               SB_LOG_U64("blocks", head - replica->sync_begun_at),
+               SB_LOG_U64("ms", now - replica->sync_begun_ms), SB_LOG_END);
+        replica->told_ms = 0; /* peers hear of the head at once */
+    }
+    replica->mode = mode;
+}
+
+void sb_replica_sync_mode(struct sb_replica *replica)
+{
+    uint64_t head = sb_replica_head(replica);
+    bool is_behind = sb_sync_target(replica->sync) > head + 1;
+    switch (replica->mode) {
+    case MODE_WAITING:
+        if (sb_replica_now(replica) >= replica->wait_until_ms) {
+            enter(replica, is_behind ? MODE_SYNC : MODE_CONSENSUS);
+        }
+        break;
+    case MODE_CONSENSUS:
+        if (is_behind && replica->synced_last && !sb_replica_is_begun(replica)) {
+            enter(replica, MODE_SYNC);
+        }
+        break;
+    case MODE_SYNC:
+        if (!is_behind) {
+            enter(replica, MODE_CONSENSUS);
+        }
+        break;
+    case MODE_HALTED:
+        break;
+    }
+    sb_sync_mode(replica->sync, replica->mode == MODE_SYNC ? SB_SYNC_FULL : SB_SYNC_SINGLE);
+}
+
+void sb_replica_sync_committed(struct sb_replica *replica)
+{
+    sb_sync_head(replica->sync, sb_replica_head(replica));
+    replica->lag_since_ms = 0;
+    replica->sync_due = true;
+}
+
+/* ---- asking ---- */
+
+/* may_ask: in sync always; beside consensus when peers have been ahead for a while and nothing else has brought the block. */
+static bool may_ask(struct sb_replica *replica)
+{
+    uint64_t now = sb_replica_now(replica);
+    if (replica->mode == MODE_SYNC) {
+        return true;
+    }
+    if (replica->mode != MODE_CONSENSUS ||
+        sb_sync_target(replica->sync) <= sb_replica_head(replica)) {
+        replica->lag_since_ms = 0;
+        return false;
+    }
+    if (replica->lag_since_ms == 0) {
+        replica->lag_since_ms = now;
+    }
+    return now - replica->lag_since_ms >= sb_replica_resend_ms(replica) / 2;
+}
+
+static void act(struct sb_replica *replica, const struct sb_sync_action *action)
+{
+    struct gossip_peer *peer = sb_gossip_find(replica, action->peer);
+    if (peer == NULL) {
+        return;
+    }
+    if (action->type == SB_SYNC_SLOW) {
+        sb_replica_report(replica, peer, SB_OFFENCE_SLOW,
+                          "does not deliver the blocks that it announces");
+        return;
+    }
+    struct sb_message m = {.kind = SB_MESSAGE_SYNC_REQUEST, .as.sync_height = action->height};
+    if (!sb_gossip_send_message(replica, peer, &m)) {
+        sb_sync_unsent(replica->sync, action->peer, action->height);
+    }
+}
+
+static void ask(struct sb_replica *replica)
+{
+    struct sb_sync_action actions[ACTIONS_MAX];
+    if (!may_ask(replica)) {
+        return;
+    }
+    size_t count = sb_sync_poll(replica->sync, actions, ACTIONS_MAX, sb_replica_now(replica));
+    for (size_t i = 0; i < count; i++) {
+        act(replica, &actions[i]);
+    }
+}
+
+/* ---- committing ---- */
+
+/* commit_begun: the height is begun here: its certificate decides it, and then the block completes it. */
+static sb_err commit_begun(enum sb_driver_taken *ret_taken, struct sb_replica *replica,
+                           const struct sb_sync_ready *ready, struct sb_diag *diag)
+{
+    struct sb_bft_certificate certificate = {.type = SB_VOTE_PRECOMMIT, .commit = ready->commit};
+    SB_TRY(sb_driver_certificate(ret_taken, replica->driver, &certificate, diag));
+    if (*ret_taken == SB_TAKEN_INVALID || sb_replica_head(replica) >= ready->height) {
+        return SB_OK;
+    }
+    return sb_driver_block(ret_taken, replica->driver, &ready->commit.block_id, ready->encoded,
+                           diag);
+}
+
+static sb_err commit_next(bool *ret_moved, struct sb_replica *replica, struct sb_diag *diag)
+{
+    struct sb_sync_ready ready;
+    enum sb_driver_taken taken;
+    if (replica->mode == MODE_WAITING || !sb_sync_ready(&ready, replica->sync) ||
+        !sb_replica_may_go_on(replica)) {
+        return SB_OK;
+    }
+    replica->is_syncing_block = true;
+    sb_err err =
+        sb_replica_is_begun(replica)
+            ? commit_begun(&taken, replica, &ready, diag)
+            : sb_driver_sync_block(&taken, replica->driver, ready.encoded, &ready.commit, diag);
+    replica->is_syncing_block = false;
+    SB_TRY(err);
+    *ret_moved = true;
+    if (sb_replica_head(replica) >= ready.height) {
+        return SB_OK;
+    }
+    struct gossip_peer *peer = sb_gossip_find(replica, ready.peer);
+    sb_sync_refused(replica->sync);
+    if (peer != NULL) {
+        sb_replica_report(replica, peer, SB_OFFENCE_FATAL, "a false block");
+    }
+    return SB_OK;
+}
+
+sb_err sb_replica_sync_step(bool *ret_moved, struct sb_replica *replica, struct sb_diag *diag)
+{
+    SB_TRY(commit_next(ret_moved, replica, diag));
+    if (!*ret_moved) {
+        ask(replica);
+    }
+    return SB_OK;
+}
+
+void sb_replica_sync_tick(struct sb_replica *replica)
+{
+    uint64_t now = sb_replica_now(replica);
+    uint64_t passed = now - replica->sync_logged_ms;
+    replica->sync_due = true;
+    if (replica->mode != MODE_SYNC || passed < LOG_PERIOD_MS) {
+        return;
+    }
+    uint64_t head = sb_replica_head(replica);
+    uint64_t target = sb_sync_target(replica->sync);
+    uint64_t blocks = head - replica->sync_logged_head;
+    uint64_t left = target > head ? target - head : 0;
+    sb_log(replica->options.log, SB_LOG_INFO, "sync", "blocks from peers",
+           SB_LOG_U64("height", head), SB_LOG_U64("target", target),
+           SB_LOG_U64("blocks_per_s", blocks * 1000 / passed),
+           SB_LOG_U64("eta_s", blocks > 0 ? left * passed / blocks / 1000 : 0), SB_LOG_END);
+    replica->sync_logged_ms = now;
+    replica->sync_logged_head = head;
+}
+
+/* ---- answers ---- */
+
+sb_err sb_replica_take_sync_block(struct sb_replica *replica, struct gossip_peer *peer,
+                                  const struct sb_message_sync_block *block, struct sb_diag *diag)
+{
+    bool is_fetched;
+    enum sb_sync_answer answer = SB_SYNC_UNASKED;
+    SB_TRY(sb_fetch_answer(&is_fetched, replica, peer, block, diag));
+    if (block->commit.sig_count != 0 && block->height > sb_replica_head(replica)) {
+        sb_err err =
+            sb_sync_block(&answer, replica->sync, peer->id, block->encoded, &block->commit);
+        replica->sync_due = true;
+        if (err != SB_OK) {
+            return SB_OK; /* no memory now: it is asked for again */
+        }
+    }
+    if (!is_fetched && answer == SB_SYNC_UNASKED) {
+        sb_replica_report(replica, peer, SB_OFFENCE_WASTE, "a block that was not asked for");
+    }
+    return SB_OK;
+}
+
+void sb_replica_take_no_block(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
+{
+    bool was_fetched = sb_fetch_refused(replica, peer, height);
+    enum sb_sync_answer answer =
+        sb_sync_no_block(replica->sync, peer->id, height, sb_replica_now(replica));
+    replica->sync_due = true;
+    if (!was_fetched && answer == SB_SYNC_UNASKED) {
+        sb_replica_report(replica, peer, SB_OFFENCE_WASTE, "an answer that was not asked for");
+    }
+}
+
+/* ---- giving ---- */
+
+void sb_replica_take_request(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
+{
+    const struct sb_application *app = replica->options.app;
+    if (height > sb_replica_head(replica) || height < app->oldest_block(app->ctx)) {
+        struct sb_message m = {.kind = SB_MESSAGE_SYNC_NO_BLOCK, .as.sync_height = height};
+        if (sb_budget_take(&peer->blocks, sb_budget_blocks, 1, sb_replica_now(replica))) {
+            (void)sb_gossip_send_message(replica, peer, &m);
+        }
+        return;
+    }
+    for (size_t i = 0; i < peer->serve_count; i++) {
+        if (peer->serve[i] == height) {
+            return;
+        }
+    }
+    if (peer->serve_count < SB_SERVE_QUEUE_MAX) {
+        peer->serve[peer->serve_count++] = height;
+        sb_replica_serve(replica, peer);
+    }
+}
+
+/* serve_one: false when it must wait: for its budget, or for room in its queue. */
+static bool serve_one(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
+{
+    const struct sb_application *app = replica->options.app;
+    struct sb_message m = {.kind = SB_MESSAGE_SYNC_BLOCK};
+    m.as.sync_block.height = height;
+    if (!sb_budget_take(&peer->blocks, sb_budget_blocks, 1, sb_replica_now(replica))) {
+        return false;
+    }
+    struct sb_arena_mark mark = sb_arena_mark(&replica->arena);
+    if (app->block(app->ctx, &replica->arena, height, &m.as.sync_block.encoded,
+                   &m.as.sync_block.commit) != SB_OK) {
+        m = (struct sb_message){.kind = SB_MESSAGE_SYNC_NO_BLOCK, .as.sync_height = height};
+    }
+    bool is_sent = sb_gossip_send_message(replica, peer, &m);
+    sb_arena_rewind(&replica->arena, mark);
+    if (!is_sent) {
+        sb_budget_give(&peer->blocks, sb_budget_blocks, 1);
+    }
+    return is_sent;
+}
+
+void sb_replica_serve(struct sb_replica *replica, struct gossip_peer *peer)
+{
+    size_t done = 0;
+    while (done < peer->serve_count && serve_one(replica, peer, peer->serve[done])) {
+        done++;
+    }
+    peer->serve_count -= done;
+    memmove(peer->serve, peer->serve + done, peer->serve_count * sizeof peer->serve[0]);
+}
