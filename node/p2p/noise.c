@@ -10,18 +10,20 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "base/crypto/aead.h"
+#include "base/crypto/hkdf.h"
+#include "base/crypto/x25519.h"
 #include "base/util/assert.h"
 #include "base/util/endian.h"
 
-#define MESSAGES    3
-#define TOKENS_MAX  5
-#define NONCE_BYTES crypto_aead_chacha20poly1305_ietf_NPUBBYTES
+#define MESSAGES   3
+#define TOKENS_MAX 5
 /* The last nonce is reserved by the specification. */
 #define NONCE_END UINT64_MAX
 
-SB_STATIC_ASSERT(crypto_aead_chacha20poly1305_ietf_ABYTES == SB_NOISE_TAG_BYTES, "tag size");
+SB_STATIC_ASSERT(SB_AEAD_TAG_BYTES == SB_NOISE_TAG_BYTES, "tag size");
 SB_STATIC_ASSERT(crypto_hash_sha256_BYTES == SB_NOISE_HASH_BYTES, "hash size");
-SB_STATIC_ASSERT(crypto_scalarmult_BYTES == SB_NOISE_KEY_BYTES, "key size");
+SB_STATIC_ASSERT(SB_X25519_BYTES == SB_NOISE_KEY_BYTES, "key size");
 
 enum token { TOKEN_END, TOKEN_E, TOKEN_S, TOKEN_EE, TOKEN_ES, TOKEN_SE };
 
@@ -39,10 +41,10 @@ SB_STATIC_ASSERT(sizeof protocol_name - 1 == SB_NOISE_HASH_BYTES, "protocol name
 
 /* ---- ciphers ---- */
 
-static void make_nonce(uint8_t ret[NONCE_BYTES], uint64_t n)
+static void make_nonce(uint8_t ret[SB_AEAD_NONCE_BYTES], uint64_t n)
 {
-    memset(ret, 0, NONCE_BYTES - 8);
-    le_store64(ret + NONCE_BYTES - 8, n);
+    memset(ret, 0, SB_AEAD_NONCE_BYTES - 8);
+    le_store64(ret + SB_AEAD_NONCE_BYTES - 8, n);
 }
 
 /* aead_encrypt, aead_decrypt: ret may be where the input is; ad is the associated data. */
@@ -53,10 +55,9 @@ static sb_err aead_encrypt(struct sb_noise_cipher *cipher, uint8_t *ret, sb_byte
         return SB_E_LIMIT;
     }
     SB_ASSERT(cipher->has_key);
-    uint8_t nonce[NONCE_BYTES];
+    uint8_t nonce[SB_AEAD_NONCE_BYTES];
     make_nonce(nonce, cipher->nonce++);
-    (void)crypto_aead_chacha20poly1305_ietf_encrypt(ret, NULL, plain.data, plain.len, ad.data,
-                                                    ad.len, NULL, nonce, cipher->key);
+    sb_aead_seal(ret, cipher->key, nonce, ad, plain);
     return SB_OK;
 }
 
@@ -70,10 +71,9 @@ static sb_err aead_decrypt(struct sb_noise_cipher *cipher, uint8_t *ret, sb_byte
         return SB_E_LIMIT;
     }
     SB_ASSERT(cipher->has_key);
-    uint8_t nonce[NONCE_BYTES];
+    uint8_t nonce[SB_AEAD_NONCE_BYTES];
     make_nonce(nonce, cipher->nonce);
-    if (crypto_aead_chacha20poly1305_ietf_decrypt(ret, NULL, NULL, sealed.data, sealed.len, ad.data,
-                                                  ad.len, nonce, cipher->key) != 0) {
+    if (!sb_aead_open(ret, cipher->key, nonce, ad, sealed)) {
         return SB_E_CHECKSUM;
     }
     cipher->nonce++;
@@ -110,20 +110,12 @@ static void mix_hash(struct sb_noise *noise, sb_bytes data)
 static void hkdf2(uint8_t ret_1[SB_NOISE_KEY_BYTES], uint8_t ret_2[SB_NOISE_KEY_BYTES],
                   const uint8_t chaining_key[SB_NOISE_KEY_BYTES], sb_bytes input)
 {
-    uint8_t temporary[SB_NOISE_HASH_BYTES];
-    uint8_t block[SB_NOISE_HASH_BYTES + 1];
-    crypto_auth_hmacsha256_state state;
-    (void)crypto_auth_hmacsha256_init(&state, chaining_key, SB_NOISE_KEY_BYTES);
-    (void)crypto_auth_hmacsha256_update(&state, input.data, input.len);
-    (void)crypto_auth_hmacsha256_final(&state, temporary);
-    block[0] = 1;
-    (void)crypto_auth_hmacsha256(ret_1, block, 1, temporary);
-    memcpy(block, ret_1, SB_NOISE_HASH_BYTES);
-    block[SB_NOISE_HASH_BYTES] = 2;
-    (void)crypto_auth_hmacsha256(ret_2, block, sizeof block, temporary);
-    sodium_memzero(&state, sizeof state);
-    sodium_memzero(temporary, sizeof temporary);
-    sodium_memzero(block, sizeof block);
+    uint8_t both[2 * SB_NOISE_KEY_BYTES];
+    (void)sb_hkdf_sha256(both, sizeof both, sb_span(chaining_key, SB_NOISE_KEY_BYTES), input,
+                         sb_span(NULL, 0));
+    memcpy(ret_1, both, SB_NOISE_KEY_BYTES);
+    memcpy(ret_2, both + SB_NOISE_KEY_BYTES, SB_NOISE_KEY_BYTES);
+    sodium_memzero(both, sizeof both);
 }
 
 static void mix_key(struct sb_noise *noise, const uint8_t input[SB_NOISE_KEY_BYTES])
@@ -166,7 +158,7 @@ static sb_err decrypt_and_hash(struct sb_noise *noise, uint8_t *ret, sb_bytes da
 
 void sb_noise_public(uint8_t ret[SB_NOISE_KEY_BYTES], const uint8_t secret[SB_NOISE_KEY_BYTES])
 {
-    (void)crypto_scalarmult_base(ret, secret);
+    sb_x25519_public(ret, secret);
 }
 
 void sb_noise_init(struct sb_noise *ret_noise, enum sb_noise_role role, sb_bytes prologue,
@@ -224,14 +216,13 @@ static sb_err mix_dh(struct sb_noise *noise, enum token token)
     bool own_is_static = token == (is_initiator ? TOKEN_SE : TOKEN_ES);
     bool remote_is_static = token == (is_initiator ? TOKEN_ES : TOKEN_SE);
     uint8_t shared[SB_NOISE_KEY_BYTES];
-    int zero =
-        crypto_scalarmult(shared, own_is_static ? noise->static_secret : noise->ephemeral_secret,
-                          remote_is_static ? noise->remote_static : noise->remote_ephemeral);
-    if (zero == 0) {
+    bool is_good = sb_x25519(shared, own_is_static ? noise->static_secret : noise->ephemeral_secret,
+                             remote_is_static ? noise->remote_static : noise->remote_ephemeral);
+    if (is_good) {
         mix_key(noise, shared);
     }
     sodium_memzero(shared, sizeof shared);
-    return zero == 0 ? SB_OK : SB_E_REFUSED;
+    return is_good ? SB_OK : SB_E_REFUSED;
 }
 
 /* write_token: *ret moves past the key that it wrote, if any. */
