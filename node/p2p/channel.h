@@ -11,6 +11,15 @@ enum sb_channel {
     SB_CHANNEL_COUNT = 9
 };
 
+struct sb_channel_spec {
+    const char *name; /* "VOTE" */
+    uint8_t priority; /* lower is sent first */
+    uint32_t message_bytes_max;
+    uint32_t messages_per_s;
+    uint32_t bytes_per_s;
+};
+extern const struct sb_channel_spec sb_channels[SB_CHANNEL_COUNT];
+
 /* A connected peer, for as long as it is connected; numbers are never used again in one run of the program. */
 typedef uint64_t sb_peer;
 
