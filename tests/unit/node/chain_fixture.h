@@ -43,7 +43,9 @@ struct fixture {
     struct sb_mempool *mempool;
     struct sb_solo *driver;
     struct sb_mempool_options mempool_options;
-    size_t block_cache_count; /* 0: the chain's default */
+    size_t block_cache_count;       /* 0: the chain's default */
+    struct sb_inference *inference; /* a test that runs models sets it */
+    const struct sb_logger *log;
     uint64_t now_ms;
     struct sb_diag diag;
 };
@@ -137,6 +139,8 @@ static inline sb_err fixture_try_open_chain(struct fixture *f)
 {
     struct sb_chain_options options = {.db_dir = f->db_dir,
                                        .genesis = &f->genesis,
+                                       .inference = f->inference,
+                                       .log = f->log,
                                        .create = !f->is_old,
                                        .block_cache_count = f->block_cache_count};
     SB_TRY(sb_chain_open(&f->chain, &options, &f->diag));

@@ -51,7 +51,8 @@ static inline void net_open(struct net *n)
 {
     fixture_check(&n->f, fixture_try_open_chain(&n->f));
     n->f.is_old = true;
-    const struct sb_chain_app_options options = {.chain = n->f.chain, .mempool = n->f.mempool};
+    const struct sb_chain_app_options options = {
+        .chain = n->f.chain, .mempool = n->f.mempool, .log = n->f.log};
     fixture_check(&n->f, sb_chain_app_new(&n->app, &options, &n->f.diag));
     n->table = sb_chain_app_table(n->app);
 }
