@@ -38,7 +38,7 @@ enum sb_driver_taken {
     SB_TAKEN_INVALID,  /* signature, form or sender are wrong: the peer that sent it is at fault */
 };
 
-/* What the driver needs of its surroundings. */
+/* What the driver needs of its surroundings. None of these may call into the driver, but for its status. */
 struct sb_driver_host {
     void *ctx;
     uint64_t (*now_ms)(void *ctx); /* wall clock, Unix time, milliseconds */

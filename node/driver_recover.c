@@ -1,0 +1,208 @@
+/* driver_recover.c: what the driver writes to its journal, and how it finds its place again; see driver.h.
+ *
+ *      SB_DRIVER_RECORD_INPUT   an input of the core (bft.h), appended before its effects
+ *      SB_DRIVER_RECORD_BLOCK   an encoded consensus block, before the first own signature that names it
+ *
+ * Replay feeds the inputs of height head + 1 to the core and carries nothing out: a question stays open until a later record answers
+ * it. What is open at the end is asked by sb_driver_resume. A BLOCK before the START_HEIGHT of its height was built in advance. */
+#include "node/driver_impl.h"
+
+#define INPUT_BYTES_MAX ((size_t)64 * 1024)
+
+sb_err sb_driver_journal_input(struct sb_driver *driver, const struct sb_bft_input *input)
+{
+    uint64_t height = sb_bft_status(driver->core).height;
+    if (input->type == SB_BFT_IN_VALUE) {
+        struct sb_held_block *block = sb_driver_block_find(driver, &input->as.value.value.block_id);
+        SB_TRY(block != NULL ? sb_driver_block_journal(driver, height, block) : SB_E_INTERNAL);
+    }
+    struct sb_buf buf;
+    sb_buf_init(&buf, INPUT_BYTES_MAX);
+    sb_bft_input_encode(&buf, input);
+    sb_err err = sb_buf_err(&buf);
+    if (err == SB_OK) {
+        err =
+            sb_journal_append(driver->journal, SB_DRIVER_RECORD_INPUT, height, sb_buf_bytes(&buf));
+    }
+    sb_buf_fini(&buf);
+    return err;
+}
+
+/* ---- replay ---- */
+
+struct replay {
+    struct sb_driver *driver;
+    uint64_t next_height;
+    uint64_t record_count;
+    struct sb_diag *diag;
+};
+
+static sb_err replay_block(struct sb_driver *driver, sb_bytes payload, struct sb_diag *diag)
+{
+    sb_hash id;
+    struct sb_held_block *block;
+    if (sb_driver_block_id(&id, payload) != SB_OK) {
+        return sb_fail(diag, SB_E_CORRUPT, "a block in it cannot be read");
+    }
+    SB_TRY(sb_driver_block_hold(&block, driver, &id, payload, diag));
+    block->is_journaled = true;
+    if (!driver->is_started) {
+        driver->is_prepared = true;
+        driver->prepared_id = id;
+    }
+    return SB_OK;
+}
+
+static void close_answered(struct sb_driver *driver, const struct sb_bft_input *input)
+{
+    switch (input->type) {
+    case SB_BFT_IN_SIGNED:
+        driver->open_sign = false;
+        break;
+    case SB_BFT_IN_VALUE:
+        driver->open_value = false;
+        driver->is_prepared = false;
+        break;
+    case SB_BFT_IN_VALIDITY:
+        sb_driver_answered(driver, &input->as.validity.block_id);
+        break;
+    case SB_BFT_IN_START_HEIGHT:
+    case SB_BFT_IN_PROPOSAL:
+    case SB_BFT_IN_VOTE:
+    case SB_BFT_IN_TIMEOUT:
+    case SB_BFT_IN_CERTIFICATE:
+        break;
+    }
+}
+
+static sb_err replay_input(struct sb_driver *driver, sb_bytes payload, struct sb_diag *diag)
+{
+    struct sb_bft_input input;
+    sb_arena_reset(&driver->arena);
+    SB_TRY(sb_bft_input_decode(&input, &driver->arena, payload, diag));
+    if (input.type == SB_BFT_IN_START_HEIGHT) {
+        uint64_t next = driver->app->head(driver->app->ctx).height + 1;
+        const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, next);
+        if (rotation == NULL) {
+            return sb_fail(diag, SB_E_CORRUPT, "the validator set of height %llu is not known",
+                           (unsigned long long)next);
+        }
+        input.as.start.set = &rotation->set;
+        driver->is_started = true;
+    }
+    close_answered(driver, &input);
+    struct sb_driver_outcome outcome;
+    return sb_driver_step(driver, &input, &outcome, diag);
+}
+
+static sb_err replay_record(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
+{
+    struct replay *replay = ctx;
+    replay->record_count++;
+    if (height > replay->next_height) {
+        return sb_fail(replay->diag, SB_E_CORRUPT,
+                       "the journal has reached height %llu, but the database ends at block %llu: "
+                       "committed blocks were lost; restore the database",
+                       (unsigned long long)height, (unsigned long long)replay->next_height - 1);
+    }
+    if (type == SB_DRIVER_RECORD_BLOCK) {
+        return replay_block(replay->driver, payload, replay->diag);
+    }
+    if (type != SB_DRIVER_RECORD_INPUT) {
+        return sb_fail(replay->diag, SB_E_VERSION, "journal record of unknown type %u",
+                       (unsigned)type);
+    }
+    return replay_input(replay->driver, payload, replay->diag);
+}
+
+/* ---- is the journal whole? ---- */
+
+static sb_err check_place(const struct sb_driver *driver, const struct sb_journal_place *signed_at,
+                          struct sb_diag *diag)
+{
+    struct sb_journal_place last = {.height = 0};
+    (void)sb_journal_last_signed(&last, driver->journal);
+    bool is_later = last.height > signed_at->height ||
+                    (last.height == signed_at->height &&
+                     (last.round > signed_at->round ||
+                      (last.round == signed_at->round && last.step >= signed_at->step)));
+    if (is_later) {
+        return SB_OK;
+    }
+    return sb_fail(diag, SB_E_CORRUPT,
+                   "the journal ends at height %llu, but the database holds our signature of "
+                   "height %llu, round %lu: signatures were lost; restore the newest journal and "
+                   "do not vote with this key without it",
+                   (unsigned long long)last.height, (unsigned long long)signed_at->height,
+                   (unsigned long)signed_at->round);
+}
+
+static sb_err check_commit(const struct sb_driver *driver, const struct sb_commit *commit,
+                           struct sb_diag *diag)
+{
+    const struct sb_rotation *rotation =
+        commit->height != 0 ? driver->app->rotation(driver->app->ctx, commit->height) : NULL;
+    int own = rotation != NULL ? sb_validator_set_find(&rotation->set, &driver->own_address) : -1;
+    if (own < 0 || (size_t)own >= commit->sig_count || commit->sigs[own].flag == SB_COMMIT_ABSENT) {
+        return SB_OK;
+    }
+    const struct sb_journal_place place = {
+        .height = commit->height, .round = (uint32_t)commit->round, .step = SB_JOURNAL_PRECOMMIT};
+    return check_place(driver, &place, diag);
+}
+
+/* check_journal_is_whole: a commit with our precommit exists only after the precommit was synced, so a journal that ends before it has
+ * lost signatures: cut, or an older copy put back. What else was signed then, nobody knows. */
+static sb_err check_journal_is_whole(struct sb_driver *driver, struct sb_diag *diag)
+{
+    uint64_t head = driver->app->head(driver->app->ctx).height;
+    if (driver->options.signer.keeps_journal || head == 0) {
+        return SB_OK;
+    }
+    sb_bytes encoded;
+    struct sb_commit commit;
+    struct sb_consensus_block block;
+    sb_arena_reset(&driver->arena);
+    sb_err err = driver->app->block(driver->app->ctx, &driver->arena, head, &encoded, &commit);
+    if (err == SB_E_NOT_FOUND) {
+        return SB_OK; /* pruned */
+    }
+    err = err == SB_OK ? sb_consensus_block_decode(&block, &driver->arena, encoded, diag) : err;
+    if (err != SB_OK) {
+        return sb_fail(diag, SB_E_CORRUPT, "block %llu cannot be read: %s",
+                       (unsigned long long)head, sb_err_text(err));
+    }
+    SB_TRY(check_commit(driver, &commit, diag));
+    SB_TRY(check_commit(driver, &block.last_commit, diag));
+    if (sb_addr_equal(&block.header.proposer, &driver->own_address)) {
+        const struct sb_journal_place place = {.height = head, .step = SB_JOURNAL_PROPOSAL};
+        return check_place(driver, &place, diag);
+    }
+    return SB_OK;
+}
+
+sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag)
+{
+    SB_TRY(check_journal_is_whole(driver, diag));
+    struct replay replay = {.driver = driver,
+                            .next_height = driver->app->head(driver->app->ctx).height + 1,
+                            .diag = diag};
+    driver->is_replaying = true;
+    sb_err err = sb_journal_replay(driver->journal, replay.next_height, replay_record, &replay);
+    driver->is_replaying = false;
+    if (err != SB_OK) {
+        sb_diag_prefix(diag, "journal");
+        return err;
+    }
+    if (!driver->is_started) {
+        driver->is_prepared = false; /* a block that was built for a height that did not begin */
+        sb_driver_blocks_forget(driver);
+    }
+    if (replay.record_count != 0) {
+        sb_log(driver->options.log, SB_LOG_WARN, "consensus",
+               "the journal is ahead of the database: running its height again",
+               SB_LOG_U64("height", replay.next_height), SB_LOG_U64("records", replay.record_count),
+               SB_LOG_END);
+    }
+    return SB_OK;
+}

@@ -1,0 +1,642 @@
+/* test_driver.c: drivers over a chain without an EVM: alone, four together, crashed at every place, refused, lied to, and far behind. */
+#include "tests/unit/node/driver_net.h"
+
+static struct net *net;
+
+static int setup(void **state)
+{
+    (void)state;
+    net = calloc(1, sizeof *net);
+    return net == NULL ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    net_fini(net);
+    free(net);
+    return 0;
+}
+
+static void check(const struct net_node *node, sb_err err)
+{
+    if (err != SB_OK) {
+        fail_msg("node %zu: %s: %s", node->index, sb_err_text(err), node->diag.text);
+    }
+}
+
+static void run(uint64_t target)
+{
+    bool done = net_run(net, target);
+    for (size_t i = 0; i < net->count; i++) {
+        check(&net->nodes[i], net->nodes[i].failed);
+    }
+    assert_true(done);
+    net_check_agreement(net);
+}
+
+static const struct sb_commit_sig *stored_sigs(const struct net_node *node, uint64_t height,
+                                               struct sb_arena *arena, struct sb_commit *commit)
+{
+    sb_bytes encoded;
+    assert_int_equal(node->table.block(node->app, arena, height, &encoded, commit), SB_OK);
+    return commit->sigs;
+}
+
+/* ---- heights ---- */
+
+static void driver_alone_commits_one_block_after_another(void **state)
+{
+    (void)state;
+    net_init(net, 1, 1);
+    struct net_node *node = &net->nodes[0];
+    run(5);
+    assert_int_equal(stub_application_height(node->app), 5);
+    assert_int_equal(node->commits_heard, 5);
+    assert_int_equal(stub_application_executed(node->app), 5); /* each block once */
+    assert_int_equal(sb_driver_counters(node->driver).rounds, 0);
+    assert_true(sb_driver_counters(node->driver).syncs >= 15);
+    assert_true(sb_driver_is_idle(node->driver));
+    sb_hash id = stub_application_block_id(node->app, 5);
+    assert_true(sb_driver_block_bytes(node->driver, &id).len != 0);
+}
+
+static void driver_alone_starts_only_when_there_is_work(void **state)
+{
+    (void)state;
+    net_init(net, 1, 1);
+    struct net_node *node = &net->nodes[0];
+    bool started = true;
+    check(node, sb_driver_start_if_work(&started, node->driver, &node->diag));
+    assert_false(started);
+    assert_true(sb_driver_is_idle(node->driver));
+    assert_true(stub_application_add(node->app, sb_span_str("transaction")));
+    check(node, sb_driver_start_if_work(&started, node->driver, &node->diag));
+    assert_true(started);
+    assert_int_equal(stub_application_height(node->app), 1);
+    check(node, sb_driver_start_if_work(&started, node->driver, &node->diag));
+    assert_false(started);
+}
+
+static void four_drivers_agree_on_blocks_of_several_parts(void **state)
+{
+    (void)state;
+    net->padding_bytes = 200000;
+    net_init(net, 4, 4);
+    run(8);
+    for (size_t i = 0; i < 4; i++) {
+        struct sb_driver_counters counters = sb_driver_counters(net->nodes[i].driver);
+        assert_int_equal(counters.rounds, 0);
+        assert_int_equal(counters.invalid_blocks, 0);
+        assert_int_equal(counters.untimely_blocks, 0);
+        assert_int_equal(stub_application_executed(net->nodes[i].app), 8);
+        /* a precommit that was checked as a vote is not checked again in a certificate or commit */
+        assert_int_equal(sb_driver_counters(net->nodes[i].driver).conflicting_votes, 0);
+    }
+}
+
+static void driver_that_is_no_validator_follows_and_signs_nothing(void **state)
+{
+    (void)state;
+    net_init(net, 5, 4);
+    run(6);
+    assert_int_equal(stub_application_height(net->nodes[4].app), 6);
+    assert_int_equal(net->nodes[4].signed_count, 0);
+}
+
+static void validator_that_leaves_the_set_goes_on_as_a_full_node(void **state)
+{
+    (void)state;
+    net->remove_at = 3;
+    net_init(net, 4, 4);
+    run(4);
+    run(10);
+    const struct net_node *left = &net->nodes[3];
+    for (size_t i = 0; i < left->signed_count; i++) {
+        assert_true(left->signed_places[i].place.height < 5);
+    }
+    assert_int_equal(stub_application_set(left->app, 4).count, 4);
+    assert_int_equal(stub_application_set(left->app, 5).count, 3);
+}
+
+/* ---- bad blocks, refused signatures, silence ---- */
+
+static void forged_block_gets_nil_and_the_next_round_decides(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    for (size_t i = 0; i < 4; i++) {
+        net->nodes[i].forges = i == 1 || i == 2;
+    }
+    run(8);
+    assert_true(sb_driver_counters(net->nodes[0].driver).invalid_blocks > 0);
+    assert_true(sb_driver_counters(net->nodes[0].driver).rounds > 0);
+}
+
+static void untimely_block_gets_nil_and_is_counted(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    run(1);
+    /* The proposer's clock is far behind: its blocks come long after their time. */
+    for (size_t i = 0; i < 4; i++) {
+        net->nodes[i].is_off = false;
+    }
+    uint64_t before = net->now_ms;
+    for (size_t i = 0; i < 4; i++) {
+        struct net_node *node = &net->nodes[i];
+        check(node, sb_driver_start_height(node->driver, &node->diag));
+    }
+    net->now_ms = before + 60000;
+    net_deliver(net);
+    run(3);
+    uint64_t untimely = 0;
+    for (size_t i = 0; i < 4; i++) {
+        untimely += sb_driver_counters(net->nodes[i].driver).untimely_blocks;
+    }
+    assert_int_equal(untimely, 3); /* all but the proposer */
+}
+
+static void refused_signature_keeps_the_validator_silent_and_the_chain_going(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    net->nodes[2].refuses = true;
+    run(6);
+    assert_int_equal(net->nodes[2].signed_count, 0);
+    assert_true(sb_driver_counters(net->nodes[2].driver).refused_signatures > 0);
+    net->nodes[2].refuses = false;
+    run(10);
+    assert_true(net->nodes[2].signed_count > 0);
+}
+
+static void imported_history_is_a_refusal_until_the_chain_has_passed_it(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[1];
+    const struct sb_journal_history history = {
+        .place = {.height = 3, .round = 1, .step = SB_JOURNAL_PREVOTE}};
+    bool raised;
+    check(node, sb_journal_import(&raised, node->journal, &history, &node->diag));
+    run(6);
+    assert_true(node->signed_count > 0);
+    for (size_t i = 0; i < node->signed_count; i++) {
+        assert_true(node->signed_places[i].place.height >= 3);
+    }
+    assert_true(sb_driver_counters(node->driver).refused_signatures > 0);
+}
+
+/* ---- votes that are late, conflict, or are no votes ---- */
+
+static struct sb_vote make_vote(const struct net_node *node, enum sb_vote_type type,
+                                uint64_t height, int32_t round, const sb_hash *block_id)
+{
+    struct sb_validator_set set = stub_application_set(node->app, height);
+    struct sb_vote vote = {.type = type, .height = height, .round = round};
+    if (block_id != NULL) {
+        vote.block_id = *block_id;
+    }
+    vote.validator_address = sb_pubkey_address(&node->key);
+    vote.validator_index = (uint32_t)sb_validator_set_find(&set, &vote.validator_address);
+    uint8_t bytes[SB_SIGN_BYTES_MAX];
+    size_t len = sb_vote_sign_bytes(bytes, node->table.domain(node->app), &vote);
+    vote.signature.len = 64;
+    sb_ed25519_sign(vote.signature.bytes, node->secret, sb_span(bytes, len));
+    return vote;
+}
+
+static enum sb_driver_taken hand_vote(struct net_node *node, const struct sb_vote *vote)
+{
+    enum sb_driver_taken taken;
+    check(node, sb_driver_vote(&taken, node->driver, vote, &node->diag));
+    return taken;
+}
+
+/* votes_off: node 3 decides with the others, but nobody hears its votes. */
+static void late_precommits_fill_the_next_commit_and_the_one_after(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    net->nodes[3].mutes_votes = true;
+    net->nodes[3].is_off = true; /* hears nothing: it would decide height 1 otherwise */
+    run(1);
+    sb_hash id = stub_application_block_id(net->nodes[0].app, 1);
+    struct sb_vote late = make_vote(&net->nodes[3], SB_VOTE_PRECOMMIT, 1, 0, &id);
+    struct sb_arena arena;
+    struct sb_commit commit;
+    sb_arena_init(&arena, 1 << 24);
+    const struct sb_commit_sig *sigs = stored_sigs(&net->nodes[0], 1, &arena, &commit);
+    assert_int_equal(sigs[late.validator_index].flag, SB_COMMIT_ABSENT);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(hand_vote(&net->nodes[i], &late), SB_TAKEN_NEW);
+        assert_int_equal(hand_vote(&net->nodes[i], &late), SB_TAKEN_KNOWN);
+        assert_int_equal(sb_driver_counters(net->nodes[i].driver).late_votes, 1);
+    }
+    net->nodes[3].is_off = false;
+    run(2);
+    struct sb_consensus_block block;
+    sb_bytes encoded;
+    assert_int_equal(net->nodes[0].table.block(net->nodes[0].app, &arena, 2, &encoded, &commit),
+                     SB_OK);
+    assert_int_equal(sb_consensus_block_decode(&block, &arena, encoded, NULL), SB_OK);
+    assert_int_equal(block.last_commit.sigs[late.validator_index].flag, SB_COMMIT_BLOCK);
+    assert_int_equal(block.late_precommit_count, 0);
+
+    /* One height later than that: it goes into the block after the next. */
+    net->nodes[3].is_off = true;
+    run(3);
+    run(4);
+    id = stub_application_block_id(net->nodes[0].app, 3);
+    late = make_vote(&net->nodes[3], SB_VOTE_PRECOMMIT, 3, 0, &id);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(hand_vote(&net->nodes[i], &late), SB_TAKEN_NEW);
+        assert_int_equal(hand_vote(&net->nodes[i], &late), SB_TAKEN_KNOWN);
+    }
+    run(5);
+    assert_int_equal(net->nodes[0].table.block(net->nodes[0].app, &arena, 5, &encoded, &commit),
+                     SB_OK);
+    assert_int_equal(sb_consensus_block_decode(&block, &arena, encoded, NULL), SB_OK);
+    assert_int_equal(block.late_precommit_count, 1);
+    assert_int_equal(block.late_precommits[0].validator_index, late.validator_index);
+    late = make_vote(&net->nodes[3], SB_VOTE_PRECOMMIT, 2, 0, &id);
+    assert_int_equal(hand_vote(&net->nodes[0], &late), SB_TAKEN_LATE); /* too old by now */
+    sb_arena_fini(&arena);
+}
+
+static void second_vote_becomes_evidence_in_a_block(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    run(2);
+    for (size_t i = 0; i < 4; i++) {
+        check(&net->nodes[i], sb_driver_start_height(net->nodes[i].driver, &net->nodes[i].diag));
+    }
+    sb_hash x = {{1}}, y = {{2}};
+    struct sb_vote first = make_vote(&net->nodes[3], SB_VOTE_PREVOTE, 3, 5, &x);
+    struct sb_vote second = make_vote(&net->nodes[3], SB_VOTE_PREVOTE, 3, 5, &y);
+    struct sb_vote wrong = second;
+    wrong.signature.bytes[3] ^= 1;
+    assert_int_equal(hand_vote(&net->nodes[0], &first), SB_TAKEN_NEW);
+    assert_int_equal(hand_vote(&net->nodes[0], &first), SB_TAKEN_KNOWN);
+    assert_int_equal(hand_vote(&net->nodes[0], &wrong), SB_TAKEN_INVALID);
+    assert_int_equal(hand_vote(&net->nodes[0], &second), SB_TAKEN_CONFLICT);
+    assert_int_equal(sb_driver_counters(net->nodes[0].driver).conflicting_votes, 1);
+    run(9);
+    struct sb_arena arena;
+    size_t pieces = 0;
+    sb_arena_init(&arena, 1 << 24);
+    for (uint64_t height = 4; height <= 9; height++) {
+        struct sb_commit commit;
+        struct sb_consensus_block block;
+        sb_bytes encoded;
+        assert_int_equal(
+            net->nodes[2].table.block(net->nodes[2].app, &arena, height, &encoded, &commit), SB_OK);
+        assert_int_equal(sb_consensus_block_decode(&block, &arena, encoded, NULL), SB_OK);
+        pieces += block.evidence_count;
+    }
+    assert_int_equal(pieces, 1);
+    sb_arena_fini(&arena);
+}
+
+static void messages_out_of_place_are_told_apart(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    run(3);
+    struct net_node *node = &net->nodes[0];
+    sb_hash id = {{9}};
+    enum sb_driver_taken taken;
+    struct sb_vote vote = make_vote(&net->nodes[1], SB_VOTE_PREVOTE, 4, 0, &id);
+    assert_int_equal(hand_vote(node, &vote), SB_TAKEN_EARLY); /* idle: height 4 has not begun */
+    vote = make_vote(&net->nodes[1], SB_VOTE_PREVOTE, 3, 0, &id);
+    assert_int_equal(hand_vote(node, &vote), SB_TAKEN_LATE);
+    check(node, sb_driver_start_height(node->driver, &node->diag));
+    vote = make_vote(&net->nodes[1], SB_VOTE_PREVOTE, 5, 0, &id);
+    assert_int_equal(hand_vote(node, &vote), SB_TAKEN_EARLY);
+    vote = make_vote(&net->nodes[1], SB_VOTE_PREVOTE, 4, 0, &id);
+    vote.validator_index ^= 1;
+    assert_int_equal(hand_vote(node, &vote), SB_TAKEN_INVALID);
+    vote.validator_index = 200;
+    assert_int_equal(hand_vote(node, &vote), SB_TAKEN_INVALID);
+
+    struct sb_proposal proposal = {.height = 4, .round = 2, .pol_round = -1, .block_bytes = 10};
+    proposal.block_id = id;
+    proposal.signature.len = 64;
+    check(node, sb_driver_proposal(&taken, node->driver, &proposal, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_EARLY); /* round 0: round 2 is not near */
+    proposal.round = 1;
+    check(node, sb_driver_proposal(&taken, node->driver, &proposal, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_INVALID); /* not the proposer's signature */
+    proposal.pol_round = 1;
+    check(node, sb_driver_proposal(&taken, node->driver, &proposal, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_INVALID);
+    proposal.height = 3;
+    check(node, sb_driver_proposal(&taken, node->driver, &proposal, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_LATE);
+    check(node, sb_driver_block(&taken, node->driver, &id, sb_span_str("x"), &node->diag));
+    assert_int_equal(taken, SB_TAKEN_EARLY); /* nobody proposed it */
+}
+
+/* ---- certificates and sync ---- */
+
+struct stored {
+    struct sb_arena arena;
+    sb_bytes encoded;
+    struct sb_commit commit;
+};
+
+static struct stored load(const struct net_node *node, uint64_t height)
+{
+    struct stored stored;
+    sb_arena_init(&stored.arena, 1 << 26);
+    assert_int_equal(
+        node->table.block(node->app, &stored.arena, height, &stored.encoded, &stored.commit),
+        SB_OK);
+    return stored;
+}
+
+static enum sb_driver_taken hand_sync(struct net_node *node, sb_bytes encoded,
+                                      const struct sb_commit *commit)
+{
+    enum sb_driver_taken taken;
+    check(node, sb_driver_sync_block(&taken, node->driver, encoded, commit, &node->diag));
+    return taken;
+}
+
+static void node_that_was_away_syncs_and_then_votes(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    net->nodes[3].is_off = true;
+    run(5);
+    assert_int_equal(stub_application_height(net->nodes[3].app), 0);
+    net->nodes[3].is_off = false;
+    run(5);
+    assert_int_equal(net->nodes[3].signed_count, 0); /* never at a height that sync may commit */
+    run(9);
+    assert_true(net->nodes[3].signed_count > 0);
+}
+
+static void height_in_work_is_decided_by_its_block_and_commit(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[3];
+    node->is_off = true;
+    run(2);
+    check(node, sb_driver_start_height(node->driver, &node->diag)); /* height 1 */
+    size_t fetched = node->fetches;
+    struct stored one = load(&net->nodes[0], 1), two = load(&net->nodes[0], 2);
+    assert_int_equal(hand_sync(node, two.encoded, &two.commit), SB_TAKEN_EARLY);
+    assert_int_equal(hand_sync(node, one.encoded, &two.commit), SB_TAKEN_INVALID);
+    assert_int_equal(hand_sync(node, one.encoded, &one.commit), SB_TAKEN_NEW);
+    assert_int_equal(stub_application_height(node->app), 1);
+    assert_true(sb_driver_is_idle(node->driver));
+    assert_int_equal(node->fetches, fetched);
+    assert_int_equal(hand_sync(node, one.encoded, &one.commit), SB_TAKEN_LATE);
+    assert_int_equal(hand_sync(node, two.encoded, &two.commit), SB_TAKEN_NEW);
+    sb_arena_fini(&one.arena);
+    sb_arena_fini(&two.arena);
+    node->is_off = false;
+    run(4);
+}
+
+static void certificate_asks_for_the_block_and_the_block_decides(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[3];
+    node->is_off = true;
+    run(1);
+    check(node, sb_driver_start_height(node->driver, &node->diag));
+    struct stored one = load(&net->nodes[0], 1);
+    struct sb_bft_certificate certificate = {.type = SB_VOTE_PRECOMMIT, .commit = one.commit};
+    enum sb_driver_taken taken;
+    struct sb_commit_sig *weak = calloc(one.commit.sig_count, sizeof *weak);
+    assert_non_null(weak);
+    memcpy(weak, one.commit.sigs, one.commit.sig_count * sizeof *weak);
+    for (size_t i = 0; i < one.commit.sig_count; i++) {
+        if (weak[i].flag == SB_COMMIT_BLOCK) {
+            weak[i] = (struct sb_commit_sig){.flag = SB_COMMIT_ABSENT};
+            break;
+        }
+    }
+    certificate.commit.sigs = weak;
+    check(node, sb_driver_certificate(&taken, node->driver, &certificate, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_INVALID); /* two of four are no quorum */
+    certificate.commit.sigs = one.commit.sigs;
+    certificate.type = SB_VOTE_PREVOTE;
+    check(node, sb_driver_certificate(&taken, node->driver, &certificate, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_INVALID); /* precommits are no polka */
+    certificate.type = SB_VOTE_PRECOMMIT;
+    check(node, sb_driver_certificate(&taken, node->driver, &certificate, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_NEW);
+    assert_int_equal(node->fetches, 1);
+    check(node, sb_driver_certificate(&taken, node->driver, &certificate, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_KNOWN);
+    uint8_t *wrong = malloc(one.encoded.len);
+    assert_non_null(wrong);
+    memcpy(wrong, one.encoded.data, one.encoded.len);
+    wrong[one.encoded.len - 40] ^= 1; /* in the payload: the header, and so the id, stays */
+    check(node, sb_driver_block(&taken, node->driver, &one.commit.block_id,
+                                sb_span(wrong, one.encoded.len), &node->diag));
+    assert_int_equal(taken, SB_TAKEN_INVALID);
+    assert_int_equal(stub_application_height(node->app), 0);
+    check(node,
+          sb_driver_block(&taken, node->driver, &one.commit.block_id, one.encoded, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_NEW);
+    assert_int_equal(stub_application_height(node->app), 1);
+    free(wrong);
+    free(weak);
+    sb_arena_fini(&one.arena);
+}
+
+static void sync_refuses_wrong_bytes_and_stops_where_results_differ(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[3];
+    node->is_off = true;
+    run(2);
+    struct stored one = load(&net->nodes[0], 1);
+    uint8_t *wrong = malloc(one.encoded.len);
+    assert_non_null(wrong);
+    for (size_t at = 0; at < one.encoded.len; at++) {
+        memcpy(wrong, one.encoded.data, one.encoded.len);
+        wrong[at] ^= 4;
+        assert_int_not_equal(hand_sync(node, sb_span(wrong, one.encoded.len), &one.commit),
+                             SB_TAKEN_NEW);
+    }
+    assert_int_equal(stub_application_height(node->app), 0);
+    node->refuses_blocks = true;
+    enum sb_driver_taken taken;
+    for (int i = 0; i < 3; i++) {
+        struct sb_diag diag = {.text = ""};
+        assert_int_equal(
+            sb_driver_sync_block(&taken, node->driver, one.encoded, &one.commit, &diag),
+            SB_E_CORRUPT);
+        assert_non_null(strstr(diag.text, "must not go on")); /* the same answer for ever */
+    }
+    assert_false(sb_driver_is_idle(node->driver));
+    assert_int_equal(sb_driver_start_height(node->driver, &node->diag), SB_E_CORRUPT);
+    free(wrong);
+    sb_arena_fini(&one.arena);
+}
+
+/* ---- crashes ---- */
+
+/* restart: a new life, which may end once more in the middle of its recovery. */
+static void restart(struct net_node *node, enum memory_loss loss, uint64_t dies_at)
+{
+    net_node_crash(node, loss);
+    node->dies_at = dies_at;
+    sb_err err = net_node_start(node);
+    if (node->is_dead) {
+        net_node_crash(node, loss);
+        err = net_node_start(node);
+    }
+    node->dies_at = 0;
+    check(node, err);
+}
+
+/* crash_everywhere: for each place of height 2: a fresh net, whose node 0 dies there; then it recovers, and all go on to height 4. */
+static void crash_everywhere(size_t nodes, enum memory_loss loss)
+{
+    uint64_t at = 0;
+    bool died = true;
+    while (died) {
+        net_init(net, nodes, nodes);
+        struct net_node *node = &net->nodes[0];
+        net->random.state = ++at;
+        run(1);
+        node->dies_at = at;
+        (void)net_run(net, 2);
+        died = node->is_dead;
+        if (died) {
+            restart(node, loss, at % 3 == 0 ? 1 + sb_random_below(&net->random, 6) : 0);
+        }
+        node->dies_at = 0;
+        run(4);
+        for (size_t i = 0; i < nodes; i++) {
+            assert_int_equal(sb_driver_counters(net->nodes[i].driver).conflicting_votes, 0);
+        }
+        if (died) {
+            net_fini(net);
+            memset(net, 0, sizeof *net);
+        }
+    }
+    printf("# %u places\n", (unsigned)at - 1);
+    assert_true(at > 30);
+}
+
+static void crash_at_every_place_alone_loses_and_signs_nothing_twice(void **state)
+{
+    (void)state;
+    crash_everywhere(1, MEMORY_LOSS_NONE);
+}
+
+static void power_cut_at_every_place_alone_loses_and_signs_nothing_twice(void **state)
+{
+    (void)state;
+    crash_everywhere(1, MEMORY_LOSS_ALL);
+}
+
+static void torn_journal_at_every_place_alone_loses_and_signs_nothing_twice(void **state)
+{
+    (void)state;
+    crash_everywhere(1, MEMORY_LOSS_PART);
+}
+
+static void crash_at_every_place_among_four_signs_nothing_twice(void **state)
+{
+    (void)state;
+    crash_everywhere(4, MEMORY_LOSS_NONE);
+}
+
+static void torn_journal_at_every_place_among_four_signs_nothing_twice(void **state)
+{
+    (void)state;
+    crash_everywhere(4, MEMORY_LOSS_PART);
+}
+
+static void older_journal_is_refused(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[0];
+    struct memory_disk old;
+    run(2);
+    memory_disk_copy(&old, &node->disk);
+    run(4);
+    net_node_stop(node);
+    memory_disk_fini(&node->disk);
+    node->disk = old;
+    node->disk.dies = net_dies;
+    node->disk.ctx = node;
+    assert_int_equal(net_node_start(node), SB_E_CORRUPT);
+    assert_non_null(strstr(node->diag.text, "signatures were lost"));
+}
+
+static void journal_of_a_full_node_may_be_old(void **state)
+{
+    (void)state;
+    net_init(net, 5, 4);
+    struct net_node *node = &net->nodes[4];
+    struct memory_disk old;
+    memory_disk_copy(&old, &node->disk);
+    run(4);
+    net_node_stop(node);
+    memory_disk_fini(&node->disk);
+    node->disk = old;
+    node->disk.dies = net_dies;
+    node->disk.ctx = node;
+    check(node, net_node_start(node));
+    run(6);
+}
+
+static void journal_two_heights_ahead_is_refused(void **state)
+{
+    (void)state;
+    net_init(net, 1, 1);
+    struct net_node *node = &net->nodes[0];
+    run(3);
+    net_node_stop(node);
+    stub_application_free(node->app);
+    net_node_init(net, 0); /* an empty database */
+    assert_int_equal(net_node_start(node), SB_E_CORRUPT);
+    assert_non_null(strstr(node->diag.text, "committed blocks were lost"));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(driver_alone_commits_one_block_after_another),
+        CASE(driver_alone_starts_only_when_there_is_work),
+        CASE(four_drivers_agree_on_blocks_of_several_parts),
+        CASE(driver_that_is_no_validator_follows_and_signs_nothing),
+        CASE(validator_that_leaves_the_set_goes_on_as_a_full_node),
+        CASE(forged_block_gets_nil_and_the_next_round_decides),
+        CASE(untimely_block_gets_nil_and_is_counted),
+        CASE(refused_signature_keeps_the_validator_silent_and_the_chain_going),
+        CASE(imported_history_is_a_refusal_until_the_chain_has_passed_it),
+        CASE(late_precommits_fill_the_next_commit_and_the_one_after),
+        CASE(second_vote_becomes_evidence_in_a_block),
+        CASE(messages_out_of_place_are_told_apart),
+        CASE(node_that_was_away_syncs_and_then_votes),
+        CASE(height_in_work_is_decided_by_its_block_and_commit),
+        CASE(certificate_asks_for_the_block_and_the_block_decides),
+        CASE(sync_refuses_wrong_bytes_and_stops_where_results_differ),
+        CASE(crash_at_every_place_alone_loses_and_signs_nothing_twice),
+        CASE(power_cut_at_every_place_alone_loses_and_signs_nothing_twice),
+        CASE(torn_journal_at_every_place_alone_loses_and_signs_nothing_twice),
+        CASE(crash_at_every_place_among_four_signs_nothing_twice),
+        CASE(torn_journal_at_every_place_among_four_signs_nothing_twice),
+        CASE(older_journal_is_refused),
+        CASE(journal_of_a_full_node_may_be_old),
+        CASE(journal_two_heights_ahead_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
