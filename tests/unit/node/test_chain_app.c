@@ -550,7 +550,7 @@ static void version_that_is_planned_and_unknown_stops_before_its_height(void **s
         assert_true(n.table->version_known(n.table->ctx, height, reason));
     }
     assert_false(n.table->version_known(n.table->ctx, 4, reason));
-    assert_non_null(strstr(reason, "block 4 follows version 2"));
+    assert_non_null(strstr(reason, "block 4 follows version"));
     assert_non_null(strstr(reason, "install"));
     steps(2);
     assert_true(n.table->version_known(n.table->ctx, 3, reason));
@@ -561,6 +561,23 @@ static void version_that_is_planned_and_unknown_stops_before_its_height(void **s
     net_expect_invalid(&n, net_encode(&n, &block), "version");
     block.header.version--;
     net_accept(&n, net_encode(&n, &block));
+}
+
+/* In a program of one version there is nothing to begin; one built with a higher SB_CONSENSUS_VERSION changes over. */
+static void version_that_is_planned_and_known_begins_at_its_height(void **state)
+{
+    (void)state;
+    n.f.genesis.params.upgrade_version = SB_CONSENSUS_VERSION;
+    n.f.genesis.params.upgrade_height = 4;
+    net_open(&n);
+    for (uint64_t height = 1; height <= 7; height++) {
+        char reason[256];
+        assert_true(n.table->version_known(n.table->ctx, height, reason));
+        struct sb_consensus_block block = net_decode(&n, net_step(&n));
+        assert_int_equal(block.header.version,
+                         height < 4 ? SB_CONSENSUS_VERSION_FIRST : SB_CONSENSUS_VERSION);
+        net_reopen();
+    }
 }
 
 /* ---- refusals ---- */
@@ -605,6 +622,7 @@ int main(void)
         CASE(evidence_against_a_removed_validator_is_still_good),
         CASE(evidence_is_bounded_by_validator_and_by_block),
         CASE(version_that_is_planned_and_unknown_stops_before_its_height),
+        CASE(version_that_is_planned_and_known_begins_at_its_height),
         CASE(refused_block_is_counted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
