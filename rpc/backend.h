@@ -15,6 +15,7 @@
 #include "base/codec/json_writer.h"
 #include "base/types/block.h"
 #include "base/types/state.h"
+#include "rpc/metrics.h"
 
 /* JSON-RPC and Ethereum error codes. */
 enum sb_rpc_code {
@@ -194,6 +195,42 @@ struct sb_rpc_model {
     uint64_t verifier_version;
 };
 
+/* How the node is. What is not known is zero. */
+enum sb_rpc_condition {
+    SB_RPC_READY,
+    SB_RPC_CATCHING_UP, /* fetching blocks from peers */
+    SB_RPC_NOT_VOTING,  /* a validator that has not voted for some heights */
+    SB_RPC_HALTED,      /* at its halt height, or before a version that it does not know */
+    SB_RPC_FAILED,      /* stopped by itself */
+};
+struct sb_rpc_health {
+    enum sb_rpc_condition condition;
+    char reason[256]; /* a clause, empty when ready */
+    uint64_t height;
+    uint64_t best_height;   /* highest that a peer announced; height when none is higher */
+    uint64_t sync_begun_at; /* while catching up */
+    uint64_t last_block_ms; /* Unix time of the newest block */
+    uint64_t now_ms;        /* Unix time of this answer */
+    uint64_t peer_count;
+    bool is_validator, is_voting, is_listening;
+    char node_id[65]; /* of the peer network, hexadecimal; empty without one */
+};
+
+/* A set of validators with the priorities that choose proposers. Memory in the arena of the request. */
+struct sb_rpc_validator {
+    sb_addr address;
+    sb_bytes public_key;
+    uint8_t key_type;
+    uint64_t power;
+};
+struct sb_rpc_validators {
+    uint64_t height; /* that they decide */
+    uint64_t total_power;
+    sb_hash hash;
+    const struct sb_rpc_validator *validators;
+    size_t count;
+};
+
 struct sb_rpc_backend {
     void *ctx;
 
@@ -211,6 +248,17 @@ struct sb_rpc_backend {
     uint64_t (*oldest_state)(void *ctx);
     /* config: the value of eth_config (EIP-7910). */
     sb_err (*config)(void *ctx, struct sb_json *out);
+
+    /* ---- operation ---- */
+    /* health: for /readyz, eth_syncing, net_listening and samebit_status (FAST). */
+    struct sb_rpc_health (*health)(void *ctx);
+    /* metrics: every field but the server's own (rpc_*); lists in the arena (FAST). */
+    void (*metrics)(void *ctx, struct sb_arena *arena, struct sb_rpc_metrics *ret);
+    /* validators: the set that decides, or decided, this height: 1 to head + 2. SB_E_NOT_FOUND: null. */
+    sb_err (*validators)(void *ctx, struct sb_arena *arena, uint64_t height,
+                         struct sb_rpc_validators *ret_validators);
+    /* consensus_state: writes the value of samebit_consensusState. */
+    sb_err (*consensus_state)(void *ctx, struct sb_json *out);
 
     /* ---- chain ---- */
     /* block: the reference is released with block_release. head is FAST, others read the database. SB_E_NOT_FOUND: null. */
