@@ -277,8 +277,9 @@ static sb_err open_link(struct sb_link *link, struct sb_diag *diag)
 static sb_err handshake_message(struct sb_link *link, sb_bytes message, struct sb_diag *diag)
 {
     if (link->awaited == 0) {
-        struct sb_buf none = sb_buf_over(NULL, 0);
-        SB_TRY(sb_noise_read(&link->noise, &none, message, diag));
+        uint8_t nothing[1]; /* the length leaves no room for a payload */
+        struct sb_buf payload = sb_buf_over(nothing, sizeof nothing);
+        SB_TRY(sb_noise_read(&link->noise, &payload, message, diag));
         link->awaited = 2;
         return write_hello(link, diag);
     }
