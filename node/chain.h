@@ -181,7 +181,9 @@ void sb_chain_executed_free(struct sb_chain *chain, struct sb_chain_executed *ex
 /* What execution says about a proposed block. */
 struct sb_chain_verdict {
     bool is_valid;
-    bool is_forged;  /* invalid, since its roots, bloom or gas are not what its transactions give */
+    bool is_forged; /* invalid, since its roots, bloom or gas are not what its transactions give */
+    bool
+        is_bound; /* invalid, and these bytes are the ones that its headers name: no others of the same block id are valid */
     bool has_header; /* the consensus header could be read: */
     sb_addr proposer;
     char reason[SB_DIAG_TEXT_BYTES]; /* when invalid: what differs */

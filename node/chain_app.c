@@ -138,6 +138,7 @@ static sb_err app_process(void *ctx, sb_bytes encoded, struct sb_application_ver
         told.proposer = header->proposer;
         *ret_block = block;
     } else {
+        told.malformed = !verdict.is_bound;
         (void)snprintf(told.reason, sizeof told.reason, "%.*s", (int)sizeof told.reason - 1,
                        verdict.reason);
         tell_invalid(app, encoded, &verdict);

@@ -207,6 +207,21 @@ static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_by
                                       &x->result, &x->changes, &x->change_count);
 }
 
+/* is_bound: header and body belong together; what the header says may be wrong all the same. */
+static bool is_bound(struct sb_chain_executed *x)
+{
+    static const uint8_t empty_list[] = {0xc0};
+    sb_bytes empty = sb_span(empty_list, sizeof empty_list);
+    struct sb_block block;
+    sb_hash root;
+    return x->is_decoded && sb_consensus_block_check(&x->consensus, NULL) == SB_OK &&
+           sb_block_decode(&block, &x->object->arena, x->consensus.payload, NULL) == SB_OK &&
+           sb_ordered_root(&root, block.raw_txs, block.tx_count) == SB_OK &&
+           sb_hash_equal(&root, &block.header.transactions_root) &&
+           sb_span_equal(block.raw_uncles, empty) && block.has_withdrawals &&
+           sb_span_equal(block.raw_withdrawals, empty);
+}
+
 static struct sb_chain_executed *executed_new(void)
 {
     struct sb_chain_executed *x = calloc(1, sizeof *x);
@@ -237,6 +252,7 @@ sb_err sb_chain_judge(struct sb_chain_executed **ret_executed, struct sb_chain_v
                                        .proposer = x->consensus.header.proposer};
     if (err != SB_OK) {
         (void)snprintf(verdict.reason, sizeof verdict.reason, "%s", text);
+        verdict.is_bound = is_bound(x);
         sb_chain_executed_free(chain, x);
         if (!sb_chain_err_is_invalid(err)) {
             return sb_fail(diag, err, "%s", verdict.reason);

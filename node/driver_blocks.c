@@ -181,7 +181,7 @@ static sb_err judge(struct sb_driver *driver, struct sb_held_block *block, struc
     block->is_judged = true;
     if (!block->verdict.valid) {
         driver->counters.invalid_blocks++;
-        sb_log(driver->options.log, SB_LOG_ERROR, "consensus", "proposed block is invalid",
+        sb_log(driver->options.log, SB_LOG_DEBUG, "consensus", "a block is invalid",
                SB_LOG_U64("height", sb_bft_status(driver->core).height),
                SB_LOG_HEX("id", block->block_id.b, sizeof block->block_id.b),
                SB_LOG_STR("reason", block->verdict.reason), SB_LOG_END);

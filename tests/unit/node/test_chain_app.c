@@ -601,6 +601,44 @@ static void refused_block_is_counted_once(void **state)
     net_accept(&n, genuine);
 }
 
+/* Bytes with the id of a valid block that are not that block: malformed, so that whoever sent them is at fault and not the block. A
+ * block that names its own, wrong content is not. */
+static void changed_body_is_malformed_and_a_false_header_is_not(void **state)
+{
+    (void)state;
+    net_open(&n);
+    steps(2);
+    fixture_send(&n.f, 0, 0);
+    struct sb_application_verdict verdict;
+    struct sb_application_block *executed = NULL;
+    sb_bytes genuine = net_build(&n);
+    struct sb_consensus_block block = net_decode(&n, genuine);
+    sb_hash id = sb_consensus_block_id(&block.header);
+    uint8_t *changed = sb_arena_dup(&n.f.arena, genuine);
+    assert_non_null(changed);
+    size_t same_id = 0;
+    for (size_t at = 0; at < genuine.len; at++) {
+        changed[at] ^= 1;
+        fixture_check(&n.f, n.table->process(n.table->ctx, sb_span(changed, genuine.len), &verdict,
+                                             &executed, &n.f.diag));
+        if (verdict.valid) { /* free for the proposer to choose: another block */
+            assert_false(sb_hash_equal(&verdict.block_id, &id));
+            n.table->block_free(n.table->ctx, executed);
+        } else if (at + block.payload.len >= genuine.len) {
+            assert_true(verdict.malformed);
+            same_id++;
+        }
+        changed[at] ^= 1;
+    }
+    assert_true(same_id > 500);
+    block.header.params_hash.b[0] ^= 1;
+    fixture_check(&n.f, n.table->process(n.table->ctx, net_encode(&n, &block), &verdict, &executed,
+                                         &n.f.diag));
+    assert_false(verdict.valid);
+    assert_false(verdict.malformed);
+    net_accept(&n, genuine);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -624,6 +662,7 @@ int main(void)
         CASE(version_that_is_planned_and_unknown_stops_before_its_height),
         CASE(version_that_is_planned_and_known_begins_at_its_height),
         CASE(refused_block_is_counted_once),
+        CASE(changed_body_is_malformed_and_a_false_header_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
