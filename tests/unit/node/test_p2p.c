@@ -34,8 +34,8 @@ struct node {
 
     pthread_mutex_t lock;
     struct sb_p2p_peer_info ups[UPS_MAX];
-    size_t up_count;   /* peer_up calls */
-    size_t down_count; /* peer_down calls */
+    uint64_t up_count;   /* peer_up calls */
+    uint64_t down_count; /* peer_down calls */
     uint64_t received[SB_CHANNEL_COUNT];
     uint64_t received_bytes;
     uint8_t order[256]; /* channels in the order of their messages */
@@ -123,7 +123,9 @@ static void node_open(struct node *node)
 
 static void node_close(struct node *node)
 {
-    sb_p2p_stop(node->p2p);
+    if (node->p2p != NULL) {
+        sb_p2p_stop(node->p2p);
+    }
     sb_p2p_free(node->p2p);
     node->p2p = NULL;
 }
@@ -286,6 +288,359 @@ static void node_with_another_genesis_is_refused_with_the_reason(void **state)
     expect_refused(other_genesis, "another genesis block");
 }
 
+/* node_dial: open a node that dials one address as a persistent peer. */
+static void node_dial(struct node *node, const char *address)
+{
+    const char *peers[] = {address};
+    node->options.persistent_peers = peers;
+    node->options.persistent_count = 1;
+    node_open(node);
+    node->options.persistent_count = 0;
+}
+
+static void nodes_that_dial_each_other_keep_one_connection(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        static struct node a, b;
+        char to_b[SB_P2P_ADDRESS_BYTES];
+        /* b's port is found first, then both begin at once */
+        node_init(&a, 1);
+        node_init(&b, 2);
+        node_open(&b);
+        b.options.listen_port = sb_p2p_port(b.p2p);
+        (void)snprintf(to_b, sizeof to_b, "%s", b.address);
+        node_close(&b);
+        node_dial(&a, to_b);
+        node_dial(&b, a.address);
+        WAIT_FOR(sb_p2p_peer_count(a.p2p) == 1 && sb_p2p_peer_count(b.p2p) == 1);
+        (void)usleep(300000);
+        struct sb_p2p_peer_status of_a[4], of_b[4];
+        assert_int_equal(sb_p2p_peers(a.p2p, of_a, 4), 1);
+        assert_int_equal(sb_p2p_peers(b.p2p, of_b, 4), 1);
+        assert_true(of_a[0].info.is_outbound != of_b[0].info.is_outbound);
+        assert_true(of_a[0].info.is_persistent && of_b[0].info.is_persistent);
+        node_fini(&a);
+        node_fini(&b);
+        assert_int_equal(a.up_count, a.down_count);
+        assert_int_equal(b.up_count, b.down_count);
+    }
+}
+
+static void node_that_reaches_itself_is_refused(void **state)
+{
+    (void)state;
+    static struct node a;
+    char address[64];
+    node_init(&a, 1);
+    node_open(&a);
+    a.options.listen_port = sb_p2p_port(a.p2p);
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", sb_p2p_port(a.p2p));
+    node_close(&a);
+    node_dial(&a, address);
+    WAIT_FOR(sb_p2p_totals(a.p2p).handshake_failures >= 2);
+    assert_int_equal(sb_p2p_peer_count(a.p2p), 0);
+    node_fini(&a);
+    assert_int_equal(a.up_count, 0);
+}
+
+static void second_node_of_the_same_id_is_refused(void **state)
+{
+    (void)state;
+    static struct node a, b, twin;
+    pair_open(&a, &b);
+    sb_peer first = only_peer(&a);
+    node_init(&twin, 2);
+    node_dial(&twin, a.address);
+    WAIT_FOR(sb_p2p_totals(a.p2p).refused >= 2);
+    assert_int_equal(only_peer(&a), first);
+    assert_int_equal(sb_p2p_peer_count(twin.p2p), 0);
+    node_fini(&twin);
+    node_fini(&b);
+    node_fini(&a);
+}
+
+static void address_with_another_id_is_refused(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    node_init(&a, 1);
+    node_init(&b, 2);
+    node_open(&a);
+    char address[SB_P2P_ADDRESS_BYTES];
+    memcpy(address, a.address, sizeof address);
+    memcpy(address, "00", 2);
+    node_dial(&b, address);
+    WAIT_FOR(sb_p2p_totals(b.p2p).handshake_failures >= 1);
+    assert_int_equal(sb_p2p_peer_count(a.p2p), 0);
+    node_close(&b);
+    assert_true(log_has(&b, "another node answers"));
+    node_fini(&b);
+    node_fini(&a);
+}
+
+/* ---- limits ---- */
+
+static void limits_keep_nodes_out_but_not_unconditional_ones(void **state)
+{
+    (void)state;
+    static struct node a, others[3], friend;
+    node_init(&a, 1);
+    node_init(&friend, 9);
+    const char *ids[] = {friend.id};
+    a.options.per_ip_max = 2;
+    a.options.unconditional_ids = ids;
+    a.options.unconditional_count = 1;
+    node_open(&a);
+    for (uint8_t i = 0; i < 3; i++) {
+        node_init(&others[i], (uint8_t)(2 + i));
+        others[i].options.pex = false;
+        node_dial(&others[i], a.address);
+    }
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 2 && sb_p2p_totals(a.p2p).refused >= 2);
+    friend.options.pex = false;
+    node_dial(&friend, a.address);
+    WAIT_FOR(sb_p2p_peer_count(friend.p2p) == 1);
+    assert_int_equal(sb_p2p_peer_count(a.p2p), 3);
+    size_t connected = 0;
+    for (size_t i = 0; i < 3; i++) {
+        connected += sb_p2p_peer_count(others[i].p2p);
+        node_fini(&others[i]);
+    }
+    assert_int_equal(connected, 2);
+    node_fini(&friend);
+    node_fini(&a);
+}
+
+static void new_connections_of_one_address_have_a_rate(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    node_init(&a, 1);
+    a.options.accepts_per_s_per_ip = 3;
+    a.options.per_ip_max = 1;
+    node_open(&a);
+    node_init(&b, 2);
+    b.options.domain.chain_id = 8; /* never admitted: it dials again and again */
+    b.options.reconnect_ms = 10;
+    node_dial(&b, a.address);
+    WAIT_FOR(sb_p2p_totals(a.p2p).refused >= 1);
+    struct sb_p2p_totals totals = sb_p2p_totals(a.p2p);
+    assert_in_range(totals.accepted, 3, 60);
+    node_fini(&b);
+    node_fini(&a);
+}
+
+static void peer_that_misbehaves_is_banned_for_a_while(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    node_init(&a, 1);
+    a.options.ban_s = 1;
+    node_open(&a);
+    node_init(&b, 2);
+    node_dial(&b, a.address);
+    sb_peer peer = only_peer(&a);
+    sb_p2p_report(a.p2p, peer, SB_OFFENCE_INVALID, "a false vote");
+    (void)usleep(50000);
+    struct sb_p2p_peer_status status;
+    assert_int_equal(sb_p2p_peers(a.p2p, &status, 1), 1);
+    assert_int_equal(status.score, 50);
+    sb_p2p_report(a.p2p, peer, SB_OFFENCE_INVALID, "another false vote");
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 0);
+    assert_int_equal(sb_p2p_totals(a.p2p).bans, 1);
+    WAIT_FOR(sb_p2p_totals(a.p2p).refused >= 1);
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 1); /* when the ban is over */
+    assert_true(only_peer(&a) != peer);
+    node_fini(&b);
+    node_fini(&a);
+    assert_int_equal(a.down_count, 2);
+}
+
+static void persistent_peer_that_misbehaves_is_only_disconnected(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    pair_open(&a, &b);
+    sb_p2p_report(b.p2p, only_peer(&b), SB_OFFENCE_FATAL, "everything");
+    WAIT_FOR(get(&b, &b.up_count) == 2);
+    assert_int_equal(sb_p2p_totals(b.p2p).bans, 0);
+    node_fini(&b);
+    node_fini(&a);
+}
+
+static void receiver_without_room_stops_the_sender_and_loses_nothing_more(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    static uint8_t part[60000];
+    pair_open(&a, &b);
+    sb_peer of_a = only_peer(&a);
+    sb_peer of_b = only_peer(&b);
+    (void)pthread_mutex_lock(&a.lock);
+    a.has_no_room = true;
+    (void)pthread_mutex_unlock(&a.lock);
+    uint64_t sent = 0;
+    while (sb_p2p_send(b.p2p, of_b, SB_CHANNEL_PART, sb_span(part, sizeof part))) {
+        sent++;
+        assert_true(sent < 2000); /* 120 MB: more than the queue and the sockets can hold */
+        (void)usleep(200);
+    }
+    struct sb_p2p_peer_status status;
+    assert_int_equal(sb_p2p_peers(b.p2p, &status, 1), 1);
+    assert_true(status.queued_bytes < ((size_t)4 << 20) + sizeof part + 64);
+    assert_true(sb_p2p_totals(b.p2p).dropped_messages >= 1);
+    assert_int_equal(get(&a, &a.received[SB_CHANNEL_PART]), 1);
+    (void)pthread_mutex_lock(&a.lock);
+    a.has_no_room = false;
+    (void)pthread_mutex_unlock(&a.lock);
+    sb_p2p_resume(a.p2p, of_a);
+    WAIT_FOR(get(&a, &a.received[SB_CHANNEL_PART]) == sent);
+    node_fini(&b);
+    node_fini(&a);
+}
+
+/* ---- peer exchange ---- */
+
+static void third_node_is_found_by_peer_exchange_and_kept_in_the_book(void **state)
+{
+    (void)state;
+    static struct node a, b, c;
+    char dir[TEMP_DIR_PATH_BYTES], book[TEMP_DIR_PATH_BYTES + 16];
+    temp_dir_make(dir);
+    (void)snprintf(book, sizeof book, "%s/addresses", dir);
+    pair_open(&a, &b);
+    (void)only_peer(&a);
+    node_init(&c, 3);
+    c.options.address_book = book;
+    const char *seeds[] = {a.address};
+    c.options.seeds = seeds;
+    c.options.seed_count = 1;
+    node_open(&c);
+    WAIT_FOR(sb_p2p_peer_count(c.p2p) == 2 && sb_p2p_peer_count(b.p2p) == 2);
+    node_close(&c);
+    assert_true(sb_file_exists(book));
+    WAIT_FOR(sb_p2p_peer_count(b.p2p) == 1);
+    /* without a seed: the book remembers */
+    c.options.seed_count = 0;
+    node_open(&c);
+    WAIT_FOR(sb_p2p_peer_count(c.p2p) == 2);
+    node_fini(&c);
+    node_fini(&b);
+    node_fini(&a);
+    temp_dir_remove(dir);
+}
+
+static void private_node_is_never_told_of(void **state)
+{
+    (void)state;
+    static struct node a, b, c;
+    node_init(&a, 1);
+    node_init(&b, 2);
+    const char *ids[] = {b.id};
+    a.options.private_ids = ids;
+    a.options.private_count = 1;
+    node_open(&a);
+    b.options.pex = false;
+    node_dial(&b, a.address);
+    assert_true(sb_p2p_peer_count(a.p2p) <= 1);
+    (void)only_peer(&a);
+    assert_true(a.ups[0].is_private);
+    node_init(&c, 3);
+    node_dial(&c, a.address);
+    struct sb_p2p_peer_status status;
+    WAIT_FOR(sb_p2p_peers(c.p2p, &status, 1) == 1 &&
+             status.channel_received_bytes[SB_CHANNEL_PEX] >= 2);
+    assert_int_equal(status.channel_received_bytes[SB_CHANNEL_PEX], 2); /* no address in it */
+    assert_int_equal(sb_p2p_totals(c.p2p).known_addresses, 1);          /* a's own */
+    node_fini(&c);
+    node_fini(&b);
+    node_fini(&a);
+}
+
+/* ---- life ---- */
+
+struct sender {
+    struct node *node;
+    sb_peer peer;
+    bool stop;
+};
+
+static void *send_for_ever(void *ctx)
+{
+    struct sender *sender = ctx;
+    uint8_t bytes[300] = {0};
+    for (;;) {
+        (void)pthread_mutex_lock(&sender->node->lock);
+        bool stop = sender->stop;
+        (void)pthread_mutex_unlock(&sender->node->lock);
+        if (stop) {
+            return NULL;
+        }
+        (void)sb_p2p_send(sender->node->p2p, sender->peer, SB_CHANNEL_VOTE,
+                          sb_span(bytes, sizeof bytes));
+        sb_p2p_resume(sender->node->p2p, sender->peer);
+        (void)sb_p2p_totals(sender->node->p2p);
+        struct sb_p2p_peer_status status[2];
+        (void)sb_p2p_peers(sender->node->p2p, status, 2);
+    }
+}
+
+static void stop_while_other_threads_send_is_clean(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    pair_open(&a, &b);
+    struct sender sender = {.node = &b, .peer = only_peer(&b)};
+    pthread_t threads[2];
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, send_for_ever, &sender), 0);
+    }
+    WAIT_FOR(get(&a, &a.received[SB_CHANNEL_VOTE]) > 100);
+    sb_p2p_stop(b.p2p);
+    sb_p2p_stop(b.p2p);
+    (void)pthread_mutex_lock(&b.lock);
+    sender.stop = true;
+    (void)pthread_mutex_unlock(&b.lock);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    node_fini(&b);
+    node_fini(&a);
+}
+
+static void wrong_options_are_refused_with_their_key(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    struct sb_diag diag = {.text = ""};
+    const char *bad[] = {"0123@127.0.0.1:1"};
+    node_init(&a, 1);
+    a.options.persistent_peers = bad;
+    a.options.persistent_count = 1;
+    assert_int_equal(sb_p2p_new(&a.p2p, &a.options, &diag), SB_E_SYNTAX);
+    assert_non_null(strstr(diag.text, "persistentPeers"));
+    a.options.persistent_count = 0;
+    a.options.private_ids = bad;
+    a.options.private_count = 1;
+    assert_int_equal(sb_p2p_new(&a.p2p, &a.options, &diag), SB_E_SYNTAX);
+    assert_non_null(strstr(diag.text, "privatePeerIds"));
+    a.options.private_count = 0;
+    a.options.external_address = "nowhere";
+    assert_int_equal(sb_p2p_new(&a.p2p, &a.options, &diag), SB_E_SYNTAX);
+    assert_non_null(strstr(diag.text, "p2pExternalAddress"));
+    a.options.external_address = NULL;
+    node_open(&a);
+    node_init(&b, 2);
+    b.options.listen_port = sb_p2p_port(a.p2p);
+    assert_int_equal(sb_p2p_new(&b.p2p, &b.options, &diag), SB_E_IO);
+    assert_non_null(strstr(diag.text, "--p2p-port"));
+    b.options.listen_host = NULL;
+    node_open(&b);
+    node_fini(&b);
+    node_fini(&a);
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -293,6 +648,19 @@ int main(void)
         cmocka_unit_test(two_nodes_exchange_messages_on_all_channels),
         cmocka_unit_test(node_of_another_chain_is_refused_with_the_reason),
         cmocka_unit_test(node_with_another_genesis_is_refused_with_the_reason),
+        cmocka_unit_test(nodes_that_dial_each_other_keep_one_connection),
+        cmocka_unit_test(node_that_reaches_itself_is_refused),
+        cmocka_unit_test(second_node_of_the_same_id_is_refused),
+        cmocka_unit_test(address_with_another_id_is_refused),
+        cmocka_unit_test(limits_keep_nodes_out_but_not_unconditional_ones),
+        cmocka_unit_test(new_connections_of_one_address_have_a_rate),
+        cmocka_unit_test(peer_that_misbehaves_is_banned_for_a_while),
+        cmocka_unit_test(persistent_peer_that_misbehaves_is_only_disconnected),
+        cmocka_unit_test(receiver_without_room_stops_the_sender_and_loses_nothing_more),
+        cmocka_unit_test(third_node_is_found_by_peer_exchange_and_kept_in_the_book),
+        cmocka_unit_test(private_node_is_never_told_of),
+        cmocka_unit_test(stop_while_other_threads_send_is_clean),
+        cmocka_unit_test(wrong_options_are_refused_with_their_key),
         cmocka_unit_test(persistent_peer_that_comes_back_is_dialled_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
