@@ -369,12 +369,36 @@ static sb_err start(struct sb_driver *driver, struct sb_diag *diag)
     return sb_driver_run_queue(driver, diag);
 }
 
+static sb_err resume(struct sb_driver *driver, struct sb_diag *diag);
+
+/* rerun: after a rollback, the next height goes on where the journal left it. *ret_ran false: the journal holds nothing of it. */
+static sb_err rerun(bool *ret_ran, struct sb_driver *driver, struct sb_diag *diag)
+{
+    *ret_ran = false;
+    if (!driver->is_rerun) {
+        return SB_OK;
+    }
+    SB_TRY(sb_driver_rerun(driver, diag));
+    if (!driver->is_started) {
+        return SB_OK;
+    }
+    *ret_ran = true;
+    return resume(driver, diag);
+}
+
+static sb_err start_or_rerun(struct sb_driver *driver, struct sb_diag *diag)
+{
+    bool has_run;
+    SB_TRY(rerun(&has_run, driver, diag));
+    return has_run ? SB_OK : start(driver, diag);
+}
+
 sb_err sb_driver_start_height(struct sb_driver *driver, struct sb_diag *diag)
 {
     SB_TRY(sb_driver_enter(driver, diag));
     SB_ASSERT(sb_driver_is_idle(driver));
     SB_TRY(check_version(driver, diag));
-    return sb_driver_leave(driver, start(driver, diag), diag);
+    return sb_driver_leave(driver, start_or_rerun(driver, diag), diag);
 }
 
 /* start_if_work: the block enters the journal before its height begins, so that a crash in between builds no second, empty one. */
@@ -382,7 +406,10 @@ static sb_err start_if_work(bool *ret_started, struct sb_driver *driver, struct 
 {
     struct sb_held_block *block;
     bool has_transactions;
-    *ret_started = false;
+    SB_TRY(rerun(ret_started, driver, diag));
+    if (*ret_started) {
+        return SB_OK;
+    }
     sb_driver_late_absorb(driver);
     SB_TRY(build(&block, &has_transactions, driver, diag));
     if (!has_transactions) {

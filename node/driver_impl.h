@@ -67,6 +67,8 @@ struct sb_driver {
     struct sb_diag failure;
 
     bool is_started; /* a height is in work: head + 1 */
+    bool
+        is_rerun; /* the journal holds records of later heights than the one in work: the database was rolled back */
     bool is_replaying;
     int32_t round; /* of the last step, to count new ones */
     struct sb_driver_counters counters;
@@ -159,5 +161,7 @@ sb_err sb_driver_draft(struct sb_application_draft *ret_draft, struct sb_driver 
 sb_err sb_driver_journal_input(struct sb_driver *driver,
                                const struct sb_bft_input *input) SB_MUST_USE;
 sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
+/* sb_driver_rerun: replay the journal's records of height head + 1, if there are any: then it is started, and open questions are left. */
+sb_err sb_driver_rerun(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
 
 #endif

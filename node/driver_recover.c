@@ -4,7 +4,8 @@
  *      SB_DRIVER_RECORD_BLOCK   an encoded consensus block, before the first own signature that names it
  *
  * Replay feeds the inputs of height head + 1 to the core and carries nothing out: a question stays open until a later record answers
- * it. What is open at the end is asked by sb_driver_resume. A BLOCK before the START_HEIGHT of its height was built in advance. */
+ * it. What is open at the end is asked by sb_driver_resume. After a rollback of the database there are records of later heights too:
+ * each such height is replayed when it is its turn, instead of being begun anew, so that no lock and no vote is forgotten. A BLOCK before the START_HEIGHT of its height was built in advance. */
 #include "node/driver_impl.h"
 
 #define INPUT_BYTES_MAX ((size_t)64 * 1024)
@@ -33,7 +34,8 @@ sb_err sb_driver_journal_input(struct sb_driver *driver, const struct sb_bft_inp
 struct replay {
     struct sb_driver *driver;
     uint64_t next_height;
-    uint64_t record_count;
+    uint64_t record_count; /* of that height */
+    bool is_ahead;         /* there are records of later heights */
     struct sb_diag *diag;
 };
 
@@ -98,6 +100,11 @@ static sb_err replay_input(struct sb_driver *driver, sb_bytes payload, struct sb
 static sb_err replay_record(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
 {
     struct replay *replay = ctx;
+    if (height > replay->next_height &&
+        sb_journal_rolled_back_from(replay->driver->journal) >= replay->next_height) {
+        replay->is_ahead = true; /* its turn comes when the blocks before it are back */
+        return SB_OK;
+    }
     replay->record_count++;
     if (height > replay->next_height) {
         return sb_fail(replay->diag, SB_E_CORRUPT,
@@ -181,15 +188,15 @@ static sb_err check_journal_is_whole(struct sb_driver *driver, struct sb_diag *d
     return SB_OK;
 }
 
-sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag)
+sb_err sb_driver_rerun(struct sb_driver *driver, struct sb_diag *diag)
 {
-    SB_TRY(check_journal_is_whole(driver, diag));
     struct replay replay = {.driver = driver,
                             .next_height = driver->app->head(driver->app->ctx).height + 1,
                             .diag = diag};
     driver->is_replaying = true;
     sb_err err = sb_journal_replay(driver->journal, replay.next_height, replay_record, &replay);
     driver->is_replaying = false;
+    driver->is_rerun = replay.is_ahead;
     if (err != SB_OK) {
         sb_diag_prefix(diag, "journal");
         return err;
@@ -205,4 +212,10 @@ sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag)
                SB_LOG_END);
     }
     return SB_OK;
+}
+
+sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag)
+{
+    SB_TRY(check_journal_is_whole(driver, diag));
+    return sb_driver_rerun(driver, diag);
 }

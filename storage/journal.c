@@ -10,6 +10,7 @@
  *          2   end of height: the height is in the database
  *          3   mark: written after each sync, says how far the file was durable then
  *          4   floor: payload = round (4) | step (1) | hash of the sign bytes (32): an imported history; not in files of version 1
+ *          5   rollback: payload = last height (8): the database was at this height and goes back to the record's; version 2
  *          16+ input of the caller
  *
  * Integers are little-endian. Checksums are XXH3; a record's covers what follows it and is seeded with file number and offset, so a
@@ -160,7 +161,8 @@ static sb_err record_append(struct sb_journal *journal, uint8_t type, uint64_t h
     journal->size += sizeof header + payload.len;
     if (type != SB_JOURNAL_MARK) {
         journal->unsynced = true;
-        if (type != SB_JOURNAL_END_HEIGHT && height > file->max_height) {
+        if (type != SB_JOURNAL_END_HEIGHT && type != SB_JOURNAL_ROLLBACK &&
+            height > file->max_height) {
             file->max_height = height;
         }
     }
@@ -358,6 +360,29 @@ sb_err sb_journal_end_height(struct sb_journal *journal, uint64_t height)
     }
     sb_journal_made_drop(journal);
     return SB_OK;
+}
+
+sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_rollback *rollback,
+                           struct sb_diag *diag)
+{
+    uint8_t payload[SB_JOURNAL_ROLLBACK_BYTES];
+    le_store64(payload, rollback->from);
+    sb_err err = rotate_when_full(journal);
+    if (err == SB_OK) {
+        err = record_append(journal, SB_JOURNAL_ROLLBACK, rollback->to,
+                            sb_span(payload, sizeof payload));
+    }
+    err = err == SB_OK ? sb_journal_sync(journal) : err;
+    if (err != SB_OK) {
+        return sb_fail(diag, err, "the journal cannot be written: %s", sb_err_text(err));
+    }
+    journal->rolled_back_from = rollback->from;
+    return SB_OK;
+}
+
+uint64_t sb_journal_rolled_back_from(const struct sb_journal *journal)
+{
+    return journal->rolled_back_from;
 }
 
 /* ---- the guard ---- */

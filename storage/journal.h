@@ -86,6 +86,17 @@ sb_err sb_journal_import(bool *ret_raised, struct sb_journal *journal,
                          const struct sb_journal_history *history,
                          struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_journal_rollback: the database is about to go back from block `from` to block `to` on purpose. Durable when it returns. Signatures
+ * and records stay what they are: heights above `to` can be run again from them, and nothing is signed twice. */
+struct sb_journal_rollback {
+    uint64_t from, to;
+};
+sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_rollback *rollback,
+                           struct sb_diag *diag) SB_MUST_USE;
+/* sb_journal_rolled_back_from: the block from which the database went back the last time; 0: it never did. Until the head is there again,
+ * the journal may be ahead of the database by more than the height in work. */
+uint64_t sb_journal_rolled_back_from(const struct sb_journal *journal);
+
 /* sb_journal_replay: visit all caller records (type >= 16) of `height` and above, oldest first. visit may stop with an error. */
 sb_err sb_journal_replay(struct sb_journal *journal, uint64_t height,
                          sb_err (*visit)(void *ctx, uint8_t type, uint64_t height,

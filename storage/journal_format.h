@@ -13,7 +13,8 @@ enum {
     SB_JOURNAL_SIGNED = 1,
     SB_JOURNAL_END_HEIGHT = 2,
     SB_JOURNAL_MARK = 3,
-    SB_JOURNAL_FLOOR = 4, /* since version 2 */
+    SB_JOURNAL_FLOOR = 4,    /* since version 2 */
+    SB_JOURNAL_ROLLBACK = 5, /* the same */
     SB_JOURNAL_CALLER = 16,
 };
 
@@ -60,6 +61,9 @@ struct sb_journal_signature {
 /* sb_journal_signed_parse: SB_E_CORRUPT when it is none. Spans point into the record. */
 sb_err sb_journal_signed_parse(struct sb_journal_signature *ret,
                                const struct sb_journal_record *record) SB_MUST_USE;
+
+/* A rollback's payload: the height from which (8); its height is that to which the database goes back. */
+#define SB_JOURNAL_ROLLBACK_BYTES 8
 
 /* A floor's payload: round (4) | step (1) | hash of the sign bytes (32); its height is the record's. */
 #define SB_JOURNAL_FLOOR_BYTES 37

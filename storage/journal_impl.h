@@ -31,6 +31,7 @@ struct sb_journal {
     bool failed;
     uint64_t sync_count;
     uint64_t end_height; /* 0: none yet */
+    uint64_t rolled_back_from;
 
     struct sb_journal_file *files; /* ascending, without gaps; never empty once open */
     size_t file_count;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/util/endian.h"
 #include "storage/journal_impl.h"
 
 #define TORN_COPIES_MAX 100
@@ -112,6 +113,13 @@ static sb_err load_record(void *ctx, const struct sb_journal_record *record)
     }
     if (record->type == SB_JOURNAL_FLOOR) {
         return floor_load(journal, record);
+    }
+    if (record->type == SB_JOURNAL_ROLLBACK) {
+        if (record->payload.len != SB_JOURNAL_ROLLBACK_BYTES) {
+            return SB_E_CORRUPT;
+        }
+        journal->rolled_back_from = le_load64(record->payload.data);
+        return SB_OK;
     }
     struct sb_journal_file *file = sb_journal_last_file(journal);
     file->max_height = record->height > file->max_height ? record->height : file->max_height;

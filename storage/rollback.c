@@ -158,3 +158,11 @@ sb_err sb_store_rollback(struct sb_store *store, struct sb_diag *diag)
     (void)pthread_mutex_unlock(&store->writer);
     return err;
 }
+
+uint64_t sb_store_rollback_max(struct sb_store *store)
+{
+    struct sb_version *version = sb_store_newest(store);
+    uint64_t count = version->head.exists ? version->block_count : 0;
+    sb_version_unref(version);
+    return count;
+}

@@ -136,6 +136,8 @@ sb_err sb_store_commit_take(struct sb_store *store, struct sb_store_pending *pen
  * synced batch. Code stays, since nothing ever deletes it. Open views stay what they are.
  * SB_E_NOT_FOUND: the head is the first block, or its diff is not kept; SB_E_ARG: read only; else as sb_store_commit_take. */
 sb_err sb_store_rollback(struct sb_store *store, struct sb_diag *diag) SB_MUST_USE;
+/* sb_store_rollback_max: how many blocks can be undone, one after the other. */
+uint64_t sb_store_rollback_max(struct sb_store *store);
 
 /* Reads. Results are copied into the arena. SB_E_NOT_FOUND when there is no such thing. */
 sb_err sb_store_number_by_hash(uint64_t *ret_number, struct sb_store *store,
