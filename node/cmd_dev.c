@@ -139,7 +139,7 @@ static int serve(struct dev *dev, struct sb_arena *arena)
     }
     sb_err err = sb_service_wait(service, &diag);
     sb_service_stop(service);
-    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+    return sb_service_end(err, &diag);
 }
 
 /* A directory of its own below TMPDIR, removed at the end, whatever the end is. */

@@ -38,7 +38,7 @@ static int serve(const struct sb_datadir *dir, const struct sb_config *config,
     sb_err err = sb_service_wait(service, &diag);
     sb_service_stop(service);
     sb_log(&log, SB_LOG_INFO, "node", "the node has stopped", SB_LOG_END);
-    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+    return sb_service_end(err, &diag);
 }
 
 int sb_cmd_run(int argc, char **argv)

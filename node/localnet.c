@@ -330,11 +330,11 @@ sb_err sb_localnet_ask(struct sb_localnet_status *ret_status, const struct sb_lo
         const char *text = (const char *)page.data;
         *ret_status = (struct sb_localnet_status){
             .height = read_metric(text, "head_number"),
-            .round = read_metric(text, "consensus_round"),
+            .round = read_metric(text, "consensus_rounds"),
             .peers = read_metric(text, "p2p_peers"),
-            .interval_ms = read_metric(text, "consensus_interval_ms"),
-            .transactions = read_metric(text, "chain_transactions_total"),
-            .is_syncing = read_metric(text, "consensus_syncing") != 0};
+            .interval_ms = read_metric(text, "consensus_last_interval_ms"),
+            .transactions = read_metric(text, "consensus_total_txs"),
+            .is_syncing = read_metric(text, "consensus_block_syncing") != 0};
     }
     sb_buf_fini(&page);
     return err;

@@ -1,46 +1,54 @@
 /* runtime.c: see runtime.h.
  *
- *      uv_async wake  <-- a transaction became pending (any thread), stop
- *      uv_timer pace  --> time for the next block
- *      uv_timer t[3]  --> timeouts of the consensus core
+ *      uv_async wake      <-- the inbox is no longer empty, a transaction became pending, stop
+ *      uv_timer timers[]  --> sb_replica_timer
  *
- * All of the driver runs on the loop's thread. Several wake-ups may come as one; so a wake-up only means: look again. */
+ * All of the replica runs on the loop's thread. Several wake-ups may come as one; so a wake-up only means: look again. What lies in the
+ * inbox is handed on for at most DRAIN_MS at a time, so that timers are not late when much comes. */
 #include "node/runtime.h"
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <uv.h>
 
 #include "base/util/assert.h"
-#include "node/solo_driver.h"
+#include "node/inbox.h"
 
-#define TIMER_KINDS 3
+#define DRAIN_MS 20
+#define NS_IN_MS 1000000
 
-struct consensus_timer {
+struct node_timer {
     uv_timer_t handle;
-    enum sb_bft_timeout kind;
-    uint64_t height;
-    int32_t round;
+    struct sb_node *node;
 };
 
 struct sb_node {
     struct sb_node_options options;
     struct sb_chain *chain;
     struct sb_mempool *mempool;
-    struct sb_solo *driver;
+    struct sb_chain_app *app;
+    struct sb_journal *journal;
+    struct sb_local_signer signer;
+    struct sb_replica *replica;
+    struct sb_inbox *inbox;
+    struct sb_tx_gossip *txs; /* NULL without peers, as p2p */
+    struct sb_p2p *p2p;
 
     bool has_loop;
     uv_loop_t loop;
     uv_async_t wake;
-    uv_timer_t pace;
-    struct consensus_timer timers[TIMER_KINDS];
-    uint64_t last_block_ms; /* loop time */
+    struct node_timer timers[SB_REPLICA_TIMER_COUNT];
+    struct sb_inbox_item *taken; /* out of the inbox, not yet handed on */
 
     bool has_thread;
     uv_thread_t thread;
-    atomic_bool stop;
-    atomic_bool failed;
+    atomic_bool stop, failed, has_work;
+    atomic_uint_least64_t transactions;
+
+    pthread_mutex_t lock; /* of status */
+    struct sb_replica_status status;
 };
 
 /* ---- clocks ---- */
@@ -56,7 +64,7 @@ static uint64_t wall_ms(void *ctx)
 static uint64_t monotonic_ms(void *ctx)
 {
     (void)ctx;
-    return uv_hrtime() / 1000000;
+    return uv_hrtime() / NS_IN_MS;
 }
 
 /* ---- the loop's thread ---- */
@@ -67,107 +75,90 @@ static void fail(struct sb_node *node, const struct sb_diag *diag)
     sb_log(node->options.log, SB_LOG_ERROR, "node", "the node cannot go on",
            SB_LOG_STR("reason", diag->text), SB_LOG_END);
     if (node->options.on_failed != NULL) {
-        node->options.on_failed(node->options.on_failed_ctx, diag->text);
+        node->options.on_failed(node->options.ctx, diag->text);
     }
     uv_stop(&node->loop);
 }
 
-/* The pace that was asked for, but never faster than the chain's parameters allow now. */
-static uint64_t interval_ms(struct sb_node *node)
+/* settle: after each thing that happened: show where the node stands; stop when it failed. */
+static void settle(struct sb_node *node, sb_err err, const struct sb_diag *diag)
 {
-    uint64_t least = sb_chain_params(node->chain).min_block_interval_ms;
-    return node->options.interval_ms > least ? node->options.interval_ms : least;
-}
-
-static void on_pace(uv_timer_t *handle);
-
-static void schedule(struct sb_node *node, uint64_t delay_ms)
-{
-    SB_ASSERT(uv_timer_start(&node->pace, on_pace, delay_ms, 0) == 0);
-}
-
-/* make_block: one height, if the driver is free. A height that waits for a timeout goes on by itself. */
-static void make_block(struct sb_node *node, bool allow_empty)
-{
-    struct sb_diag diag = {.text = ""};
-    if (!sb_solo_is_idle(node->driver)) {
-        return;
-    }
-    if (sb_solo_propose(node->driver, allow_empty, &diag) != SB_OK) {
-        fail(node, &diag);
+    struct sb_replica_status status = sb_replica_status(node->replica);
+    (void)pthread_mutex_lock(&node->lock);
+    node->status = status;
+    (void)pthread_mutex_unlock(&node->lock);
+    if (err != SB_OK) {
+        fail(node, diag);
     }
 }
 
-static void look_for_transactions(struct sb_node *node)
+static sb_err hand_on(struct sb_node *node, const struct sb_inbox_item *item, struct sb_diag *diag)
 {
-    sb_u256 base_fee = sb_chain_next_base_fee(node->chain);
-    if (sb_mempool_has_ready(node->mempool, &base_fee)) {
-        make_block(node, false);
+    switch (item->kind) {
+    case SB_INBOX_PEER_UP:
+        return sb_replica_peer_up(node->replica, item->peer, diag);
+    case SB_INBOX_PEER_DOWN:
+        return sb_replica_peer_down(node->replica, item->peer, diag);
+    case SB_INBOX_MESSAGE:
+        return sb_replica_receive(node->replica, item->peer, item->channel,
+                                  sb_span(item->bytes, item->len), diag);
     }
+    SB_UNREACHABLE();
 }
 
-static void on_pace(uv_timer_t *handle)
+/* drain: hand on what lies in the inbox; comes back soon when that takes long. */
+static sb_err drain(struct sb_node *node, struct sb_diag *diag)
 {
-    struct sb_node *node = handle->data;
-    if (atomic_load(&node->failed)) {
-        return;
+    uint64_t end_ms = monotonic_ms(NULL) + DRAIN_MS;
+    sb_err err = SB_OK;
+    while (err == SB_OK) {
+        if (node->taken == NULL) {
+            node->taken = sb_inbox_take(node->inbox);
+        }
+        if (node->taken == NULL) {
+            return SB_OK;
+        }
+        if (monotonic_ms(NULL) >= end_ms) {
+            (void)uv_async_send(&node->wake);
+            return SB_OK;
+        }
+        struct sb_inbox_item *item = node->taken;
+        node->taken = item->next;
+        err = hand_on(node, item, diag);
+        sb_inbox_done_take(node->inbox, item);
     }
-    uint64_t begun = uv_now(&node->loop);
-    make_block(node, true);
-    uv_update_time(&node->loop);
-    uint64_t used = uv_now(&node->loop) - begun;
-    uint64_t interval = interval_ms(node);
-    schedule(node, used < interval ? interval - used : 0);
+    return err;
 }
 
 static void on_wake(uv_async_t *handle)
 {
     struct sb_node *node = handle->data;
+    struct sb_diag diag = {.text = ""};
     if (atomic_load(&node->stop)) {
         uv_stop(&node->loop);
         return;
     }
-    if (node->options.pace == SB_NODE_PACE_INSTANT && !atomic_load(&node->failed)) {
-        uint64_t before = sb_chain_head_number(node->chain);
-        look_for_transactions(node);
-        if (sb_chain_head_number(node->chain) != before) {
-            (void)uv_async_send(&node->wake); /* what came meanwhile, or did not fit */
-        }
+    if (atomic_load(&node->failed)) {
+        return;
     }
+    sb_err err = drain(node, &diag);
+    if (err == SB_OK && atomic_exchange(&node->has_work, false)) {
+        err = sb_replica_wake(node->replica, &diag);
+    }
+    settle(node, err, &diag);
 }
 
-static void on_consensus_timer(uv_timer_t *handle)
+static void on_timer(uv_timer_t *handle)
 {
-    struct consensus_timer *timer = handle->data;
-    struct sb_node *node = handle->loop->data;
+    struct node_timer *timer = handle->data;
+    struct sb_node *node = timer->node;
     struct sb_diag diag = {.text = ""};
     if (atomic_load(&node->failed)) {
         return;
     }
-    if (sb_solo_timeout(node->driver, timer->kind, timer->height, timer->round, &diag) != SB_OK) {
-        fail(node, &diag);
-        return;
-    }
-    (void)uv_async_send(&node->wake);
-}
-
-static void host_set_timer(void *ctx, enum sb_bft_timeout kind, uint64_t height, int32_t round,
-                           uint64_t delay_ms)
-{
-    struct sb_node *node = ctx;
-    struct consensus_timer *timer = &node->timers[kind];
-    timer->kind = kind;
-    timer->height = height;
-    timer->round = round;
-    SB_ASSERT(uv_timer_start(&timer->handle, on_consensus_timer, delay_ms, 0) == 0);
-}
-
-static void host_cancel_timers(void *ctx)
-{
-    struct sb_node *node = ctx;
-    for (size_t i = 0; i < TIMER_KINDS; i++) {
-        (void)uv_timer_stop(&node->timers[i].handle);
-    }
+    sb_err err =
+        sb_replica_timer(node->replica, (enum sb_replica_timer)(timer - node->timers), &diag);
+    settle(node, err, &diag);
 }
 
 static void loop_main(void *ctx)
@@ -176,13 +167,125 @@ static void loop_main(void *ctx)
     (void)uv_run(&node->loop, UV_RUN_DEFAULT);
 }
 
-/* ---- life ---- */
+/* ---- what the replica wants ---- */
+
+static void host_set_timer(void *ctx, enum sb_replica_timer id, uint64_t delay_ms)
+{
+    struct sb_node *node = ctx;
+    uv_update_time(&node->loop); /* the loop's own idea of now may be as old as the work in hand */
+    SB_ASSERT(uv_timer_start(&node->timers[id].handle, on_timer, delay_ms, 0) == 0);
+}
+
+static void host_cancel_timer(void *ctx, enum sb_replica_timer id)
+{
+    struct sb_node *node = ctx;
+    (void)uv_timer_stop(&node->timers[id].handle);
+}
+
+static bool host_send(void *ctx, sb_peer peer, enum sb_channel channel, sb_bytes message)
+{
+    struct sb_node *node = ctx;
+    return sb_p2p_send(node->p2p, peer, channel, message);
+}
+
+static void host_report(void *ctx, sb_peer peer, enum sb_offence offence, const char *why)
+{
+    struct sb_node *node = ctx;
+    sb_p2p_report(node->p2p, peer, offence, why);
+}
+
+static void host_halted(void *ctx, const char *reason)
+{
+    struct sb_node *node = ctx;
+    if (node->options.on_halted != NULL) {
+        node->options.on_halted(node->options.ctx, reason);
+    }
+}
+
+/* ---- what happens elsewhere; any thread ---- */
+
+static void wake_loop(void *ctx)
+{
+    struct sb_node *node = ctx;
+    (void)uv_async_send(&node->wake);
+}
 
 static void on_pending(void *ctx, const struct sb_pool_tx *tx)
 {
     struct sb_node *node = ctx;
     (void)tx;
-    (void)uv_async_send(&node->wake);
+    if (node->options.pace == SB_PACE_INSTANT) { /* else the pace decides */
+        atomic_store(&node->has_work, true);
+        wake_loop(node);
+    }
+}
+
+static void on_head(void *ctx, const struct sb_chain_event *event)
+{
+    struct sb_node *node = ctx;
+    (void)atomic_fetch_add(&node->transactions, event->block->block.tx_count);
+}
+
+/* ---- the peer network's thread ---- */
+
+static void on_peer_up(void *ctx, const struct sb_p2p_peer_info *info)
+{
+    struct sb_node *node = ctx;
+    (void)sb_inbox_put(node->inbox, SB_INBOX_PEER_UP, info->peer, SB_CHANNEL_CONTROL,
+                       sb_span(NULL, 0));
+    sb_tx_gossip_peer_up(node->txs, info->peer);
+}
+
+static void on_peer_down(void *ctx, sb_peer peer)
+{
+    struct sb_node *node = ctx;
+    (void)sb_inbox_put(node->inbox, SB_INBOX_PEER_DOWN, peer, SB_CHANNEL_CONTROL, sb_span(NULL, 0));
+    sb_tx_gossip_peer_down(node->txs, peer);
+}
+
+static bool on_message(void *ctx, sb_peer peer, enum sb_channel channel, sb_bytes message)
+{
+    struct sb_node *node = ctx;
+    return channel == SB_CHANNEL_TX
+               ? sb_tx_gossip_receive(node->txs, peer, message)
+               : sb_inbox_put(node->inbox, SB_INBOX_MESSAGE, peer, channel, message);
+}
+
+static void resume_peer(void *ctx, sb_peer peer)
+{
+    struct sb_node *node = ctx;
+    sb_p2p_resume(node->p2p, peer);
+}
+
+static bool send_tx(void *ctx, sb_peer peer, sb_bytes message)
+{
+    return host_send(ctx, peer, SB_CHANNEL_TX, message);
+}
+
+/* ---- opening ---- */
+
+static sb_err open_chain(struct sb_node *node, struct sb_diag *diag)
+{
+    const struct sb_node_options *o = &node->options;
+    const struct sb_chain_options chain_options = {.db_dir = o->db_dir,
+                                                   .genesis = o->genesis,
+                                                   .inference = o->inference,
+                                                   .log = o->log,
+                                                   .create = o->create,
+                                                   .store_cache_bytes = o->store_cache_bytes,
+                                                   .history_blocks = o->history_blocks};
+    SB_TRY(sb_chain_open(&node->chain, &chain_options, diag));
+    sb_err err = sb_mempool_new(&node->mempool, node->chain, &o->mempool);
+    if (err != SB_OK) {
+        return sb_fail(diag, err, "mempool: %s", sb_err_text(err));
+    }
+    const struct sb_chain_app_options app_options = {.chain = node->chain,
+                                                     .mempool = node->mempool,
+                                                     .builder = {.monotonic_ms = monotonic_ms},
+                                                     .log = o->log};
+    SB_TRY(sb_chain_app_new(&node->app, &app_options, diag));
+    SB_TRY(sb_chain_subscribe(node->chain, on_head, node));
+    return sb_mempool_subscribe(node->mempool, on_pending, node);
 }
 
 static sb_err open_loop(struct sb_node *node, struct sb_diag *diag)
@@ -191,50 +294,83 @@ static sb_err open_loop(struct sb_node *node, struct sb_diag *diag)
         return sb_fail(diag, SB_E_INTERNAL, "the event loop cannot be made");
     }
     node->has_loop = true;
-    node->loop.data = node;
-    bool ok = uv_async_init(&node->loop, &node->wake, on_wake) == 0 &&
-              uv_timer_init(&node->loop, &node->pace) == 0;
+    bool ok = uv_async_init(&node->loop, &node->wake, on_wake) == 0;
     node->wake.data = node;
-    node->pace.data = node;
-    for (size_t i = 0; i < TIMER_KINDS; i++) {
+    for (size_t i = 0; i < SB_REPLICA_TIMER_COUNT; i++) {
         ok = ok && uv_timer_init(&node->loop, &node->timers[i].handle) == 0;
         node->timers[i].handle.data = &node->timers[i];
+        node->timers[i].node = node;
     }
     return ok ? SB_OK : sb_fail(diag, SB_E_INTERNAL, "the event loop cannot be made");
 }
 
-static sb_err open_chain(struct sb_node *node, struct sb_diag *diag)
+static sb_err open_journal(struct sb_node *node, struct sb_diag *diag)
 {
     const struct sb_node_options *o = &node->options;
-    struct sb_chain_options chain_options = {.db_dir = o->db_dir,
-                                             .genesis = o->genesis,
-                                             .inference = o->inference,
-                                             .log = o->log,
-                                             .create = o->create,
-                                             .store_cache_bytes = o->store_cache_bytes,
-                                             .history_blocks = o->history_blocks};
-    SB_TRY(sb_chain_open(&node->chain, &chain_options, diag));
-    sb_err err = sb_mempool_new(&node->mempool, node->chain, &o->mempool);
-    return err == SB_OK ? SB_OK : sb_fail(diag, err, "mempool: %s", sb_err_text(err));
+    struct sb_journal_identity identity;
+    struct sb_journal_recovery found;
+    identity.genesis_hash = sb_chain_domain(node->chain)->genesis_hash;
+    memcpy(identity.public_key, o->validator_secret + 32, sizeof identity.public_key);
+    SB_TRY(sb_journal_open_folder(&node->journal, o->journal_dir, &identity, o->new_key, &found,
+                                  diag));
+    if (found.torn_bytes != 0) {
+        sb_log(o->log, SB_LOG_WARN, "journal", "the end of the journal was torn and is cut off",
+               SB_LOG_U64("bytes", found.torn_bytes), SB_LOG_END);
+    }
+    node->signer.journal = node->journal;
+    memcpy(node->signer.secret, o->validator_secret, sizeof node->signer.secret);
+    return SB_OK;
 }
 
-static sb_err open_driver(struct sb_node *node, struct sb_diag *diag)
+static sb_err open_replica(struct sb_node *node, struct sb_diag *diag)
 {
     const struct sb_node_options *o = &node->options;
-    struct sb_solo_options options = {.chain = node->chain,
-                                      .mempool = node->mempool,
-                                      .journal_dir = o->journal_dir,
-                                      .new_key = o->new_key,
-                                      .timeouts = sb_bft_timeouts_default(),
-                                      .monotonic_ms = monotonic_ms,
-                                      .host = {.ctx = node,
-                                               .now_ms = wall_ms,
-                                               .set_timer = host_set_timer,
-                                               .cancel_timers = host_cancel_timers},
-                                      .log = o->log};
-    memcpy(options.secret, o->validator_secret, sizeof options.secret);
-    sb_err err = sb_solo_new(&node->driver, &options, diag);
-    explicit_bzero(options.secret, sizeof options.secret);
+    const struct sb_bft_timeouts *t = &o->timeouts;
+    bool has_timeouts = t->propose_ms != 0 || t->prevote_ms != 0 || t->precommit_ms != 0;
+    struct sb_replica_options options = {.app = sb_chain_app_table(node->app),
+                                         .journal = node->journal,
+                                         .signer = sb_local_signer(&node->signer),
+                                         .own_key = sb_pubkey_ed25519(o->validator_secret + 32),
+                                         .verifier = sb_verifier_ed25519(),
+                                         .timeouts = has_timeouts ? *t : sb_bft_timeouts_default(),
+                                         .pace = o->pace,
+                                         .interval_ms = o->interval_ms,
+                                         .halt_height = o->halt_height,
+                                         .host = {.ctx = node,
+                                                  .wall_ms = wall_ms,
+                                                  .monotonic_ms = monotonic_ms,
+                                                  .set_timer = host_set_timer,
+                                                  .cancel_timer = host_cancel_timer,
+                                                  .send = host_send,
+                                                  .report = host_report,
+                                                  .halted = host_halted},
+                                         .log = o->log};
+    randombytes_buf(&options.seed, sizeof options.seed);
+    SB_TRY(sb_replica_new(&node->replica, &options, diag));
+    const struct sb_inbox_options inbox = {.ctx = node, .wake = wake_loop, .resume = resume_peer};
+    node->inbox = sb_inbox_new(&inbox);
+    return node->inbox != NULL ? SB_OK : sb_fail(diag, SB_E_NOMEM, "out of memory");
+}
+
+static sb_err open_network(struct sb_node *node, struct sb_diag *diag)
+{
+    if (node->options.p2p == NULL) {
+        return SB_OK;
+    }
+    struct sb_tx_gossip_options txs = {.mempool = node->mempool,
+                                       .ctx = node,
+                                       .send = send_tx,
+                                       .report = host_report,
+                                       .resume = resume_peer};
+    randombytes_buf(&txs.seed, sizeof txs.seed);
+    SB_TRY(sb_tx_gossip_new(&node->txs, &txs, diag));
+    struct sb_p2p_options options = *node->options.p2p;
+    options.domain = *sb_chain_domain(node->chain);
+    options.log = node->options.log;
+    options.callbacks = (struct sb_p2p_callbacks){
+        .ctx = node, .peer_up = on_peer_up, .peer_down = on_peer_down, .message = on_message};
+    sb_err err = sb_p2p_new(&node->p2p, &options, diag);
+    explicit_bzero(options.node_secret, sizeof options.node_secret);
     return err;
 }
 
@@ -242,9 +378,15 @@ static sb_err open_all(struct sb_node *node, struct sb_diag *diag)
 {
     SB_TRY(open_chain(node, diag));
     SB_TRY(open_loop(node, diag));
-    SB_TRY(open_driver(node, diag));
-    return sb_mempool_subscribe(node->mempool, on_pending, node);
+    SB_TRY(open_journal(node, diag));
+    SB_TRY(open_replica(node, diag));
+    SB_TRY(open_network(node, diag));
+    SB_TRY(sb_replica_start(node->replica, diag));
+    node->status = sb_replica_status(node->replica);
+    return SB_OK;
 }
+
+/* ---- life ---- */
 
 sb_err sb_node_new(struct sb_node **ret_node, const struct sb_node_options *options,
                    struct sb_diag *diag)
@@ -254,10 +396,10 @@ sb_err sb_node_new(struct sb_node **ret_node, const struct sb_node_options *opti
         return sb_fail(diag, SB_E_NOMEM, "out of memory");
     }
     node->options = *options;
-    atomic_init(&node->stop, false);
-    atomic_init(&node->failed, false);
+    (void)pthread_mutex_init(&node->lock, NULL);
     sb_err err = open_all(node, diag);
     explicit_bzero(node->options.validator_secret, sizeof node->options.validator_secret);
+    node->options.p2p = NULL;
     if (err != SB_OK) {
         sb_node_free(node);
         return err;
@@ -269,26 +411,29 @@ sb_err sb_node_new(struct sb_node **ret_node, const struct sb_node_options *opti
 sb_err sb_node_start(struct sb_node *node, struct sb_diag *diag)
 {
     SB_ASSERT(!node->has_thread);
-    if (node->options.pace == SB_NODE_PACE_INTERVAL) {
-        schedule(node, interval_ms(node));
-    }
-    (void)uv_async_send(&node->wake);
     if (uv_thread_create(&node->thread, loop_main, node) != 0) {
         return sb_fail(diag, SB_E_INTERNAL, "the node's thread cannot be made");
     }
     node->has_thread = true;
-    return SB_OK;
+    if (node->p2p == NULL) {
+        return SB_OK;
+    }
+    SB_TRY(sb_tx_gossip_start(node->txs, diag));
+    return sb_p2p_start(node->p2p, diag);
 }
 
 void sb_node_stop(struct sb_node *node)
 {
-    if (!node->has_thread) {
-        return;
+    if (node->p2p != NULL) {
+        sb_p2p_stop(node->p2p);
+        sb_tx_gossip_stop(node->txs);
     }
-    atomic_store(&node->stop, true);
-    (void)uv_async_send(&node->wake);
-    (void)uv_thread_join(&node->thread);
-    node->has_thread = false;
+    if (node->has_thread) {
+        atomic_store(&node->stop, true);
+        (void)uv_async_send(&node->wake);
+        (void)uv_thread_join(&node->thread);
+        node->has_thread = false;
+    }
 }
 
 static void close_handle(uv_handle_t *handle, void *ctx)
@@ -305,7 +450,20 @@ void sb_node_free(struct sb_node *node)
         return;
     }
     sb_node_stop(node);
-    sb_solo_free(node->driver);
+    sb_replica_free(node->replica);
+    if (node->journal != NULL) {
+        sb_journal_close(node->journal);
+    }
+    explicit_bzero(node->signer.secret, sizeof node->signer.secret);
+    sb_chain_app_free(node->app);
+    while (node->taken != NULL) {
+        struct sb_inbox_item *item = node->taken;
+        node->taken = item->next;
+        sb_inbox_done_take(node->inbox, item);
+    }
+    sb_tx_gossip_free(node->txs);
+    sb_inbox_free(node->inbox);
+    sb_p2p_free(node->p2p);
     if (node->has_loop) {
         uv_walk(&node->loop, close_handle, NULL);
         (void)uv_run(&node->loop, UV_RUN_DEFAULT);
@@ -313,6 +471,7 @@ void sb_node_free(struct sb_node *node)
     }
     sb_mempool_free(node->mempool);
     sb_chain_close(node->chain);
+    (void)pthread_mutex_destroy(&node->lock);
     free(node);
 }
 
@@ -326,7 +485,26 @@ struct sb_mempool *sb_node_mempool(struct sb_node *node)
     return node->mempool;
 }
 
+struct sb_p2p *sb_node_p2p(struct sb_node *node)
+{
+    return node->p2p;
+}
+
 bool sb_node_failed(struct sb_node *node)
 {
     return atomic_load(&node->failed);
+}
+
+struct sb_node_status sb_node_status(struct sb_node *node)
+{
+    struct sb_node_status status = {.app = sb_chain_app_counters(node->app),
+                                    .transactions = atomic_load(&node->transactions)};
+    (void)pthread_mutex_lock(&node->lock);
+    status.replica = node->status;
+    (void)pthread_mutex_unlock(&node->lock);
+    if (node->p2p != NULL) {
+        status.txs = sb_tx_gossip_counters(node->txs);
+        status.peer_count = sb_p2p_peer_count(node->p2p);
+    }
+    return status;
 }

@@ -1,17 +1,26 @@
-/* runtime.h: a running node: chain, pool and driver on one libuv loop in a thread of its own.
+/* runtime.h: a running node: chain, pool, consensus and peers, on threads of their own.
  *
- *      sb_node_start --> [loop thread: timers, wake-ups, blocks]         RPC threads: sb_node_chain, sb_node_mempool
- *      sb_node_stop  --> the loop ends after the block in hand
+ *      p2p thread        --message--> inbox ------------> node loop: replica (driver, gossip, sync), timers
+ *      (libuv, Noise)    <--sb_p2p_send------------------             application: builder, execution, commit
+ *              |                                              ^
+ *              +--TX--> worker of tx_gossip --> mempool       +-- wake: a transaction became pending
+ *                                                  ^
+ *      RPC threads  --sb_mempool_add---------------+   sb_node_chain, sb_node_mempool, sb_node_status
  *
- * Pace: INSTANT makes a block as soon as a transaction can go into one, and none without; INTERVAL makes one each interval_ms, empty or
- * not. Time between two blocks is at least the chain's minBlockIntervalMs, except in INSTANT. */
+ * Pace: SB_PACE_INSTANT makes a block as soon as a transaction can go into one, and none without, while the set is this one validator;
+ * SB_PACE_STEADY makes one each interval, empty or not. Time between two blocks is at least the chain's minBlockIntervalMs, except in
+ * INSTANT.
+ *
+ * A node that has committed halt_height, or that does not know the rules of the next height, has halted: it takes no part any more, and
+ * says so once (on_halted). A node that cannot go on - disk, divergence - has failed (on_failed). Both answer questions until they are
+ * stopped. */
 #ifndef SB_NODE_RUNTIME_H
 #define SB_NODE_RUNTIME_H
 
-#include "node/chain.h"
-#include "node/mempool.h"
-
-enum sb_node_pace { SB_NODE_PACE_INSTANT, SB_NODE_PACE_INTERVAL };
+#include "node/chain_app.h"
+#include "node/p2p/p2p.h"
+#include "node/replica.h"
+#include "node/tx_gossip.h"
 
 struct sb_node_options {
     const char *db_dir;
@@ -22,31 +31,49 @@ struct sb_node_options {
     bool create;                      /* new chain: the folders may be empty */
     bool new_key;                     /* new validator key: the journal may be created */
     uint8_t validator_secret[64];     /* ed25519: seed || public key, copied */
-    enum sb_node_pace pace;
-    uint64_t interval_ms; /* INTERVAL; 0 takes minBlockIntervalMs */
+    enum sb_pace pace;
+    uint64_t interval_ms;            /* STEADY; 0 takes minBlockIntervalMs */
+    uint64_t halt_height;            /* 0: never */
+    struct sb_bft_timeouts timeouts; /* all zero: sb_bft_timeouts_default */
+    const struct sb_p2p_options
+        *p2p; /* NULL: no peers. Used during new; domain, callbacks and log are the node's */
     size_t store_cache_bytes;
     uint64_t history_blocks;
     struct sb_mempool_options mempool;
-    /* on_failed: the node cannot go on (disk failure, divergence); called once, from the loop's thread. May be NULL. */
+    /* Called once, from the loop's thread. May be NULL. */
     void (*on_failed)(void *ctx, const char *message);
-    void *on_failed_ctx;
+    void (*on_halted)(void *ctx, const char *reason);
+    void *ctx;
 };
 
 struct sb_node;
 
-/* sb_node_new: open everything and recover; nothing runs yet, so that subscribers and a server can be attached. */
+/* sb_node_new: open everything and recover: what the journal says was decided is committed when it returns, so that nobody sees a chain
+ * without it. The threads do not run yet: subscribers and a server can be attached. */
 sb_err sb_node_new(struct sb_node **ret_node, const struct sb_node_options *options,
                    struct sb_diag *diag) SB_MUST_USE;
-/* sb_node_start: begin to make blocks. SB_E_INTERNAL when no thread can be made. */
+/* sb_node_start: go on, and let peers in. SB_E_INTERNAL when no thread can be made. */
 sb_err sb_node_start(struct sb_node *node, struct sb_diag *diag) SB_MUST_USE;
-/* sb_node_stop: finish the block in hand and end the thread. May be called more than once. */
+/* sb_node_stop: leave the peers, finish the work in hand and end the threads. May be called more than once. */
 void sb_node_stop(struct sb_node *node);
 /* sb_node_free: stop and close everything. */
 void sb_node_free(struct sb_node *node);
 
 struct sb_chain *sb_node_chain(struct sb_node *node);
 struct sb_mempool *sb_node_mempool(struct sb_node *node);
+/* sb_node_p2p: the peers; NULL when there is no network. */
+struct sb_p2p *sb_node_p2p(struct sb_node *node);
 /* sb_node_failed: the node has stopped by itself (on_failed says why). */
 bool sb_node_failed(struct sb_node *node);
+
+/* Where the node stands, as of the last thing it did. Any thread. */
+struct sb_node_status {
+    struct sb_replica_status replica;
+    struct sb_chain_app_counters app;
+    struct sb_tx_gossip_counters txs;
+    uint64_t transactions; /* in blocks that were committed since the start */
+    size_t peer_count;
+};
+struct sb_node_status sb_node_status(struct sb_node *node);
 
 #endif

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "node/backend.h"
+#include "node/peer_settings.h"
 #include "node/runtime.h"
 #include "node/version.h"
 #include "rpc/server.h"
@@ -19,14 +20,17 @@
 #define MIB      ((size_t)1 << 20)
 #define LOOK_MS  200 /* how often a waiting service looks whether the node has failed */
 #define NS_IN_MS 1000000L
+#define HALT_MS  2000 /* how long a halted node still gives its last block to peers */
 
 struct sb_service {
     struct sb_inference *inference;
     struct sb_node *node;
     struct sb_backend *backend;
     struct sb_rpc_server *server;
-    pthread_mutex_t mutex; /* of failure */
-    struct sb_diag failure;
+    uint64_t halt_height;
+    atomic_bool halted;
+    pthread_mutex_t mutex; /* of what follows */
+    struct sb_diag failure, halt;
 };
 
 /* ---- pages; on the server's loop ---- */
@@ -55,6 +59,7 @@ static void on_metrics(void *ctx, struct sb_buf *out)
     struct sb_mempool_status pool = sb_mempool_status(sb_node_mempool(service->node));
     struct sb_rpc_counters rpc = sb_rpc_server_counters(service->server);
     struct sb_inference_stats models = sb_inference_stats(service->inference);
+    struct sb_node_status node = sb_node_status(service->node);
     size_t resident = 0;
     (void)uv_resident_set_memory(&resident);
     sb_buf_addf(out,
@@ -76,6 +81,36 @@ static void on_failed(void *ctx, const char *message)
     (void)pthread_mutex_unlock(&service->mutex);
 }
 
+static void on_halted(void *ctx, const char *reason)
+{
+    struct sb_service *service = ctx;
+    (void)pthread_mutex_lock(&service->mutex);
+    (void)snprintf(service->halt.text, sizeof service->halt.text, "%s", reason);
+    (void)pthread_mutex_unlock(&service->mutex);
+    atomic_store(&service->halted, true);
+}
+
+/* new_node: with peers when there are any to be expected. */
+static sb_err new_node(struct sb_service *service, struct sb_node_options *node,
+                       const struct sb_service_options *o, struct sb_diag *diag)
+{
+    if (!sb_peer_settings_wanted(o->config, o->genesis, o->key->public_key)) {
+        return sb_node_new(&service->node, node, diag);
+    }
+    struct sb_peer_settings *peers = calloc(1, sizeof *peers);
+    if (peers == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    sb_err err = sb_peer_settings_read(peers, o->config, o->dir, diag);
+    if (err == SB_OK) {
+        node->p2p = &peers->options;
+        err = sb_node_new(&service->node, node, diag);
+    }
+    sodium_memzero(peers->options.node_secret, sizeof peers->options.node_secret);
+    free(peers);
+    return err;
+}
+
 static sb_err open_node(struct sb_service *service, const struct sb_service_options *o,
                         struct sb_diag *diag)
 {
@@ -93,18 +128,24 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
         .genesis = o->genesis,
         .inference = service->inference,
         .log = o->log,
-        .pace = c->instant_blocks ? SB_NODE_PACE_INSTANT : SB_NODE_PACE_INTERVAL,
+        .pace = c->instant_blocks ? SB_PACE_INSTANT : SB_PACE_STEADY,
         .interval_ms = c->block_interval_ms,
+        .halt_height = c->halt_height,
+        .timeouts = {.propose_ms = c->propose_ms,
+                     .prevote_ms = c->prevote_ms,
+                     .precommit_ms = c->precommit_ms,
+                     .delta_ms = c->timeout_delta_ms},
         .store_cache_bytes = c->cache_mib * MIB,
         .history_blocks = c->history_blocks,
         .mempool = {.count_max = c->pool_count_max,
                     .bytes_max = c->pool_mib_max * MIB,
                     .per_sender_max = c->pool_sender_max},
         .on_failed = on_failed,
-        .on_failed_ctx = service,
+        .on_halted = on_halted,
+        .ctx = service,
     };
     memcpy(node.validator_secret, o->key->secret, sizeof node.validator_secret);
-    sb_err err = sb_node_new(&service->node, &node, diag);
+    sb_err err = new_node(service, &node, o, diag);
     sodium_memzero(node.validator_secret, sizeof node.validator_secret);
     return err;
 }
@@ -186,6 +227,7 @@ sb_err sb_service_start(struct sb_service **ret_service, const struct sb_service
     end_signals(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)pthread_mutex_init(&service->mutex, NULL);
+    service->halt_height = options->config->halt_height;
     sb_err err = open_all(service, options, diag);
     if (err != SB_OK) {
         sb_service_stop(service);
@@ -195,8 +237,23 @@ sb_err sb_service_start(struct sb_service **ret_service, const struct sb_service
     return SB_OK;
 }
 
+/* halt_result: why the node has halted. */
+static sb_err halt_result(struct sb_service *service, struct sb_diag *diag)
+{
+    uint64_t head = sb_chain_head_number(sb_node_chain(service->node));
+    if (service->halt_height != 0 && head >= service->halt_height) {
+        return sb_fail(diag, SB_E_CANCELLED, "halted at height %" PRIu64 ", as asked", head);
+    }
+    (void)pthread_mutex_lock(&service->mutex);
+    sb_err err =
+        sb_fail(diag, SB_E_VERSION, "halted at height %" PRIu64 ": %s", head, service->halt.text);
+    (void)pthread_mutex_unlock(&service->mutex);
+    return err;
+}
+
 sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag)
 {
+    uint64_t halted_ms = 0;
     const struct timespec look = {.tv_nsec = LOOK_MS * NS_IN_MS};
     sigset_t set;
     end_signals(&set);
@@ -212,7 +269,24 @@ sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag)
             (void)pthread_mutex_unlock(&service->mutex);
             return err;
         }
+        if (atomic_load(&service->halted)) {
+            halted_ms += LOOK_MS;
+        }
+        if (halted_ms > HALT_MS ||
+            (halted_ms != 0 && sb_node_status(service->node).peer_count == 0)) {
+            return halt_result(service, diag);
+        }
     }
+}
+
+int sb_service_end(sb_err err, const struct sb_diag *diag)
+{
+    if (err == SB_E_CANCELLED) {
+        (void)printf("%s\n", diag->text);
+        (void)fflush(stdout);
+        return SB_EXIT_OK;
+    }
+    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(diag);
 }
 
 void sb_service_stop(struct sb_service *service)

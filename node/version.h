@@ -7,5 +7,6 @@
 #endif
 
 #define SB_CLIENT_VERSION "Samebit/v" SB_VERSION "/linux"
+#define SB_CLIENT_AGENT   "samebit/" SB_VERSION /* to peers */
 
 #endif

@@ -28,7 +28,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void open_node(enum sb_node_pace pace, uint64_t interval_ms)
+static void open_node(enum sb_pace pace, uint64_t interval_ms)
 {
     struct sb_node_options options = {.db_dir = f.db_dir,
                                       .journal_dir = f.journal_dir,
@@ -63,7 +63,7 @@ static void wait_for_nonce(int account, uint64_t nonce)
 static void instant_makes_blocks_only_for_transactions(void **state)
 {
     (void)state;
-    open_node(SB_NODE_PACE_INSTANT, 0);
+    open_node(SB_PACE_INSTANT, 0);
     (void)usleep(50000);
     assert_int_equal(sb_chain_head_number(f.chain), 0);
     for (uint64_t nonce = 0; nonce < 50; nonce++) {
@@ -88,7 +88,7 @@ static void instant_makes_blocks_only_for_transactions(void **state)
 static void instant_one_transaction_after_another_gets_a_block_each(void **state)
 {
     (void)state;
-    open_node(SB_NODE_PACE_INSTANT, 0);
+    open_node(SB_PACE_INSTANT, 0);
     for (uint64_t nonce = 0; nonce < 10; nonce++) {
         fixture_send(&f, 0, nonce);
         wait_for_nonce(0, nonce + 1);
@@ -99,7 +99,7 @@ static void instant_one_transaction_after_another_gets_a_block_each(void **state
 static void interval_makes_empty_blocks(void **state)
 {
     (void)state;
-    open_node(SB_NODE_PACE_INTERVAL, 10);
+    open_node(SB_PACE_STEADY, 10);
     for (int i = 0; i < 2000 && sb_chain_head_number(f.chain) < 5; i++) {
         (void)usleep(10000);
     }
@@ -111,11 +111,11 @@ static void interval_makes_empty_blocks(void **state)
 static void stop_and_new_node_goes_on(void **state)
 {
     (void)state;
-    open_node(SB_NODE_PACE_INSTANT, 0);
+    open_node(SB_PACE_INSTANT, 0);
     fixture_send(&f, 0, 0);
     wait_for_nonce(0, 1);
     sb_node_free(node);
-    open_node(SB_NODE_PACE_INSTANT, 0);
+    open_node(SB_PACE_INSTANT, 0);
     wait_for_nonce(0, 1);
     fixture_send(&f, 0, 1);
     wait_for_nonce(0, 2);
@@ -184,7 +184,7 @@ static void threads_send_and_read_while_blocks_are_made(void **state)
             signed_txs[sender][nonce] = fixture_sign(&f, &tx, sender);
         }
     }
-    open_node(SB_NODE_PACE_INSTANT, 0);
+    open_node(SB_PACE_INSTANT, 0);
     atomic_store(&readers_stop, false);
     atomic_store(&refusals, 0);
     pthread_t senders[SENDERS];
