@@ -1,0 +1,541 @@
+/* test_replica_hostile.c: one peer that lies, floods, withholds or sends noise, against replicas that go on: progress, memory and
+ * answers stay bounded. The faults of published advisories carry their number. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "node/replica_impl.h"
+#include "tests/support/replica_net.h"
+
+#define BAN 100
+
+/* A net of four validators and a hostile peer of all of them. */
+static struct replica_net *hostile_net(size_t *ret_actor, uint64_t seed, uint64_t interval_ms,
+                                       size_t padding)
+{
+    struct replica_net_options options = {.nodes = 4,
+                                          .seed = seed,
+                                          .delay_ms = 10,
+                                          .interval_ms = interval_ms,
+                                          .padding_bytes = padding};
+    struct replica_net *net = replica_net_new(&options);
+    replica_net_start_all(net);
+    assert_true(replica_net_run_to(net, 3, 10000));
+    *ret_actor = replica_net_actor(net);
+    replica_net_run(net, 50);
+    return net;
+}
+
+/* finish: the four go on as if nothing were. */
+static void finish(struct replica_net *net, uint64_t blocks, uint64_t max_ms)
+{
+    uint64_t height = replica_net_height(net, 0);
+    assert_true(replica_net_run_to(net, height + blocks, max_ms));
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; j < 4; j++) {
+            assert_int_equal(net->nodes[i].offences[j], 0);
+        }
+    }
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
+static bool is_dropped(const struct replica_net *net, size_t node, size_t actor)
+{
+    return !net->links[actor][node].is_up;
+}
+
+static struct sb_message status_message(uint64_t sequence, uint64_t head, bool asks)
+{
+    struct sb_message m = {.kind = SB_MESSAGE_STATUS};
+    m.as.status = (struct sb_message_status){
+        .sequence = sequence, .head = head, .oldest = 1, .step = 1, .asks = asks};
+    return m;
+}
+
+static void noise_on_every_channel_ends_the_connection(void **state)
+{
+    (void)state;
+    for (int channel = 0; channel < SB_CHANNEL_COUNT; channel++) {
+        size_t actor;
+        uint8_t bytes[64];
+        struct replica_net *net = hostile_net(&actor, 200 + (uint64_t)channel, 0, 0);
+        for (int i = 0; i < 20; i++) {
+            sb_random_fill(&net->random, bytes, sizeof bytes);
+            for (size_t node = 0; node < 4; node++) {
+                replica_net_send(net, actor, node, (enum sb_channel)channel,
+                                 sb_span(bytes, sizeof bytes));
+            }
+        }
+        replica_net_run(net, 100);
+        for (size_t node = 0; node < 4; node++) {
+            assert_true(is_dropped(net, node, actor));
+        }
+        finish(net, 10, 2000);
+    }
+}
+
+static void false_votes_end_the_connection_after_few_checks(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 220, 1000, 0);
+    sb_hash id = {.b = {1}};
+    for (int i = 0; i < 50; i++) {
+        struct sb_message m = {.kind = SB_MESSAGE_VOTE};
+        m.as.vote = replica_net_sign_vote(net, 1, SB_VOTE_PREVOTE, replica_net_height(net, 0) + 1,
+                                          5 + i, &id);
+        m.as.vote.signature.bytes[0] ^= 1;
+        replica_net_send_message(net, actor, 0, &m);
+    }
+    replica_net_run(net, 20);
+    assert_true(is_dropped(net, 0, actor));
+    assert_int_equal(net->nodes[0].offences[actor], BAN);
+    finish(net, 3, 10000);
+}
+
+/* ASA-2025-002: a part whose index is not that of its proof. */
+static void part_with_another_index_than_its_proof_is_refused(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 221, 1000, 200000);
+    uint64_t height = 0;
+    /* Find a moment when a block is being put together. */
+    const struct assembly *a = NULL;
+    while (a == NULL) {
+        replica_net_run(net, 1);
+        const struct assembly *first = &net->nodes[0].replica->assemblies[0];
+        a = first->is_used && !first->is_done ? first : NULL;
+        /* parts take as long as the proposal: hold them back */
+        for (size_t i = 1; i < 4; i++) {
+            net->links[i][0].reorders = true;
+            net->links[i][0].jitter_ms = 30;
+        }
+    }
+    height = a->height;
+    struct sb_message m = {.kind = SB_MESSAGE_PART};
+    static uint8_t bytes[SB_PART_BYTES];
+    m.as.part = (struct sb_message_part){
+        .height = height, .round = 0, .bytes = sb_span(bytes, sizeof bytes)};
+    m.as.part.proof.count = a->have.count;
+    while (sb_bits_get(&a->have, m.as.part.proof.index)) {
+        m.as.part.proof.index++;
+    }
+    uint32_t place = m.as.part.proof.index;
+    m.as.part.bytes.len =
+        place + 1 < a->have.count ? SB_PART_BYTES : a->block_bytes - place * SB_PART_BYTES;
+    for (uint32_t width = a->have.count; width > 1; width = width / 2 + width % 2) {
+        m.as.part.proof.depth = (uint8_t)(m.as.part.proof.depth + ((place ^ 1) < width ? 1 : 0));
+        place /= 2;
+    }
+    net->links[actor][0].delay_ms = 0;
+    replica_net_send_message(net, actor, 0, &m);
+    replica_net_run(net, 0);
+    assert_int_equal(net->nodes[0].offences[actor], SB_OFFENCE_INVALID);
+    finish(net, 10, 20000);
+}
+
+/* ASA-2025-003: bits and their length disagree; and the length is not that of the set. */
+static void bits_of_another_length_are_refused(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 222, 0, 0);
+    for (uint32_t count = 5; count < 20; count++) {
+        struct sb_message m = {.kind = SB_MESSAGE_VOTES};
+        m.as.votes = (struct sb_message_votes){.height = replica_net_height(net, 0) + 1,
+                                               .type = SB_VOTE_PREVOTE,
+                                               .bits = {.count = count, .words = {1}}};
+        replica_net_send_message(net, actor, 0, &m);
+    }
+    replica_net_run(net, 20);
+    assert_true(is_dropped(net, 0, actor));
+    finish(net, 10, 2000);
+}
+
+/* ASA-2025-001, first half. */
+static void peer_that_lowers_its_height_is_dropped(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 223, 0, 0);
+    struct sb_message high = status_message(1, 2000, false);
+    struct sb_message low = status_message(2, 1000, false);
+    replica_net_send_message(net, actor, 0, &high);
+    replica_net_run(net, 20);
+    assert_false(is_dropped(net, 0, actor));
+    replica_net_send_message(net, actor, 0, &low);
+    replica_net_run(net, 20);
+    assert_true(is_dropped(net, 0, actor));
+    finish(net, 10, 2000);
+}
+
+/* ASA-2025-001, second half: it announces and never delivers: validators do not even slow down. */
+static void peer_that_claims_a_height_does_not_slow_validators(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 224, 0, 0);
+    struct sb_message high = status_message(1, 1000000, true);
+    for (size_t i = 0; i < 4; i++) {
+        replica_net_send_message(net, actor, i, &high);
+    }
+    uint64_t before = replica_net_height(net, 0);
+    replica_net_run(net, 30000);
+    assert_true(replica_net_height(net, 0) - before >= 990); /* 30 ms a block */
+    finish(net, 10, 2000);
+}
+
+static void starting_node_gives_up_a_peer_that_never_delivers(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {.nodes = 4, .seed = 225, .delay_ms = 10};
+    struct replica_net *net = replica_net_new(&options);
+    size_t actor = replica_net_actor(net);
+    replica_net_start(net, 0);
+    replica_net_start(net, 1);
+    replica_net_start(net, 2);
+    assert_true(replica_net_run_to(net, 20, 60000));
+    replica_net_start(net, 3);
+    struct sb_message high = status_message(1, 1000000, false);
+    replica_net_send_message(net, actor, 3, &high);
+    replica_net_run(net, 60000);
+    assert_false(sb_replica_status(net->nodes[3].replica).is_syncing);
+    assert_true(replica_net_height(net, 3) + 3 > replica_net_height(net, 0));
+    assert_true(net->nodes[3].offences[actor] >= SB_OFFENCE_SLOW);
+    finish(net, 10, 2000);
+}
+
+/* ---- GHSA-hg58-rf2h-6rr7: false blocks for a node that syncs ---- */
+
+struct forger {
+    int way;
+    size_t answered;
+};
+
+static void forge_blocks(void *ctx, struct replica_net_node *actor, size_t from,
+                         enum sb_channel channel, sb_bytes message)
+{
+    struct forger *forger = ctx;
+    struct sb_arena arena;
+    struct sb_message m;
+    sb_arena_init(&arena, (size_t)64 << 20);
+    if (channel == SB_CHANNEL_SYNC &&
+        sb_message_decode(&m, &arena, channel, message, NULL) == SB_OK &&
+        m.kind == SB_MESSAGE_SYNC_REQUEST) {
+        const struct sb_application *app = &actor->net->nodes[0].table;
+        struct sb_message out = {.kind = SB_MESSAGE_SYNC_BLOCK};
+        out.as.sync_block.height = m.as.sync_height;
+        if (app->block(app->ctx, &arena, m.as.sync_height, &out.as.sync_block.encoded,
+                       &out.as.sync_block.commit) == SB_OK) {
+            struct sb_commit *commit = &out.as.sync_block.commit;
+            struct sb_commit_sig *sigs = sb_arena_array(&arena, commit->sig_count, sizeof *sigs);
+            uint8_t *block = sb_arena_dup(&arena, out.as.sync_block.encoded);
+            memcpy(sigs, commit->sigs, commit->sig_count * sizeof *sigs);
+            if (forger->way == 0) {
+                for (size_t i = 0; i < commit->sig_count; i++) {
+                    sigs[i].signature.bytes[3] ^= sigs[i].signature.len != 0 ? 1 : 0;
+                }
+            } else if (forger->way == 1) {
+                block[out.as.sync_block.encoded.len - 1] ^= 1;
+            } else {
+                commit->block_id.b[0] ^= 1;
+            }
+            commit->sigs = sigs;
+            out.as.sync_block.encoded.data = block;
+            forger->answered++;
+            replica_net_send_message(actor->net, actor->index, from, &out);
+        }
+    }
+    sb_arena_fini(&arena);
+}
+
+static void false_blocks_are_refused_and_asked_of_others(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        struct replica_net_options options = {.nodes = 4, .seed = 226, .delay_ms = 10};
+        struct replica_net *net = replica_net_new(&options);
+        struct forger forger = {.way = way};
+        size_t actor = replica_net_actor(net);
+        net->nodes[actor].on_message = forge_blocks;
+        net->nodes[actor].on_message_ctx = &forger;
+        replica_net_start(net, 0);
+        replica_net_start(net, 1);
+        replica_net_start(net, 2);
+        assert_true(replica_net_run_to(net, 20, 60000));
+        replica_net_start(net, 3);
+        struct sb_message high = status_message(1, replica_net_height(net, 0), false);
+        net->links[actor][3].delay_ms = 0;
+        replica_net_send_message(net, actor, 3, &high);
+        replica_net_run(net, 5000);
+        assert_true(forger.answered > 0);
+        assert_true(is_dropped(net, 3, actor));
+        assert_true(replica_net_height(net, 3) + 3 > replica_net_height(net, 0));
+        finish(net, 10, 2000);
+    }
+}
+
+/* ---- floods ---- */
+
+struct counter {
+    size_t messages, bytes;
+};
+
+static void count_messages(void *ctx, struct replica_net_node *actor, size_t from,
+                           enum sb_channel channel, sb_bytes message)
+{
+    struct counter *counter = ctx;
+    (void)actor;
+    (void)from;
+    counter->messages += channel == SB_CHANNEL_SYNC || channel == SB_CHANNEL_VOTE ? 1 : 0;
+    counter->bytes += message.len;
+}
+
+static void requests_and_questions_are_answered_at_a_bounded_rate(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 230, 1000, 60000);
+    struct counter counter = {.messages = 0};
+    net->nodes[actor].on_message = count_messages;
+    net->nodes[actor].on_message_ctx = &counter;
+    for (uint64_t i = 1; i <= 5000; i++) {
+        struct sb_message ask = status_message(i, replica_net_height(net, 0), true);
+        struct sb_message request = {.kind = SB_MESSAGE_SYNC_REQUEST, .as.sync_height = 1 + i % 3};
+        struct sb_message none = {.kind = SB_MESSAGE_SYNC_REQUEST, .as.sync_height = 100000};
+        struct sb_message want = {.kind = SB_MESSAGE_WANT};
+        want.as.want = (struct sb_message_want){
+            .height = replica_net_height(net, 0) + 1, .round = 0, .block_id = {.b = {1}}};
+        replica_net_send_message(net, actor, 0, &ask);
+        replica_net_send_message(net, actor, 0, &request);
+        replica_net_send_message(net, actor, 0, &none);
+        replica_net_send_message(net, actor, 0, &want);
+        if (i % 5 == 0) {
+            replica_net_run(net, 1);
+        }
+    }
+    /* a second's worth: budget 64 + 100 blocks of 60 kB, a few answers of votes, and what is new */
+    printf("# %zu answers, %zu bytes to 20000 questions in a second\n", counter.messages,
+           counter.bytes);
+    assert_true(counter.messages < 600);
+    assert_true(counter.bytes < (size_t)16 << 20);
+    finish(net, 5, 10000);
+}
+
+static void messages_of_the_height_after_next_take_bounded_memory(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 231, 2000, 0);
+    const struct sb_replica *replica = net->nodes[0].replica;
+    static uint8_t bytes[SB_PART_BYTES];
+    struct sb_message part = {.kind = SB_MESSAGE_PART};
+    part.as.part =
+        (struct sb_message_part){.proof = {.count = 1}, .bytes = sb_span(bytes, sizeof bytes)};
+    for (int i = 0; i < 400; i++) {
+        part.as.part.height = replica_net_height(net, 0) + 2;
+        replica_net_send_message(net, actor, 0, &part);
+        sb_hash id = {.b = {(uint8_t)i, 1}};
+        struct sb_message vote = {.kind = SB_MESSAGE_VOTE};
+        vote.as.vote =
+            replica_net_sign_vote(net, 1, SB_VOTE_PREVOTE, replica_net_height(net, 0) + 2, i, &id);
+        replica_net_send_message(net, actor, 0, &vote);
+        replica_net_run(net, 2);
+        assert_true(replica->early_bytes <= SB_EARLY_PEER_BYTES_MAX + 65536);
+    }
+    finish(net, 5, 20000);
+}
+
+/* A validator that votes in every round there is, for a block of its own each time. */
+static void validator_that_votes_in_all_rounds_changes_nothing(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {.nodes = 4, .seed = 232, .delay_ms = 10};
+    struct replica_net *net = replica_net_new(&options);
+    replica_net_start(net, 0);
+    replica_net_start(net, 1);
+    replica_net_start(net, 2);
+    assert_true(replica_net_run_to(net, 3, 30000));
+    size_t actor = replica_net_actor(net);
+    for (int i = 0; i < 3000; i++) {
+        sb_hash id = {.b = {(uint8_t)i, (uint8_t)(i >> 8), 7}};
+        int32_t round = i % 3 == 0 ? i * 700001 % 2000000000 : i % 50;
+        struct sb_message m = {.kind = SB_MESSAGE_VOTE};
+        m.as.vote = replica_net_sign_vote(net, 3, i % 2 == 0 ? SB_VOTE_PREVOTE : SB_VOTE_PRECOMMIT,
+                                          replica_net_height(net, 0) + 1, round, &id);
+        replica_net_send_message(net, actor, (size_t)i % 3, &m);
+        if (i % 10 == 0) {
+            replica_net_run(net, 1);
+        }
+    }
+    for (size_t node = 0; node < 3; node++) {
+        assert_true(net->nodes[node].replica->early_bytes <= 2 * SB_EARLY_PEER_BYTES_MAX);
+    }
+    uint64_t height = replica_net_height(net, 0);
+    assert_true(replica_net_run_to(net, height + 5, 60000));
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
+/* Two votes of one validator: everybody learns of it, once, and it costs nobody his standing. */
+static void double_vote_becomes_evidence_everywhere(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {
+        .nodes = 4, .seed = 233, .delay_ms = 10, .interval_ms = 300};
+    struct replica_net *net = replica_net_new(&options);
+    replica_net_start(net, 0);
+    replica_net_start(net, 1);
+    replica_net_start(net, 2);
+    assert_true(replica_net_run_to(net, 3, 30000));
+    size_t actor = replica_net_actor(net);
+    replica_net_run(net, 50);
+    uint64_t height = replica_net_height(net, 0) + 1;
+    for (size_t i = 0; i < 2; i++) {
+        sb_hash id = {.b = {(uint8_t)(i + 1)}};
+        struct sb_message m = {.kind = SB_MESSAGE_VOTE};
+        m.as.vote = replica_net_sign_vote(net, 3, SB_VOTE_PREVOTE, height, 0, &id);
+        replica_net_send_message(net, actor, i, &m); /* one to each of two */
+    }
+    assert_true(replica_net_run_to(net, height + 4, 60000));
+    /* It is in the chain: in some block up to here. */
+    struct sb_arena arena;
+    size_t found = 0;
+    sb_arena_init(&arena, (size_t)64 << 20);
+    for (uint64_t h = height; h <= replica_net_height(net, 0); h++) {
+        struct sb_consensus_block block;
+        struct sb_commit commit;
+        sb_bytes raw;
+        const struct sb_application *app = &net->nodes[0].table;
+        assert_int_equal(app->block(app->ctx, &arena, h, &raw, &commit), SB_OK);
+        assert_int_equal(sb_consensus_block_decode(&block, &arena, raw, NULL), SB_OK);
+        found += block.evidence_count;
+    }
+    sb_arena_fini(&arena);
+    assert_int_equal(found, 1);
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t j = 0; j < 3; j++) {
+            assert_int_equal(net->nodes[i].offences[j], 0);
+        }
+    }
+    replica_net_free(net);
+}
+
+/* cometbft PR #5324: a proposal that is larger than the chain allows takes no memory. A proposer that keeps its parts back costs a round. */
+static void proposal_without_its_parts_costs_a_round(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {
+        .nodes = 4, .seed = 234, .delay_ms = 10, .interval_ms = 300};
+    struct replica_net *net = replica_net_new(&options);
+    replica_net_start(net, 0);
+    replica_net_start(net, 1);
+    replica_net_start(net, 2);
+    size_t actor = replica_net_actor(net);
+    for (int turn = 0; turn < 3; turn++) {
+        uint64_t height;
+        for (;;) {
+            height = replica_net_height(net, 0) + 1;
+            if (replica_net_proposer(net, height, 0) == 3) {
+                break;
+            }
+            assert_true(replica_net_run_to(net, height, 30000));
+        }
+        struct sb_message m = {.kind = SB_MESSAGE_PROPOSAL};
+        m.as.proposal = (struct sb_proposal){.height = height,
+                                             .pol_round = -1,
+                                             .block_id = {.b = {9, (uint8_t)turn}},
+                                             .parts_root = {.b = {8}},
+                                             .block_bytes = 10 * 1024 * 1024};
+        replica_net_sign_proposal(net, 3, &m.as.proposal);
+        for (size_t i = 0; i < 3; i++) {
+            replica_net_send_message(net, actor, i, &m);
+        }
+        assert_true(replica_net_run_to(net, height, 30000));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(sb_replica_status(net->nodes[i].replica).driver.rounds >= 3);
+    }
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
+static void blocks_and_answers_that_nobody_asked_for_end_the_connection(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 235, 0, 0);
+    static uint8_t bytes[300000];
+    struct sb_commit_sig sig = {.flag = SB_COMMIT_BLOCK, .signature = {.len = 64}};
+    for (int i = 0; i < 150; i++) {
+        struct sb_message m = {.kind = SB_MESSAGE_SYNC_BLOCK};
+        uint64_t height = replica_net_height(net, 0) + 1;
+        m.as.sync_block = (struct sb_message_sync_block){.height = height,
+                                                         .encoded = sb_span(bytes, sizeof bytes)};
+        m.as.sync_block.commit = (struct sb_commit){
+            .height = height, .block_id = {.b = {1}}, .sigs = &sig, .sig_count = 1};
+        replica_net_send_message(net, actor, 0, &m);
+    }
+    replica_net_run(net, 50);
+    assert_true(is_dropped(net, 0, actor));
+    finish(net, 10, 2000);
+}
+
+/* Everything that the network says, said again by the peer to everybody, many times over. */
+static void replay_of_everything_costs_little(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 236, 0, 0);
+    struct sb_message m = status_message(1, 3, false);
+    for (size_t i = 0; i < 4; i++) {
+        replica_net_send_message(net, actor, i, &m);
+    }
+    uint64_t begun = net->now_ms;
+    uint64_t from = replica_net_height(net, 0);
+    sb_hash nil = {{0}};
+    for (int i = 0; i < 2000; i++) {
+        uint64_t height = replica_net_height(net, 0);
+        struct sb_message vote = {.kind = SB_MESSAGE_VOTE};
+        vote.as.vote = replica_net_sign_vote(net, 2, SB_VOTE_PRECOMMIT, height, 0, &nil);
+        vote.as.vote.block_id = stub_application_block_id(net->nodes[0].app, height);
+        vote.as.vote =
+            replica_net_sign_vote(net, 2, SB_VOTE_PRECOMMIT, height, 0, &vote.as.vote.block_id);
+        for (size_t node = 0; node < 4; node++) {
+            replica_net_send_message(net, actor, node, &vote);
+        }
+        replica_net_run(net, 1);
+    }
+    uint64_t blocks = replica_net_height(net, 0) - from;
+    assert_true(blocks * 31 >= net->now_ms - begun);
+    finish(net, 10, 2000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(noise_on_every_channel_ends_the_connection),
+        cmocka_unit_test(false_votes_end_the_connection_after_few_checks),
+        cmocka_unit_test(part_with_another_index_than_its_proof_is_refused),
+        cmocka_unit_test(bits_of_another_length_are_refused),
+        cmocka_unit_test(peer_that_lowers_its_height_is_dropped),
+        cmocka_unit_test(peer_that_claims_a_height_does_not_slow_validators),
+        cmocka_unit_test(starting_node_gives_up_a_peer_that_never_delivers),
+        cmocka_unit_test(false_blocks_are_refused_and_asked_of_others),
+        cmocka_unit_test(requests_and_questions_are_answered_at_a_bounded_rate),
+        cmocka_unit_test(messages_of_the_height_after_next_take_bounded_memory),
+        cmocka_unit_test(validator_that_votes_in_all_rounds_changes_nothing),
+        cmocka_unit_test(double_vote_becomes_evidence_everywhere),
+        cmocka_unit_test(proposal_without_its_parts_costs_a_round),
+        cmocka_unit_test(blocks_and_answers_that_nobody_asked_for_end_the_connection),
+        cmocka_unit_test(replay_of_everything_costs_little),
+    };
+    return cmocka_run_group_tests_name("node/replica_hostile", tests, NULL, NULL);
+}
