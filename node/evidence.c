@@ -223,7 +223,7 @@ static sb_err keep(struct sb_evidence_pool *pool, const struct sb_evidence *evid
                                            .value = sb_buf_bytes(&buf)};
     SB_TRY(sb_store_record_write(pool->chain->store, &record, 1, diag));
     insert(pool, evidence, buf.len);
-    sb_log(pool->chain->log, SB_LOG_WARN, "chain", "a validator voted twice; the evidence is kept",
+    sb_log(pool->chain->log, SB_LOG_INFO, "chain", "evidence of a double vote is kept for a block",
            SB_LOG_HEX("validator", evidence->a.validator_address.b, sizeof(sb_addr)),
            SB_LOG_U64("height", evidence->a.height),
            SB_LOG_U64("round", (uint64_t)evidence->a.round),

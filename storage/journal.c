@@ -367,7 +367,8 @@ sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_r
 {
     uint8_t payload[SB_JOURNAL_ROLLBACK_BYTES];
     le_store64(payload, rollback->from);
-    sb_err err = rotate_when_full(journal);
+    /* Into a new file, as a floor: a program that does not know the record must refuse the file. */
+    sb_err err = journal->failed ? SB_E_IO : rotate(journal);
     if (err == SB_OK) {
         err = record_append(journal, SB_JOURNAL_ROLLBACK, rollback->to,
                             sb_span(payload, sizeof payload));

@@ -246,6 +246,15 @@ static sb_err see(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
     return seen->count == seen->stop_after ? SB_E_CANCELLED : SB_OK;
 }
 
+static sb_err count_records(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
+{
+    (void)type;
+    (void)height;
+    (void)payload;
+    ++*(uint64_t *)ctx;
+    return SB_OK;
+}
+
 static void append(struct rig *rig, uint64_t height)
 {
     uint8_t payload[300];
@@ -278,6 +287,35 @@ static void replay_visits_inputs_in_order_and_stops_when_told(void **state)
         seen = (struct seen){.stop_after = 3};
         assert_int_equal(sb_journal_replay(rig.journal, 0, see, &seen), SB_E_CANCELLED);
         assert_int_equal(seen.last, 3);
+        rig_reopen(&rig);
+    }
+    rig_fini(&rig);
+}
+
+static void rollback_is_remembered_and_takes_nothing_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    for (uint64_t height = 1; height <= 9; height++) {
+        append(&rig, height);
+        sign(&rig, place(height, 0, SB_JOURNAL_PRECOMMIT), "vote");
+        if (height <= 8) {
+            assert_int_equal(sb_journal_end_height(rig.journal, height), SB_OK);
+        }
+    }
+    assert_int_equal(sb_journal_rolled_back_from(rig.journal), 0);
+    const struct sb_journal_rollback rollback = {.from = 8, .to = 7};
+    assert_int_equal(sb_journal_rollback(rig.journal, &rollback, &rig.diag), SB_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sb_journal_rolled_back_from(rig.journal), 8);
+        assert_int_equal(may(&rig, place(8, 0, SB_JOURNAL_PRECOMMIT), "other"), SB_E_ARG);
+        assert_int_equal(may(&rig, place(9, 0, SB_JOURNAL_PREVOTE), "vote"), SB_E_ARG);
+        assert_int_equal(may(&rig, place(9, 0, SB_JOURNAL_PRECOMMIT), "vote"), SB_E_EXISTS);
+        assert_int_equal(may(&rig, place(9, 1, SB_JOURNAL_PREVOTE), "vote"), SB_OK);
+        uint64_t count = 0;
+        assert_int_equal(sb_journal_replay(rig.journal, 8, count_records, &count), SB_OK);
+        assert_int_equal(count, 2); /* heights 8 and 9 can be run again */
         rig_reopen(&rig);
     }
     rig_fini(&rig);
@@ -538,6 +576,7 @@ int main(void)
         cmocka_unit_test(import_forbids_everything_up_to_its_place_for_ever),
         cmocka_unit_test(import_into_an_empty_journal_survives_rotation),
         cmocka_unit_test(replay_visits_inputs_in_order_and_stops_when_told),
+        cmocka_unit_test(rollback_is_remembered_and_takes_nothing_back),
         cmocka_unit_test(journal_rotates_and_keeps_what_it_must),
         cmocka_unit_test(open_refuses_what_does_not_belong),
         cmocka_unit_test(journal_that_cannot_be_written_refuses_everything),
