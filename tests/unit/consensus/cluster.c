@@ -301,6 +301,7 @@ static void give(struct cluster *cluster, size_t who, const struct sb_bft_input 
             is_answered = follow(cluster, who, &effects.list[i], &input) || is_answered;
         }
     }
+    cluster_check_rest(cluster, who);
     int32_t round = sb_bft_status(cluster->nodes[who].core).round;
     cluster->round_highest = round > cluster->round_highest ? round : cluster->round_highest;
 }
@@ -400,7 +401,11 @@ static void tempt(struct cluster *cluster, uint64_t height, int32_t round)
 static void give_start(struct cluster *cluster, size_t who)
 {
     struct sb_bft_input input = new_input(SB_BFT_IN_START_HEIGHT);
-    cluster->nodes[who].received_round = -1;
+    for (size_t i = 0; i < 4; i++) {
+        cluster->nodes[who].received[i].round = -1;
+    }
+    cluster->nodes[who].lock_round = -1;
+    cluster->nodes[who].round = -1;
     input.as.start.height = cluster->nodes[who].decided + 1;
     input.as.start.set = &cluster->set;
     input.as.start.timeliness =
@@ -414,13 +419,13 @@ static void give_proposal(struct cluster *cluster, size_t who, const struct sb_p
     struct cluster_node *node = &cluster->nodes[who];
     input.as.proposal.message = *proposal;
     input.as.proposal.received_ms = cluster->now_ms;
-    bool is_held = sb_bft_proposal(node->core, proposal->round) != NULL;
     struct sb_bft_status status = sb_bft_status(node->core);
-    if (!is_held && proposal->height == status.height && proposal->pol_round < 0 &&
-        proposal->round - status.round <= 1 && proposal->round >= status.round &&
-        proposal->round != node->received_round) {
-        node->received_round = proposal->round;
-        node->proposal_received_ms = cluster->now_ms;
+    int32_t round = proposal->round;
+    bool is_near = round >= status.round && round - 1 <= status.round;
+    if (proposal->height == status.height && proposal->pol_round < 0 && is_near &&
+        sb_bft_proposal(node->core, round) == NULL) {
+        node->received[round % 4].round = round;
+        node->received[round % 4].at_ms = cluster->now_ms;
     }
     give(cluster, who, &input);
 }
@@ -450,13 +455,18 @@ static void give_value(struct cluster *cluster, const struct cluster_event *even
 static void give_verdict(struct cluster *cluster, const struct cluster_event *event)
 {
     struct sb_bft_input input = new_input(SB_BFT_IN_VALIDITY);
-    const struct cluster_block *block = cluster_find_block(cluster, &event->block_id);
+    struct cluster_block *block = NULL;
+    for (size_t i = cluster->block_count; i-- > 0 && block == NULL;) {
+        bool is_it = sb_hash_equal(&cluster->blocks[i].id, &event->block_id);
+        block = is_it ? &cluster->blocks[i] : NULL;
+    }
     input.as.validity.height = event->height;
     input.as.validity.block_id = event->block_id;
     input.as.validity.valid = block != NULL && block->is_valid;
     if (input.as.validity.valid) {
         input.as.validity.time_ms = block->time_ms;
         input.as.validity.proposer = block->proposer;
+        block->told |= (uint32_t)1 << event->node;
     }
     give(cluster, event->node, &input);
 }

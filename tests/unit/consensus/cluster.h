@@ -29,6 +29,7 @@ struct cluster_block {
     bool is_valid;
     uint64_t time_ms;
     sb_addr proposer;
+    uint32_t told; /* bit i: node i was told that it is valid */
 };
 
 enum cluster_event_type {
@@ -80,11 +81,17 @@ struct cluster_node {
     sb_hash decisions[CLUSTER_HEIGHTS + 1]; /* by height */
     int32_t decided_rounds[CLUSTER_HEIGHTS + 1];
     struct sb_commit_sig commits[CLUSTER_HEIGHTS + 1][CLUSTER_NODES_MAX];
-    uint64_t proposal_received_ms; /* of the proposal of received_round that came first */
-    int32_t received_round;
+    /* when the fresh proposal of a round came first, at round mod 4 */
+    struct {
+        int32_t round;
+        uint64_t at_ms;
+    } received[4];
     int last_step; /* of the last signature: height, round, step grow */
     int32_t last_round;
     uint64_t last_height;
+    int32_t lock_round; /* as its precommits say; -1: none */
+    sb_hash lock_block;
+    int32_t round; /* where it was after its last step */
 };
 
 struct cluster {
@@ -125,5 +132,7 @@ __attribute__((format(printf, 2, 3))) void cluster_fail(struct cluster *cluster,
                                                         ...);
 /* cluster_check_effect: what an honest node is about to do is right. */
 void cluster_check_effect(struct cluster *cluster, size_t who, const struct sb_bft_effect *effect);
+/* cluster_check_rest: a node that has nothing more to do stands where the rules want it. */
+void cluster_check_rest(struct cluster *cluster, size_t who);
 
 #endif

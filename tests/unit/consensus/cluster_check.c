@@ -6,7 +6,13 @@
  *   line 22, 28   a prevote for a block: valid, timely and by the right proposer when fresh; never against a newer lock; POL seen
  *   line 36       a precommit for a block: its polka is held, and it is the lock now
  *   timers        grow with the round
- *   evidence      never against an honest node, and it shows two votes */
+ *   evidence      never against an honest node, and it shows two votes
+ *
+ * And of each core at rest:
+ *
+ *   lock          is that of its last precommit for a block; nothing else moves it
+ *   lines 42, 43  a polka for the round's valid proposal is the valid value, in step precommit too
+ *   line 55       f + 1 in a higher round are followed, and fewer are not */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -78,8 +84,9 @@ static bool is_timely(const struct cluster_node *node, const struct cluster_bloc
     for (int32_t i = 0; i < round && delay < 1000000; i++) {
         delay = delay * 11 / 10;
     }
-    uint64_t received = node->proposal_received_ms;
-    return block->time_ms <= received + 500 && received <= block->time_ms + delay + 500;
+    uint64_t received = node->received[round % 4].at_ms;
+    return node->received[round % 4].round == round && block->time_ms <= received + 500 &&
+           received <= block->time_ms + delay + 500;
 }
 
 static void check_prevote(struct cluster *cluster, size_t who, const struct sb_vote *vote)
@@ -112,8 +119,7 @@ static void check_prevote(struct cluster *cluster, size_t who, const struct sb_v
     if (!sb_addr_equal(&block->proposer, &cluster->set.validators[proposer].address)) {
         cluster_fail(cluster, "line 22: node %zu prevotes a block of another proposer", who);
     }
-    if (proposer != who &&
-        (node->received_round != vote->round || !is_timely(node, block, vote->round))) {
+    if (proposer != who && !is_timely(node, block, vote->round)) {
         cluster_fail(cluster, "line 22: node %zu prevotes an untimely block", who);
     }
 }
@@ -130,6 +136,8 @@ static void check_precommit(struct cluster *cluster, size_t who, const struct sb
         !sb_hash_equal(&status.valid_block, &vote->block_id)) {
         cluster_fail(cluster, "lines 38 to 43: node %zu precommits what it has not locked", who);
     }
+    cluster->nodes[who].lock_round = vote->round;
+    cluster->nodes[who].lock_block = vote->block_id;
 }
 
 static void check_sign(struct cluster *cluster, size_t who, const struct sb_bft_message *message)
@@ -166,8 +174,9 @@ static void check_sign(struct cluster *cluster, size_t who, const struct sb_bft_
 static void check_decision(struct cluster *cluster, size_t who, const struct sb_commit *commit)
 {
     const struct cluster_block *block = cluster_find_block(cluster, &commit->block_id);
-    if (block == NULL || !block->is_valid || block->height != commit->height) {
-        cluster_fail(cluster, "validity: node %zu decides an invalid block", who);
+    if (block == NULL || !block->is_valid || block->height != commit->height ||
+        (block->told >> who & 1) == 0) {
+        cluster_fail(cluster, "validity: node %zu decides what it does not know to be valid", who);
     }
     if (!sb_power_is_quorum(power_signed(cluster, SB_VOTE_PRECOMMIT, commit),
                             cluster->set.total_power)) {
@@ -223,5 +232,65 @@ void cluster_check_effect(struct cluster *cluster, size_t who, const struct sb_b
     case SB_BFT_VALIDATE:
     case SB_BFT_FETCH:
         break;
+    }
+}
+
+/* power_in: of the validators whose votes this core holds in a round. */
+static int64_t power_in(const struct cluster *cluster, const struct sb_bft *core, int32_t round,
+                        bool only_precommits)
+{
+    int64_t power = 0;
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        bool has_voted = sb_bft_vote(core, SB_VOTE_PRECOMMIT, round, i) != NULL ||
+                         (!only_precommits && sb_bft_vote(core, SB_VOTE_PREVOTE, round, i) != NULL);
+        power += has_voted ? cluster->set.validators[i].power : 0;
+    }
+    return power;
+}
+
+static void check_rounds(struct cluster *cluster, size_t who, int32_t round)
+{
+    struct cluster_node *node = &cluster->nodes[who];
+    int64_t total = cluster->set.total_power;
+    for (int32_t ahead = 1; ahead <= 3; ahead++) {
+        if (sb_power_is_third(power_in(cluster, node->core, round + ahead, false), total)) {
+            cluster_fail(cluster, "line 55: node %zu does not follow f + 1 to round %d", who,
+                         round + ahead);
+        }
+    }
+    bool has_moved = round > node->round && round > 0;
+    node->round = round;
+    if (has_moved && !sb_power_is_third(power_in(cluster, node->core, round, false), total) &&
+        !sb_power_is_quorum(power_in(cluster, node->core, round - 1, true), total)) {
+        cluster_fail(cluster, "lines 55, 65: node %zu has no reason to be in round %d", who, round);
+    }
+}
+
+static void check_values(struct cluster *cluster, size_t who, const struct sb_bft_status *status)
+{
+    const struct cluster_node *node = &cluster->nodes[who];
+    if (status->locked_round != node->lock_round ||
+        (status->locked_round >= 0 && !sb_hash_equal(&status->locked_block, &node->lock_block))) {
+        cluster_fail(cluster, "the lock of node %zu is not that of its last precommit", who);
+    }
+    const struct sb_proposal *proposal = sb_bft_proposal(node->core, status->round);
+    struct sb_bft_certificate polka;
+    if (proposal == NULL || status->step == SB_BFT_PROPOSE ||
+        !sb_bft_certificate(&polka, node->core, SB_VOTE_PREVOTE, status->round) ||
+        !sb_hash_equal(&polka.commit.block_id, &proposal->block_id)) {
+        return;
+    }
+    const struct cluster_block *block = cluster_find_block(cluster, &proposal->block_id);
+    if (block != NULL && (block->told >> who & 1) != 0 && status->valid_round != status->round) {
+        cluster_fail(cluster, "line 42: node %zu has a polka and no valid value of it", who);
+    }
+}
+
+void cluster_check_rest(struct cluster *cluster, size_t who)
+{
+    struct sb_bft_status status = sb_bft_status(cluster->nodes[who].core);
+    if (status.step != SB_BFT_DECIDED) {
+        check_rounds(cluster, who, status.round);
+        check_values(cluster, who, &status);
     }
 }

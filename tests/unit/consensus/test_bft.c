@@ -1,5 +1,6 @@
 /* test_bft.c: the core among other validators, rule by rule (named by the lines of the paper, arXiv 1807.04938), and what
  * docs/spec/consensus.md adds to them. */
+#include "tests/support/mutant.h"
 #include "tests/unit/consensus/bft_bench.h"
 
 static struct bench b;
@@ -825,6 +826,18 @@ static void evidence_is_given_once_and_the_first_vote_stands(void **state)
     bench_fini(&b);
 }
 
+static void evidence_second_vote_completes_no_quorum(void **state)
+{
+    (void)state;
+    bench_init(&b, 3);
+    propose_valid(&b, 0, 'a', -1);
+    prevote(&b, 0, 0, 'b');
+    prevote(&b, 1, 0, 'a');
+    prevote(&b, 0, 0, 'a'); /* with ours it would be the third for it */
+    assert_true(is_at(&b, 0, SB_BFT_PREVOTE));
+    bench_fini(&b);
+}
+
 static void evidence_of_far_rounds_is_given(void **state)
 {
     (void)state;
@@ -1007,6 +1020,7 @@ static void old_rounds_make_room_but_lock_and_commit_stay(void **state)
 
 int main(void)
 {
+    mutant_from_environment();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line11_others_wait_for_the_proposer),
         cmocka_unit_test(line14_proposer_asks_for_a_value_and_sets_the_timer),
@@ -1062,6 +1076,7 @@ int main(void)
         cmocka_unit_test(certificate_of_single_votes_is_given),
         cmocka_unit_test(decided_commit_grows_without_effects),
         cmocka_unit_test(evidence_is_given_once_and_the_first_vote_stands),
+        cmocka_unit_test(evidence_second_vote_completes_no_quorum),
         cmocka_unit_test(evidence_of_far_rounds_is_given),
         cmocka_unit_test(evidence_after_the_decision_is_the_only_effect),
         cmocka_unit_test(proposal_second_of_a_round_is_ignored),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "consensus/bft.h"
+#include "tests/support/mutant.h"
 #include "tests/support/random.h"
 
 #define JOURNAL_MAX 4096
@@ -636,6 +637,7 @@ static void replay_of_journal_gives_same_effects(void **state)
 
 int main(void)
 {
+    mutant_from_environment();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line11_start_asks_for_value_and_sets_timer),
         cmocka_unit_test(line19_value_given_is_proposed),

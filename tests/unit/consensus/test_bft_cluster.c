@@ -39,7 +39,9 @@ static void random_clusters_agree_and_decide(void **state)
     printf("# %llu seeds of %d heights, %lld seeds/s, highest round %d, evidence %lu times\n",
            (unsigned long long)count, CLUSTER_HEIGHTS, (long long)count * 1000 / spent_ms,
            round_highest, evidence);
-    assert_true(count < 20 || evidence > 0);
+    if (count >= 20 && evidence == 0) {
+        fail_msg("seeds %llu and on: nobody gives evidence", (unsigned long long)first);
+    }
 }
 
 static void same_seed_gives_the_same_run(void **state)
