@@ -303,11 +303,11 @@ static bool handshake_length_is_good(const struct sb_link *link, size_t len)
     return len >= overhead + SB_HELLO_BYTES_MIN && len <= overhead + SB_HELLO_BYTES_MAX;
 }
 
-static sb_err next_handshake(struct sb_link_event *ret_event, struct sb_link *link,
-                             struct sb_diag *diag)
+/* take_handshake_message: the next message, if it is whole. */
+static sb_err take_handshake_message(bool *ret_taken, struct sb_link *link, struct sb_diag *diag)
 {
     size_t held = link->rx_end - link->rx_begin;
-    *ret_event = (struct sb_link_event){.kind = SB_LINK_WANT};
+    *ret_taken = false;
     if (held < SB_LINK_FRAME_HEADER_BYTES) {
         return SB_OK;
     }
@@ -321,10 +321,18 @@ static sb_err next_handshake(struct sb_link_event *ret_event, struct sb_link *li
         return SB_OK;
     }
     link->rx_begin += SB_LINK_FRAME_HEADER_BYTES + len;
-    SB_TRY(handshake_message(link, sb_span(at + SB_LINK_FRAME_HEADER_BYTES, len), diag));
-    if (link->state == LINK_OPEN) {
-        ret_event->kind = SB_LINK_UP;
+    *ret_taken = true;
+    return handshake_message(link, sb_span(at + SB_LINK_FRAME_HEADER_BYTES, len), diag);
+}
+
+static sb_err next_handshake(struct sb_link_event *ret_event, struct sb_link *link,
+                             struct sb_diag *diag)
+{
+    bool taken = true;
+    while (taken && link->state == LINK_HANDSHAKE) {
+        SB_TRY(take_handshake_message(&taken, link, diag));
     }
+    ret_event->kind = link->state == LINK_OPEN ? SB_LINK_UP : SB_LINK_WANT;
     return SB_OK;
 }
 

@@ -64,6 +64,8 @@ struct sb_conn {
     struct sb_link *link;
     size_t partial_bytes; /* as counted in sb_p2p.partial_bytes */
     bool reading;
+    bool resting;                /* it had its turn; others first */
+    size_t turn_bytes;           /* read since its last rest */
     bool blocked;                /* the receiver has no room */
     uint64_t throttled_until_us; /* the peer is over a rate; 0: it is not */
     uint64_t waste_counted_us;   /* when that was last an offence */

@@ -17,7 +17,9 @@
 
 #define FLUSH_FRAMES_MAX 64 /* then the other connections have their turn */
 #define UNSENT_BYTES_MAX (128 * 1024)
-#define WASTE_PAUSE_US   UINT64_C(1000000)
+#define TURN_BYTES_MAX                                                                             \
+    ((size_t)256 * 1024) /* read in one go; then the other connections have their turn */
+#define WASTE_PAUSE_US UINT64_C(1000000)
 
 static void process(struct sb_conn *conn);
 static void flush(struct sb_conn *conn);
@@ -313,13 +315,18 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
     atomic_fetch_add_explicit(&conn->p2p->totals.received_bytes, (uint64_t)got,
                               memory_order_relaxed);
     sb_link_received(conn->link, (size_t)got);
+    conn->turn_bytes += (size_t)got;
+    if (conn->turn_bytes >= TURN_BYTES_MAX) {
+        conn->resting = true;
+        mark_dirty(conn);
+    }
     process(conn);
 }
 
 /* Read exactly while there is somebody to read for. */
 static void set_reading(struct sb_conn *conn)
 {
-    bool wanted = !conn->blocked && conn->throttled_until_us == 0;
+    bool wanted = !conn->blocked && conn->throttled_until_us == 0 && !conn->resting;
     if (conn->state == SB_CONN_CLOSING || wanted == conn->reading) {
         return;
     }
@@ -594,6 +601,11 @@ void sb_conn_service(struct sb_conn *conn)
         sb_conn_end(conn, SB_GOODBYE_OVERLOADED);
     }
     flush(conn);
+    if (conn->resting) {
+        conn->resting = false;
+        conn->turn_bytes = 0;
+        set_reading(conn);
+    }
     if (resume && conn->blocked && conn->state != SB_CONN_CLOSING) {
         conn->blocked = false;
         process(conn);

@@ -123,6 +123,23 @@ static void recorded_handshake_is_refused_when_played_again(void **state)
     }
 }
 
+/* Messages 1 and 3 in one piece, as one who does not wait for message 2 may send them. */
+static void messages_that_come_at_once_are_all_taken(void **state)
+{
+    (void)state;
+    struct sb_buf messages[3];
+    struct link_end b;
+    record_handshake(messages);
+    sb_buf_add(&messages[0], messages[2].data, messages[2].len);
+    link_end_open(&b, SB_NOISE_RESPONDER, 2, 7, NULL); /* the keys of the recording: it fits */
+    assert_int_equal(link_end_feed(&b, sb_buf_bytes(&messages[0]), SIZE_MAX, NULL), SB_OK);
+    assert_int_equal(b.heard.ups, 1);
+    link_end_close(&b);
+    for (size_t i = 0; i < 3; i++) {
+        sb_buf_fini(&messages[i]);
+    }
+}
+
 static void foreign_protocol_is_refused_at_its_first_bytes(void **state)
 {
     (void)state;
@@ -524,6 +541,7 @@ int main(void)
         cmocka_unit_test(node_that_does_not_fit_is_refused_with_the_reason),
         cmocka_unit_test(damaged_handshake_is_refused_at_every_byte),
         cmocka_unit_test(recorded_handshake_is_refused_when_played_again),
+        cmocka_unit_test(messages_that_come_at_once_are_all_taken),
         cmocka_unit_test(foreign_protocol_is_refused_at_its_first_bytes),
         cmocka_unit_test(node_id_without_its_key_is_refused),
         cmocka_unit_test(messages_of_all_sizes_arrive_whole_in_any_pieces),
