@@ -199,8 +199,53 @@ static sb_u256 get_suggested_tip(void *ctx)
 /* A node without a network has no peers. */
 static uint64_t get_peer_count(void *ctx)
 {
-    (void)ctx;
-    return 0;
+    const struct sb_backend *b = ctx;
+    return b->options.metrics != NULL ? sb_metrics_health(b->options.metrics).peer_count : 0;
+}
+
+/* ---- operation ---- */
+
+static struct sb_rpc_health get_health(void *ctx)
+{
+    const struct sb_backend *b = ctx;
+    return sb_metrics_health(b->options.metrics);
+}
+
+static void get_metrics(void *ctx, struct sb_arena *arena, struct sb_rpc_metrics *ret)
+{
+    const struct sb_backend *b = ctx;
+    sb_metrics_gather(b->options.metrics, arena, ret);
+}
+
+static sb_err get_consensus_state(void *ctx, struct sb_json *out)
+{
+    const struct sb_backend *b = ctx;
+    return sb_metrics_consensus_state(b->options.metrics, out);
+}
+
+static sb_err get_validators(void *ctx, struct sb_arena *arena, uint64_t height,
+                             struct sb_rpc_validators *ret_validators)
+{
+    const struct sb_backend *b = ctx;
+    struct sb_validator_set set;
+    SB_TRY(sb_chain_validators_at(&set, arena, b->chain, height));
+    struct sb_rpc_validator *list = sb_arena_array(arena, set.count, sizeof *list);
+    if (list == NULL) {
+        return SB_E_NOMEM;
+    }
+    for (size_t i = 0; i < set.count; i++) {
+        const struct sb_validator *v = &set.validators[i];
+        list[i] = (struct sb_rpc_validator){.address = v->address,
+                                            .public_key = sb_span(v->key.bytes, v->key.len),
+                                            .key_type = v->key.type,
+                                            .power = (uint64_t)v->power};
+    }
+    *ret_validators = (struct sb_rpc_validators){.height = height,
+                                                 .total_power = (uint64_t)set.total_power,
+                                                 .hash = sb_validator_set_hash(&set),
+                                                 .validators = list,
+                                                 .count = set.count};
+    return SB_OK;
 }
 
 /* Blob transactions are invalid on this chain: the excess stays 0 and the fee at its least. */
@@ -404,6 +449,7 @@ static sb_err get_proof(void *ctx, struct sb_arena *arena, const struct sb_rpc_b
 
 struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
 {
+    bool is_watched = backend->options.metrics != NULL;
     return (struct sb_rpc_backend){
         .ctx = backend,
         .chain_id = get_chain_id,
@@ -415,6 +461,10 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .blob_gas_limit = get_blob_gas_limit,
         .oldest_state = get_oldest_state,
         .config = sb_query_config,
+        .health = is_watched ? get_health : NULL,
+        .metrics = is_watched ? get_metrics : NULL,
+        .validators = get_validators,
+        .consensus_state = is_watched ? get_consensus_state : NULL,
         .block = get_block,
         .block_release = release_block,
         .block_header = get_header,

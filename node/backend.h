@@ -14,6 +14,7 @@
 
 #include "node/chain.h"
 #include "node/mempool.h"
+#include "node/metrics.h"
 #include "rpc/server.h"
 
 struct sb_backend;
@@ -25,7 +26,8 @@ struct sb_backend_options {
     /* Unix time, for the pending block; NULL: the system's clock */
     uint64_t (*clock_ms)(void *ctx);
     void *clock_ctx;
-    uint64_t history_blocks; /* as given to the chain; 128 */
+    struct sb_metrics *metrics; /* borrowed; NULL: no pages and methods of operation */
+    uint64_t history_blocks;    /* as given to the chain; 128 */
     /* gas of one call without a limit of its own, of an estimate, and of a whole simulation; 50,000,000 */
     uint64_t call_gas_max;
     uint64_t trace_steps_max; /* instructions in one trace; 1,000,000 */

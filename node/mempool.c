@@ -386,6 +386,7 @@ static sb_err make_room(struct sb_mempool *pool, const struct sb_mempool_account
         struct sb_mempool_account *owner = worst->account;
         sb_mempool_remove(pool, owner, owner->count - 1);
         sb_mempool_account_drop_if_empty(pool, owner);
+        pool->evicted_count++;
     }
     return SB_OK;
 }
@@ -461,6 +462,15 @@ static sb_err add_entry(struct sb_mempool *pool, struct sb_pool_entry *entry,
     }
 }
 
+static void count_refusal(struct sb_mempool *mempool, sb_err err)
+{
+    if (err != SB_E_EXISTS) {
+        pthread_mutex_lock(&mempool->lock);
+        mempool->refused_count++;
+        pthread_mutex_unlock(&mempool->lock);
+    }
+}
+
 sb_err sb_mempool_add(struct sb_mempool *mempool, sb_bytes raw, sb_hash *ret_hash,
                       struct sb_diag *diag)
 {
@@ -479,6 +489,7 @@ sb_err sb_mempool_add(struct sb_mempool *mempool, sb_bytes raw, sb_hash *ret_has
     }
     if (err != SB_OK) {
         sb_pool_tx_release(&entry->pub);
+        count_refusal(mempool, err);
     }
     tell_news(mempool, &news);
     return err;

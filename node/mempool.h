@@ -58,6 +58,10 @@ sb_err sb_mempool_add(struct sb_mempool *mempool, sb_bytes raw, sb_hash *ret_has
 struct sb_mempool_status {
     size_t pending, queued;
     size_t bytes;
+    uint64_t
+        refused_count; /* transactions that were not admitted, known ones apart; since the start */
+    uint64_t
+        evicted_count; /* transactions that left a full pool for better ones; since the start */
 };
 struct sb_mempool_status sb_mempool_status(struct sb_mempool *mempool);
 

@@ -57,6 +57,7 @@ struct sb_mempool {
     struct sb_pool_entry **by_hash;
     struct sb_mempool_account **by_sender;
     struct sb_mempool_account **accounts;
+    uint64_t refused_count, evicted_count; /* as in sb_mempool_status */
     size_t account_count, account_capacity;
     size_t count, bytes;
     uint64_t arrivals;

@@ -13,6 +13,8 @@ struct sb_mempool_status sb_mempool_status(struct sb_mempool *mempool)
     }
     status.queued = mempool->count - status.pending;
     status.bytes = mempool->bytes;
+    status.refused_count = mempool->refused_count;
+    status.evicted_count = mempool->evicted_count;
     pthread_mutex_unlock(&mempool->lock);
     return status;
 }

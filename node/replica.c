@@ -589,3 +589,8 @@ struct sb_replica_status sb_replica_status(const struct sb_replica *replica)
     s.driver = sb_driver_counters(replica->driver);
     return s;
 }
+
+const struct sb_bft *sb_replica_core(const struct sb_replica *replica)
+{
+    return sb_driver_core(replica->driver);
+}

@@ -113,5 +113,7 @@ struct sb_replica_status {
     int32_t last_round;
 };
 struct sb_replica_status sb_replica_status(const struct sb_replica *replica);
+/* sb_replica_core: votes and proposals of the started or last decided height, to be looked at between two calls. */
+const struct sb_bft *sb_replica_core(const struct sb_replica *replica);
 
 #endif

@@ -29,12 +29,14 @@ struct sb_node {
     struct sb_chain *chain;
     struct sb_mempool *mempool;
     struct sb_chain_app *app;
+    struct sb_disk_meter *meter; /* of the journal's disk */
     struct sb_journal *journal;
     struct sb_local_signer signer;
     struct sb_replica *replica;
     struct sb_inbox *inbox;
     struct sb_tx_gossip *txs; /* NULL without peers, as p2p */
     struct sb_p2p *p2p;
+    struct sb_metrics *metrics;
 
     bool has_loop;
     uv_loop_t loop;
@@ -72,6 +74,7 @@ static uint64_t monotonic_ms(void *ctx)
 static void fail(struct sb_node *node, const struct sb_diag *diag)
 {
     atomic_store(&node->failed, true);
+    sb_metrics_failed(node->metrics, diag->text);
     sb_log(node->options.log, SB_LOG_ERROR, "node", "the node cannot go on",
            SB_LOG_STR("reason", diag->text), SB_LOG_END);
     if (node->options.on_failed != NULL) {
@@ -87,6 +90,7 @@ static void settle(struct sb_node *node, sb_err err, const struct sb_diag *diag)
     (void)pthread_mutex_lock(&node->lock);
     node->status = status;
     (void)pthread_mutex_unlock(&node->lock);
+    sb_metrics_observe(node->metrics, node->replica);
     if (err != SB_OK) {
         fail(node, diag);
     }
@@ -197,6 +201,9 @@ static void host_report(void *ctx, sb_peer peer, enum sb_offence offence, const 
 static void host_halted(void *ctx, const char *reason)
 {
     struct sb_node *node = ctx;
+    if (node->metrics != NULL) { /* it may halt while the node opens */
+        sb_metrics_halted(node->metrics, reason);
+    }
     if (node->options.on_halted != NULL) {
         node->options.on_halted(node->options.ctx, reason);
     }
@@ -311,8 +318,14 @@ static sb_err open_journal(struct sb_node *node, struct sb_diag *diag)
     struct sb_journal_recovery found;
     identity.genesis_hash = sb_chain_domain(node->chain)->genesis_hash;
     memcpy(identity.public_key, o->validator_secret + 32, sizeof identity.public_key);
-    SB_TRY(sb_journal_open_folder(&node->journal, o->journal_dir, &identity, o->new_key, &found,
-                                  diag));
+    node->meter = sb_disk_meter_new();
+    if (node->meter == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    struct sb_journal_disk folder;
+    SB_TRY(sb_journal_disk_folder(&folder, o->journal_dir, o->new_key, diag));
+    struct sb_journal_disk disk = sb_disk_meter_wrap_take(node->meter, &folder);
+    SB_TRY(sb_journal_open(&node->journal, &disk, &identity, o->new_key, &found, diag));
     if (found.torn_bytes != 0) {
         sb_log(o->log, SB_LOG_WARN, "journal", "the end of the journal was torn and is cut off",
                SB_LOG_U64("bytes", found.torn_bytes), SB_LOG_END);
@@ -374,6 +387,23 @@ static sb_err open_network(struct sb_node *node, struct sb_diag *diag)
     return err;
 }
 
+static sb_err open_metrics(struct sb_node *node, struct sb_diag *diag)
+{
+    struct sb_pubkey key = sb_pubkey_ed25519(node->options.validator_secret + 32);
+    const struct sb_metrics_options options = {.chain = node->chain,
+                                               .mempool = node->mempool,
+                                               .inference = node->options.inference,
+                                               .app = node->app,
+                                               .journal = node->meter,
+                                               .has_validator = true,
+                                               .validator = sb_pubkey_address(&key),
+                                               .wake_ctx = node,
+                                               .wake = wake_loop};
+    SB_TRY(sb_metrics_new(&node->metrics, &options, diag));
+    sb_metrics_set_network(node->metrics, node->p2p, node->txs);
+    return SB_OK;
+}
+
 static sb_err open_all(struct sb_node *node, struct sb_diag *diag)
 {
     SB_TRY(open_chain(node, diag));
@@ -381,8 +411,10 @@ static sb_err open_all(struct sb_node *node, struct sb_diag *diag)
     SB_TRY(open_journal(node, diag));
     SB_TRY(open_replica(node, diag));
     SB_TRY(open_network(node, diag));
+    SB_TRY(open_metrics(node, diag));
     SB_TRY(sb_replica_start(node->replica, diag));
     node->status = sb_replica_status(node->replica);
+    sb_metrics_observe(node->metrics, node->replica);
     return SB_OK;
 }
 
@@ -454,6 +486,7 @@ void sb_node_free(struct sb_node *node)
     if (node->journal != NULL) {
         sb_journal_close(node->journal);
     }
+    sb_disk_meter_free(node->meter);
     explicit_bzero(node->signer.secret, sizeof node->signer.secret);
     sb_chain_app_free(node->app);
     while (node->taken != NULL) {
@@ -469,6 +502,7 @@ void sb_node_free(struct sb_node *node)
         (void)uv_run(&node->loop, UV_RUN_DEFAULT);
         SB_ASSERT(uv_loop_close(&node->loop) == 0);
     }
+    sb_metrics_free(node->metrics);
     sb_mempool_free(node->mempool);
     sb_chain_close(node->chain);
     (void)pthread_mutex_destroy(&node->lock);
@@ -488,6 +522,11 @@ struct sb_mempool *sb_node_mempool(struct sb_node *node)
 struct sb_p2p *sb_node_p2p(struct sb_node *node)
 {
     return node->p2p;
+}
+
+struct sb_metrics *sb_node_metrics(struct sb_node *node)
+{
+    return node->metrics;
 }
 
 bool sb_node_failed(struct sb_node *node)

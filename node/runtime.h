@@ -18,6 +18,7 @@
 #define SB_NODE_RUNTIME_H
 
 #include "node/chain_app.h"
+#include "node/metrics.h"
 #include "node/p2p/p2p.h"
 #include "node/replica.h"
 #include "node/tx_gossip.h"
@@ -63,6 +64,8 @@ struct sb_chain *sb_node_chain(struct sb_node *node);
 struct sb_mempool *sb_node_mempool(struct sb_node *node);
 /* sb_node_p2p: the peers; NULL when there is no network. */
 struct sb_p2p *sb_node_p2p(struct sb_node *node);
+/* sb_node_metrics: what /metrics and its like are answered from; valid as long as the node. */
+struct sb_metrics *sb_node_metrics(struct sb_node *node);
 /* sb_node_failed: the node has stopped by itself (on_failed says why). */
 bool sb_node_failed(struct sb_node *node);
 

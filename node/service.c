@@ -33,44 +33,6 @@ struct sb_service {
     struct sb_diag failure, halt;
 };
 
-/* ---- pages; on the server's loop ---- */
-
-static bool on_ready(void *ctx, struct sb_buf *reason)
-{
-    struct sb_service *service = ctx;
-    if (sb_node_failed(service->node)) {
-        sb_buf_add_str(reason, "the node has stopped");
-        return false;
-    }
-    return true;
-}
-
-static void put_metric(struct sb_buf *out, const char *name, const char *type, const char *help,
-                       uint64_t value)
-{
-    sb_buf_addf(out, "# HELP samebit_%s %s\n# TYPE samebit_%s %s\nsamebit_%s %" PRIu64 "\n", name,
-                help, name, type, name, value);
-}
-
-static void on_metrics(void *ctx, struct sb_buf *out)
-{
-    struct sb_service *service = ctx;
-    struct sb_chain_head head = sb_chain_head(sb_node_chain(service->node));
-    struct sb_mempool_status pool = sb_mempool_status(sb_node_mempool(service->node));
-    struct sb_rpc_counters rpc = sb_rpc_server_counters(service->server);
-    struct sb_inference_stats models = sb_inference_stats(service->inference);
-    struct sb_node_status node = sb_node_status(service->node);
-    size_t resident = 0;
-    (void)uv_resident_set_memory(&resident);
-    sb_buf_addf(out,
-                "# HELP samebit_build_info version of the program\n# TYPE samebit_build_info "
-                "gauge\nsamebit_build_info{version=\"%s\"} 1\n",
-                SB_VERSION);
-#define METRIC(name, type, help, value) put_metric(out, #name, #type, help, value);
-#include "node/metrics.def"
-#undef METRIC
-}
-
 /* ---- life ---- */
 
 static void on_failed(void *ctx, const char *message)
@@ -79,6 +41,11 @@ static void on_failed(void *ctx, const char *message)
     (void)pthread_mutex_lock(&service->mutex);
     (void)snprintf(service->failure.text, sizeof service->failure.text, "%s", message);
     (void)pthread_mutex_unlock(&service->mutex);
+}
+
+static uint64_t clock_us(void)
+{
+    return uv_hrtime() / 1000;
 }
 
 static void on_halted(void *ctx, const char *reason)
@@ -116,7 +83,8 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
 {
     const struct sb_config *c = o->config;
     struct sb_inference_options inference = {.model_bytes_max = c->model_cache_mib * MIB,
-                                             .memo_bytes_max = c->memo_mib * MIB};
+                                             .memo_bytes_max = c->memo_mib * MIB,
+                                             .clock_us = clock_us};
     randombytes_buf(&inference.memo_seed, sizeof inference.memo_seed);
     service->inference = sb_inference_new(&inference);
     if (service->inference == NULL) {
@@ -170,6 +138,7 @@ static sb_err open_server(struct sb_service *service, const struct sb_service_op
     const struct sb_config *c = o->config;
     const struct sb_backend_options backend = {.chain = sb_node_chain(service->node),
                                                .mempool = sb_node_mempool(service->node),
+                                               .metrics = sb_node_metrics(service->node),
                                                .history_blocks = c->history_blocks,
                                                .call_gas_max = c->call_gas_max};
     SB_TRY(sb_backend_new(&service->backend, &backend, diag));
@@ -180,10 +149,7 @@ static sb_err open_server(struct sb_service *service, const struct sb_service_op
                                  .worker_count = (uint32_t)c->rpc_workers,
                                  .connection_count_max = connections_max(o),
                                  .call_gas_max = c->call_gas_max,
-                                 .call_ms_max = (uint32_t)c->call_time_ms_max,
-                                 .pages_ctx = service,
-                                 .ready = on_ready,
-                                 .metrics = on_metrics};
+                                 .call_ms_max = (uint32_t)c->call_time_ms_max};
     struct sb_rpc_backend table = sb_backend_table(service->backend);
     SB_TRY(sb_rpc_server_new(&service->server, &table, &rpc, diag));
     sb_backend_notify(service->backend, service->server);

@@ -17,13 +17,6 @@ sb_err sb_rpc_do_eth_blockNumber(struct sb_rpc_ctx *ctx)
     return SB_OK;
 }
 
-sb_err sb_rpc_do_eth_syncing(struct sb_rpc_ctx *ctx)
-{
-    SB_TRY(sb_rpc_args(ctx, 0, 0));
-    sb_json_bool(ctx->out, false);
-    return SB_OK;
-}
-
 sb_err sb_rpc_do_eth_accounts(struct sb_rpc_ctx *ctx)
 {
     SB_TRY(sb_rpc_args(ctx, 0, 0));

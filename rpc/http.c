@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "rpc/operation.h"
 #include "rpc/server_impl.h"
 
-#define MEMORY_FULL_TEXT "server is busy: too many answers wait to be read, try again"
+#define READY_BYTES_MAX   4096
+#define METRICS_BYTES_MAX ((size_t)4 << 20)
+#define MEMORY_FULL_TEXT  "server is busy: too many answers wait to be read, try again"
 
 struct exchange {
     struct sb_rpc_job job; /* first: a job is its exchange */
@@ -118,28 +121,26 @@ static enum MHD_Result send_preflight(const struct sb_rpc_server *server,
 static enum MHD_Result send_ready(const struct sb_rpc_server *server,
                                   struct MHD_Connection *connection)
 {
-    const struct sb_rpc_options *o = &server->services.options;
-    struct sb_buf reason;
-    sb_buf_init(&reason, 4096);
-    bool ready = o->ready == NULL || o->ready(o->pages_ctx, &reason);
-    sb_buf_add_str(&reason, ready ? "ready\n" : "\n");
+    struct sb_buf page;
+    sb_buf_init(&page, READY_BYTES_MAX);
+    bool ready = sb_rpc_page_ready(&server->services, &page);
     return send_buf_take(server, connection, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
-                         "text/plain; charset=utf-8", &reason);
+                         "application/json", &page);
 }
 
-static enum MHD_Result send_metrics(const struct sb_rpc_server *server,
-                                    struct MHD_Connection *connection)
+static enum MHD_Result send_metrics(struct sb_rpc_server *server, struct MHD_Connection *connection)
 {
-    const struct sb_rpc_options *o = &server->services.options;
-    if (o->metrics == NULL) {
+    struct sb_buf page;
+    struct sb_rpc_counters counters = sb_rpc_server_counters(server);
+    sb_buf_init(&page, METRICS_BYTES_MAX);
+    bool exists = sb_rpc_page_metrics(&server->services, &server->arena, &counters, &page);
+    sb_arena_reset(&server->arena);
+    if (!exists) {
+        sb_buf_fini(&page);
         return send_text(server, connection, MHD_HTTP_NOT_FOUND, "no metrics\n");
     }
-    struct sb_buf text;
-    sb_buf_init(&text, (size_t)4 << 20);
-    o->metrics(o->pages_ctx, &text);
-    sb_buf_add_str(&text, "");
     return send_buf_take(server, connection, MHD_HTTP_OK,
-                         "text/plain; version=0.0.4; charset=utf-8", &text);
+                         "text/plain; version=0.0.4; charset=utf-8", &page);
 }
 
 static bool wants_websocket(struct MHD_Connection *connection)

@@ -14,13 +14,6 @@ sb_err sb_rpc_do_net_version(struct sb_rpc_ctx *ctx)
     return SB_OK;
 }
 
-sb_err sb_rpc_do_net_listening(struct sb_rpc_ctx *ctx)
-{
-    SB_TRY(sb_rpc_args(ctx, 0, 0));
-    sb_json_bool(ctx->out, true);
-    return SB_OK;
-}
-
 sb_err sb_rpc_do_net_peerCount(struct sb_rpc_ctx *ctx)
 {
     const struct sb_rpc_backend *backend = &ctx->services->backend;

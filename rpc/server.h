@@ -51,12 +51,6 @@ struct sb_rpc_options {
     uint32_t log_count_max;    /* logs of one answer; 10,000 */
     uint32_t filter_count_max; /* of all clients; 1,024 */
     uint32_t filter_expiry_s;  /* a filter nobody polls; 300 */
-
-    /* Optional pages. ready: true when the node serves current data, otherwise the reason is appended. metrics: append Prometheus
-     * text. Both are called on the loop thread and must not block. */
-    void *pages_ctx;
-    bool (*ready)(void *ctx, struct sb_buf *reason);
-    void (*metrics)(void *ctx, struct sb_buf *out);
 };
 
 /* What the server counted since it started, for the node's metrics. */

@@ -469,3 +469,25 @@ sb_err sb_db_delete_below(struct sb_db *db, enum sb_family family, sb_bytes end)
                             (const char *)end.data, end.len, &text);
     return err_take(text, NULL);
 }
+
+/* sum_of: a property of RocksDB over all families; one that it does not know counts as 0. */
+static uint64_t sum_of(const struct sb_db *db, const char *property)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < SB_FAMILY_COUNT; i++) {
+        uint64_t value = 0;
+        if (rocksdb_property_int_cf(db->db, db->families[i], property, &value) == 0) {
+            sum += value;
+        }
+    }
+    return sum;
+}
+
+struct sb_db_sizes sb_db_sizes(const struct sb_db *db)
+{
+    return (struct sb_db_sizes){
+        .table_bytes = sum_of(db, "rocksdb.total-sst-files-size"),
+        .memtable_bytes = sum_of(db, "rocksdb.cur-size-all-mem-tables"),
+        .pending_compaction_bytes = sum_of(db, "rocksdb.estimate-pending-compaction-bytes"),
+    };
+}

@@ -77,4 +77,10 @@ sb_err sb_db_batch_write(struct sb_db *db, struct sb_db_batch *batch,
 /* sb_db_delete_below: remove the keys of a family below `end`, all at once and not yet durable. */
 sb_err sb_db_delete_below(struct sb_db *db, enum sb_family family, sb_bytes end) SB_MUST_USE;
 
+/* Sums over all families. */
+struct sb_db_sizes {
+    uint64_t table_bytes, memtable_bytes, pending_compaction_bytes;
+};
+struct sb_db_sizes sb_db_sizes(const struct sb_db *db);
+
 #endif

@@ -339,3 +339,11 @@ struct sb_store_head sb_store_head(struct sb_store *store)
     sb_version_unref(version);
     return head;
 }
+
+struct sb_store_stats sb_store_stats(const struct sb_store *store)
+{
+    struct sb_db_sizes sizes = sb_db_sizes(store->db);
+    return (struct sb_store_stats){.table_bytes = sizes.table_bytes,
+                                   .memtable_bytes = sizes.memtable_bytes,
+                                   .pending_compaction_bytes = sizes.pending_compaction_bytes};
+}

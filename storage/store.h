@@ -157,6 +157,16 @@ sb_err sb_store_consensus_block(sb_bytes *ret_block, struct sb_arena *arena, str
 sb_err sb_store_commit_of(sb_bytes *ret_commit, struct sb_arena *arena, struct sb_store *store,
                           uint64_t number) SB_MUST_USE;
 
+/* ---- sizes ---- */
+
+struct sb_store_stats {
+    uint64_t table_bytes;              /* of the table files */
+    uint64_t memtable_bytes;           /* not yet in files (the log has them) */
+    uint64_t pending_compaction_bytes; /* that compaction has yet to rewrite */
+};
+/* sb_store_stats: of the database's own books; no I/O. Any thread. */
+struct sb_store_stats sb_store_stats(const struct sb_store *store);
+
 /* ---- checks ---- */
 
 struct sb_store_report {

@@ -113,7 +113,7 @@ same() { # NAME A B
 same "both have one genesis" "$same_hash" "$genesis_hash"
 run_start
 same "chain id" "$(rpc eth_chainId)" 0x1267
-check "ready" 0 '^ready$' curl -s -m 10 "$URL/readyz"
+check "ready" 0 '^{"ready":true,' curl -s -m 10 "$URL/readyz"
 check "metrics" 0 '^samebit_head_number [0-9]+$' curl -s -m 10 "$URL/metrics"
 check "a second node on the directory" 1 '^error: ' "$samebit" run --datadir "$dir" --port 0
 check "a taken port" 1 'Address already in use' "$samebit" dev --port "${URL##*:}"

@@ -28,6 +28,7 @@ struct fake_backend {
     struct sb_rpc_pool_tx pool[POOL_MAX];
     size_t pool_count;
     atomic_int running;
+    _Atomic enum sb_rpc_condition condition;
 };
 
 #define MUST(expr) SB_ASSERT((expr) == SB_OK)
@@ -660,6 +661,76 @@ static sb_err get_model(void *ctx, struct sb_arena *arena, const sb_hash *id,
     return SB_OK;
 }
 
+/* ---- operation ---- */
+
+static struct sb_rpc_health get_health(void *ctx)
+{
+    struct fake_backend *fake = ctx;
+    struct sb_rpc_health health = {.condition = atomic_load(&fake->condition),
+                                   .height = FAKE_HEAD,
+                                   .best_height = FAKE_HEAD,
+                                   .last_block_ms = 1000000,
+                                   .now_ms = 1000500,
+                                   .peer_count = FAKE_PEERS,
+                                   .is_validator = true,
+                                   .is_listening = true,
+                                   .node_id = "abcd"};
+    health.is_voting = health.condition == SB_RPC_READY;
+    if (health.condition == SB_RPC_CATCHING_UP) {
+        health.sync_begun_at = 1;
+        health.best_height = 9;
+        (void)snprintf(health.reason, sizeof health.reason, "at block 2 of 9");
+    }
+    return health;
+}
+
+static void get_metrics(void *ctx, struct sb_arena *arena, struct sb_rpc_metrics *ret)
+{
+    (void)ctx;
+    (void)arena;
+    ret->head_number = FAKE_HEAD;
+    ret->rpc_requests_total = 12345678; /* the server's own: it writes over this */
+}
+
+static sb_err get_validators(void *ctx, struct sb_arena *arena, uint64_t height,
+                             struct sb_rpc_validators *ret_validators)
+{
+    static const uint8_t key[32] = {0xaa};
+    static const struct sb_rpc_validator validators[2] = {
+        {.address = {{1}}, .public_key = {key, sizeof key}, .key_type = 1, .power = 7},
+        {.address = {{2}}, .public_key = {key, sizeof key}, .key_type = 2, .power = 5},
+    };
+    (void)ctx;
+    (void)arena;
+    if (height == 0 || height > FAKE_HEAD + 2) {
+        return SB_E_NOT_FOUND;
+    }
+    *ret_validators = (struct sb_rpc_validators){
+        .height = height, .total_power = 12, .hash = {{3}}, .validators = validators, .count = 2};
+    return SB_OK;
+}
+
+static sb_err get_consensus_state(void *ctx, struct sb_json *out)
+{
+    (void)ctx;
+    sb_json_object_begin(out);
+    sb_json_key(out, "round");
+    sb_json_u64(out, 4);
+    sb_json_object_end(out);
+    return SB_OK;
+}
+
+static uint64_t get_peer_count(void *ctx)
+{
+    (void)ctx;
+    return FAKE_PEERS;
+}
+
+void fake_backend_set_condition(struct fake_backend *fake, enum sb_rpc_condition condition)
+{
+    atomic_store(&fake->condition, condition);
+}
+
 struct sb_rpc_backend fake_backend_table(struct fake_backend *fake)
 {
     return (struct sb_rpc_backend){.ctx = fake,
@@ -667,10 +738,14 @@ struct sb_rpc_backend fake_backend_table(struct fake_backend *fake)
                                    .head_number = get_head_number,
                                    .next_base_fee = get_next_base_fee,
                                    .suggested_tip = get_tip,
-                                   .peer_count = get_zero,
+                                   .peer_count = get_peer_count,
                                    .blob_base_fee = get_blob_base_fee,
                                    .blob_gas_limit = get_blob_gas_limit,
                                    .oldest_state = get_zero,
+                                   .health = get_health,
+                                   .metrics = get_metrics,
+                                   .validators = get_validators,
+                                   .consensus_state = get_consensus_state,
                                    .block = find_block,
                                    .block_release = release_block,
                                    .block_header = get_header,

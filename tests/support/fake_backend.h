@@ -15,6 +15,7 @@
 
 #define FAKE_CHAIN_ID 23296
 #define FAKE_HEAD     2
+#define FAKE_PEERS    3
 
 struct fake_backend;
 
@@ -27,6 +28,9 @@ struct sb_rpc_backend fake_backend_table(struct fake_backend *fake);
 const struct sb_rpc_block *fake_backend_block(const struct fake_backend *fake, uint64_t number);
 /* fake_backend_calls_running: how many endless calls run now. */
 int fake_backend_calls_running(const struct fake_backend *fake);
+
+/* fake_backend_set_condition: what health tells; SB_RPC_READY at first. */
+void fake_backend_set_condition(struct fake_backend *fake, enum sb_rpc_condition condition);
 
 /* The account that sends everything, and the contract of block 1. */
 sb_addr fake_backend_sender(const struct fake_backend *fake);

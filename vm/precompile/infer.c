@@ -131,8 +131,10 @@ static sb_err compute(uint8_t *ret_raw, bool *ret_done, struct run *r, const uin
                          .scratch_bytes = scratch_bytes};
     struct sb_bad_input bad = {0};
     const atomic_bool *stop = r->n->call->evm->stop;
+    uint64_t begun_us = sb_inference_run_begin(inference);
     sb_err err = stop == NULL ? sb_model_run(&bad, &run)
                               : sb_model_run_until(&bad, &run, is_stopped, (void *)(uintptr_t)stop);
+    sb_inference_run_end(inference, begun_us);
     sb_inference_scratch_release(inference, scratch);
     if (err == SB_E_CANCELLED) { /* the interpreter sees the flag itself and ends the whole run */
         *ret_done = true;

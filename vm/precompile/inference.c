@@ -39,6 +39,7 @@ struct sb_inference {
     size_t model_bytes, model_bytes_max;
     struct sb_inference_stats stats;
     struct sb_memo *memo;
+    uint64_t (*clock_us)(void); /* may be NULL */
     struct scratch *kept[SCRATCH_KEPT_COUNT];
 };
 
@@ -51,6 +52,7 @@ struct sb_inference *sb_inference_new(const struct sb_inference_options *options
     size_t memo_bytes = options->memo_bytes_max != 0 ? options->memo_bytes_max : MEMO_BYTES_DEFAULT;
     inference->model_bytes_max =
         options->model_bytes_max != 0 ? options->model_bytes_max : MODEL_BYTES_DEFAULT;
+    inference->clock_us = options->clock_us;
     inference->memo = sb_memo_new(memo_bytes, options->memo_seed);
     if (inference->memo == NULL || pthread_mutex_init(&inference->lock, NULL) != 0) {
         sb_memo_free(inference->memo);
@@ -128,6 +130,22 @@ struct sb_inference_stats sb_inference_stats(struct sb_inference *inference)
     (void)pthread_mutex_unlock(&inference->lock);
     stats.memo = sb_memo_stats(inference->memo);
     return stats;
+}
+
+uint64_t sb_inference_run_begin(const struct sb_inference *inference)
+{
+    return inference->clock_us != NULL ? inference->clock_us() : 0;
+}
+
+void sb_inference_run_end(struct sb_inference *inference, uint64_t begun_us)
+{
+    if (inference->clock_us == NULL) {
+        return;
+    }
+    uint64_t now_us = inference->clock_us();
+    (void)pthread_mutex_lock(&inference->lock);
+    inference->stats.run_us += now_us - begun_us;
+    (void)pthread_mutex_unlock(&inference->lock);
 }
 
 struct sb_memo *sb_inference_memo(struct sb_inference *inference)

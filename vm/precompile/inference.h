@@ -20,10 +20,13 @@ struct sb_inference_options {
         model_bytes_max; /* loaded models together; 0 takes 256 MiB. One model over it is still run, then dropped. */
     size_t memo_bytes_max; /* 0 takes 32 MiB */
     uint64_t memo_seed;    /* random per process; only picks buckets */
+    /* clock_us: any clock that moves on, to tell how long runs take; no result depends on it. NULL: that is not told. */
+    uint64_t (*clock_us)(void);
 };
 
 struct sb_inference_stats {
     uint64_t model_count, model_bytes, model_hit_count, model_miss_count;
+    uint64_t run_us; /* of all runs together, by clock_us */
     struct sb_memo_stats memo;
 };
 
@@ -43,5 +46,9 @@ void sb_inference_release(struct sb_inference *inference, const struct sb_model 
 /* sb_inference_scratch: 16-aligned memory of at least len bytes, given back with sb_inference_scratch_release. NULL: out of memory. */
 void *sb_inference_scratch(struct sb_inference *inference, size_t len);
 void sb_inference_scratch_release(struct sb_inference *inference, void *scratch);
+
+/* sb_inference_run_begin, sb_inference_run_end: around a run, for the statistics: begin's result goes to end. */
+uint64_t sb_inference_run_begin(const struct sb_inference *inference);
+void sb_inference_run_end(struct sb_inference *inference, uint64_t begun_us);
 
 #endif

@@ -134,7 +134,7 @@ static void chain_methods_answer(void **state)
         {"eth_capabilities", "", "~\"head\":{\"number\":\"0x2\",\"hash\":\"$2\"}"},
         {"net_version", "", "\"result\":\"23296\""},
         {"net_listening", "", "\"result\":true"},
-        {"net_peerCount", "", "\"result\":\"0x0\""},
+        {"net_peerCount", "", "\"result\":\"0x3\""},
         {"web3_clientVersion", "", "\"result\":\"Samebit/test\""},
         {"web3_sha3", "\"0x68656c6c6f\"",
          "\"result\":\"0x1c8aff950685c2ed4bc3174f3472287b56d9517b9c948127319a09a7a36deac8\""},
@@ -160,6 +160,43 @@ static void chain_methods_answer(void **state)
     };
     (void)state;
     run_rows(rows, sizeof rows / sizeof rows[0]);
+}
+
+static void operation_methods_answer(void **state)
+{
+    static const struct row ready[] = {
+        {"eth_syncing", "", "\"result\":false"},
+        {"eth_syncing", "1", "~\"code\":-32602"},
+        {"samebit_status", "",
+         "\"result\":{\"clientVersion\":\"Samebit/test\",\"chainId\":\"0x5b00\","
+         "\"status\":\"ready\",\"reason\":\"\",\"height\":\"0x2\",\"bestHeight\":\"0x2\","
+         "\"syncing\":false,\"lastBlockTimeMs\":\"0xf4240\",\"lastBlockAgeMs\":\"0x1f4\","
+         "\"peers\":\"0x3\",\"validator\":true,\"voting\":true,\"nodeId\":\"abcd\"}"},
+        {"samebit_consensusState", "", "\"result\":{\"round\":4}"},
+        {"samebit_getValidators", "", "~{\"height\":\"0x3\",\"hash\":\"0x03"},
+        {"samebit_getValidators", "\"pending\"", "~\"height\":\"0x3\""},
+        {"samebit_getValidators", "\"latest\"", "~\"height\":\"0x2\""},
+        {"samebit_getValidators", "\"0x4\"",
+         "~\"totalPower\":\"0xc\",\"validators\":[{\"index\":\"0x0\",\"address\":"
+         "\"0x0100000000000000000000000000000000000000\",\"keyType\":\"ed25519\",\"publicKey\":"
+         "\"0xaa"},
+        {"samebit_getValidators", "\"0x4\"", "~\"keyType\":\"unknown\""},
+        {"samebit_getValidators", "\"0x5\"", "\"result\":null"},
+        {"samebit_getValidators", "\"earliest\"", "\"result\":null"},
+        {"samebit_getValidators", "\"soon\"", "~\"code\":-32602"},
+        {"samebit_getValidators", "\"0x1\",2", "~\"code\":-32602"},
+    };
+    static const struct row syncing[] = {
+        {"eth_syncing", "",
+         "\"result\":{\"startingBlock\":\"0x1\",\"currentBlock\":\"0x2\","
+         "\"highestBlock\":\"0x9\"}"},
+        {"samebit_status", "", "~\"status\":\"catching up\",\"reason\":\"at block 2 of 9\""},
+    };
+    (void)state;
+    run_rows(ready, sizeof ready / sizeof ready[0]);
+    fake_backend_set_condition(g_fake, SB_RPC_CATCHING_UP);
+    run_rows(syncing, sizeof syncing / sizeof syncing[0]);
+    fake_backend_set_condition(g_fake, SB_RPC_READY);
 }
 
 static void transaction_methods_answer(void **state)
@@ -463,6 +500,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_methods_answer),
+        cmocka_unit_test(operation_methods_answer),
         cmocka_unit_test(transaction_methods_answer),
         cmocka_unit_test(raw_forms_hash_to_their_names),
         cmocka_unit_test(state_methods_answer),

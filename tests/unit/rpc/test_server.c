@@ -26,28 +26,11 @@ struct setup {
     uint16_t port;
 };
 
-static bool is_ready(void *ctx, struct sb_buf *reason)
-{
-    sb_buf_add_str(reason, *(bool *)ctx ? "" : "syncing");
-    return *(bool *)ctx;
-}
-
-static void add_metrics(void *ctx, struct sb_buf *out)
-{
-    (void)ctx;
-    sb_buf_add_str(out, "samebit_height 2\n");
-}
-
-static bool g_ready = true;
-
 static void start(struct setup *s, struct sb_rpc_options options)
 {
     struct sb_diag diag = {.text = ""};
     s->fake = fake_backend_new();
     struct sb_rpc_backend backend = fake_backend_table(s->fake);
-    options.pages_ctx = &g_ready;
-    options.ready = is_ready;
-    options.metrics = add_metrics;
     assert_int_equal(sb_rpc_server_new(&s->server, &backend, &options, &diag), SB_OK);
     assert_int_equal(sb_rpc_server_start(s->server, &diag), SB_OK);
     s->port = sb_rpc_server_port(s->server);
@@ -334,7 +317,13 @@ static void http_methods_types_and_pages(void **state)
         {"GET /nope HTTP/1.1\r\nHost: t\r\n\r\n", "HTTP/1.1 404"},
         {"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", "HTTP/1.1 200"},
         {"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n", "HTTP/1.1 200"},
-        {"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n", "samebit_height 2"},
+        {"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n",
+         "{\"ready\":true,\"status\":\"ready\",\"height\":2,\"bestHeight\":2,\"lastBlockAgeMs\":"
+         "500,"
+         "\"peers\":3,\"validator\":true,\"voting\":true}"},
+        {"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n", "\nsamebit_head_number 2\n"},
+        {"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n", "\nsamebit_rpc_requests_total 0\n"},
+        {"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n", "text/plain; version=0.0.4"},
         {"OPTIONS / HTTP/1.1\r\nHost: t\r\nOrigin: http://x\r\n\r\n",
          "Access-Control-Allow-Origin: *"},
         {"POST / HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
@@ -368,12 +357,36 @@ static void http_methods_types_and_pages(void **state)
         }
         free(answer);
     }
-    g_ready = false;
-    char *answer = http_exchange(s.port, "GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n");
-    assert_non_null(strstr(answer, "HTTP/1.1 503"));
-    assert_non_null(strstr(answer, "syncing"));
-    g_ready = true;
-    free(answer);
+    stop(&s);
+}
+
+static void readiness_is_503_with_its_reason_while_catching_up_halted_or_failed(void **state)
+{
+    static const struct {
+        enum sb_rpc_condition condition;
+        const char *want;
+    } rows[] = {
+        {SB_RPC_CATCHING_UP, "\"status\":\"catching up\",\"reason\":\"at block 2 of 9\","
+                             "\"height\":2,\"bestHeight\":9,"},
+        {SB_RPC_NOT_VOTING, "\"status\":\"not voting\""},
+        {SB_RPC_HALTED, "\"status\":\"halted\""},
+        {SB_RPC_FAILED, "\"status\":\"failed\""},
+    };
+    struct setup s;
+    (void)state;
+    start(&s, (struct sb_rpc_options){.port = 0});
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        fake_backend_set_condition(s.fake, rows[i].condition);
+        char *answer = http_exchange(s.port, "GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert_non_null(strstr(answer, "HTTP/1.1 503"));
+        assert_non_null(strstr(answer, "application/json"));
+        assert_non_null(strstr(answer, "{\"ready\":false,"));
+        assert_non_null(strstr(answer, rows[i].want));
+        free(answer);
+        answer = http_exchange(s.port, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert_non_null(strstr(answer, "HTTP/1.1 200")); /* the process lives */
+        free(answer);
+    }
     stop(&s);
 }
 
@@ -649,6 +662,7 @@ int main(void)
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(batch_shares_one_gas_budget),
         cmocka_unit_test(http_methods_types_and_pages),
+        cmocka_unit_test(readiness_is_503_with_its_reason_while_catching_up_halted_or_failed),
         cmocka_unit_test(keep_alive_and_chunked_bodies_are_served),
         cmocka_unit_test(half_open_connections_do_not_block_others),
         cmocka_unit_test(full_server_accepts_again_when_clients_leave),
