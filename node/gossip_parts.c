@@ -186,7 +186,7 @@ sb_err sb_gossip_take_part(struct sb_replica *replica, struct gossip_peer *peer,
     const struct sb_proposal *held =
         is_begun ? sb_bft_proposal(sb_driver_core(replica->driver), part->round) : NULL;
     if (held == NULL) {
-        if (!is_begun || part->round <= sb_replica_round(replica) + 1) {
+        if (!is_begun || part->round <= sb_replica_round(replica) + SB_ROUNDS_AHEAD_MAX) {
             sb_early_keep(replica, peer, SB_CHANNEL_PART, raw);
         }
         return SB_OK;

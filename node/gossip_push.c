@@ -21,6 +21,7 @@ bool sb_gossip_send(struct sb_replica *replica, struct gossip_peer *peer, enum s
         return true;
     }
     peer->is_stuck = true;
+    replica->tick_soon = true;
     return false;
 }
 

@@ -239,7 +239,7 @@ static bool has_moved(struct sb_replica *replica)
     return moved;
 }
 
-static void ask_some(struct sb_replica *replica)
+void sb_gossip_ask_some(struct sb_replica *replica)
 {
     uint32_t asked = 0;
     for (uint32_t n = 0; n < replica->peer_end && asked < ASKED_MAX; n++) {
@@ -282,7 +282,7 @@ void sb_gossip_repair_tick(struct sb_replica *replica)
     if (sb_replica_is_begun(replica) && now - replica->moved_ms >= resend &&
         now - replica->asked_ms >= resend) {
         replica->asked_ms = now;
-        ask_some(replica);
+        sb_gossip_ask_some(replica);
     } else if (now - replica->told_ms >= 5 * resend) {
         replica->told_ms = now;
         sb_gossip_tell(replica, NULL, false); /* in case that the last one was lost */

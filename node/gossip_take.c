@@ -200,7 +200,9 @@ static void proposal_taken(struct sb_replica *replica, struct gossip_peer *peer,
         replica->proposal_ms[proposal->round % 4] = sb_replica_now(replica);
         replica->early_due = true;
     }
-    if (taken != SB_TAKEN_EARLY) {
+    if (taken == SB_TAKEN_EARLY) {
+        sb_early_keep(replica, peer, SB_CHANNEL_PROPOSAL, raw); /* until its round is near */
+    } else {
         sb_seen_add(replica, raw);
     }
 }

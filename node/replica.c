@@ -7,6 +7,8 @@
 #define RESEND_MS_DEFAULT    1000
 #define SYNC_WAIT_MS_DEFAULT 1000
 #define TICKS_PER_RESEND     4
+/* Until the next try when a peer's queue was full. */
+#define STUCK_MS 20
 /* A message of a block with its commit, to write or to read. */
 #define OUT_BYTES_MAX   (SB_CONSENSUS_BLOCK_BYTES_MAX + (size_t)256 * 1024)
 #define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
@@ -316,24 +318,37 @@ static sb_err pace(bool *ret_moved, struct sb_replica *replica, struct sb_diag *
     return sb_driver_start_if_work(&replica->early_due, replica->driver, diag);
 }
 
+/* tick_in: how long until something is to be done. */
+static uint64_t tick_in(const struct sb_replica *replica)
+{
+    uint64_t now = sb_replica_now(replica);
+    uint64_t delay = later(replica->options.resend_ms / TICKS_PER_RESEND, 1);
+    if (replica->fetch.is_active && replica->fetch.due_ms < now + delay) {
+        delay = replica->fetch.due_ms > now ? replica->fetch.due_ms - now : 0;
+    }
+    for (uint32_t i = 0; i < replica->peer_end && delay > STUCK_MS; i++) {
+        const struct gossip_peer *peer = replica->peers[i];
+        delay = peer != NULL && (peer->is_stuck || peer->serve_count > 0) ? STUCK_MS : delay;
+    }
+    return replica->is_unsettled ? 0 : delay;
+}
+
 static void arm_tick(struct sb_replica *replica)
 {
     const struct sb_replica_host *host = &replica->options.host;
-    if (replica->peer_count == 0 || (replica->tick_armed && !replica->tick_soon)) {
+    if ((replica->peer_count == 0 && !replica->is_unsettled) ||
+        (replica->tick_armed && !replica->tick_soon)) {
         return;
     }
-    uint64_t period = later(replica->options.resend_ms / TICKS_PER_RESEND, 1);
-    uint64_t fetch_in = period;
-    if (replica->fetch.is_active) {
-        uint64_t now = sb_replica_now(replica);
-        fetch_in = replica->fetch.due_ms > now ? replica->fetch.due_ms - now : 0;
-    }
-    host->set_timer(host->ctx, SB_REPLICA_TIMER_GOSSIP,
-                    replica->tick_soon && !replica->fetch.is_active ? 0
-                    : fetch_in < period                             ? fetch_in
-                                                                    : period);
-    replica->tick_armed = true;
+    uint64_t delay = tick_in(replica);
+    uint64_t at = sb_replica_now(replica) + delay;
     replica->tick_soon = false;
+    replica->is_unsettled = false;
+    if (!replica->tick_armed || at < replica->tick_at_ms) { /* never later than it was */
+        replica->tick_armed = true;
+        replica->tick_at_ms = at;
+        host->set_timer(host->ctx, SB_REPLICA_TIMER_GOSSIP, delay);
+    }
 }
 
 static sb_err turn(bool *ret_moved, struct sb_replica *replica, struct sb_diag *diag)
@@ -342,6 +357,10 @@ static sb_err turn(bool *ret_moved, struct sb_replica *replica, struct sb_diag *
         committed(replica);
     }
     tell_all(replica);
+    if (sb_replica_round(replica) != replica->settled_round) {
+        replica->settled_round = sb_replica_round(replica);
+        replica->early_due = true;
+    }
     if (replica->early_due) {
         *ret_moved = true;
         return sb_gossip_take_early(replica, diag);
@@ -363,11 +382,16 @@ static sb_err settle(struct sb_replica *replica, struct sb_diag *diag)
     bool moved = true;
     for (int i = 0; moved; i++) {
         if (i == TURNS_MAX) {
+            replica->is_unsettled = true;
             replica->tick_soon = true;
             break;
         }
         moved = false;
         SB_TRY(turn(&moved, replica, diag));
+    }
+    if (replica->ask_due && sb_replica_is_begun(replica)) {
+        replica->ask_due = false;
+        sb_gossip_ask_some(replica);
     }
     if (replica->evidence_due) {
         replica->evidence_due = false;

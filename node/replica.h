@@ -39,6 +39,7 @@ enum sb_replica_timer {
     SB_REPLICA_TIMER_COUNT
 };
 
+/* None of these may call the replica. */
 struct sb_replica_host {
     void *ctx;
     uint64_t (*wall_ms)(void *ctx);      /* Unix time */

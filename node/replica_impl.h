@@ -162,6 +162,7 @@ struct sb_replica {
     bool sync_due;     /* heights or blocks of peers came */
     bool evidence_due; /* there may be new evidence */
     bool work_due;     /* the pool may have something (SB_PACE_INSTANT) */
+    bool ask_due;      /* votes of the next height may have been missed: ask when it has begun */
     bool starts_spent; /* a height was begun in this call */
 
     struct host_timer driver_timers[SB_BFT_TIMEOUT_PRECOMMIT + 1];
@@ -170,12 +171,15 @@ struct sb_replica {
     bool pace_armed;
     uint64_t pace_at_ms;
     bool tick_armed;
-    bool tick_soon; /* something is left to do: tick at once */
+    uint64_t tick_at_ms;
+    bool tick_soon;    /* there is a new reason to tick: find out anew when */
+    bool is_unsettled; /* turns were left: tick at once */
 
     /* what peers were told of us */
     uint64_t sequence;
     uint64_t told_head;
     int32_t told_round;
+    int32_t settled_round; /* when what came early was last looked at for it */
     uint64_t told_ms;
     /* for noticing that nothing moves */
     struct sb_bft_status moved_status;
@@ -334,6 +338,8 @@ void sb_gossip_take_parts(struct sb_replica *replica, struct gossip_peer *peer,
                           const struct sb_message_parts *parts);
 /* sb_gossip_ask: tell a peer what we have, and ask for the rest. */
 void sb_gossip_ask(struct sb_replica *replica, struct gossip_peer *peer);
+/* sb_gossip_ask_some: some of the peers, in turn. */
+void sb_gossip_ask_some(struct sb_replica *replica);
 /* sb_gossip_repair_tick: when nothing has moved for a while, ask; go on with what did not fit. */
 void sb_gossip_repair_tick(struct sb_replica *replica);
 

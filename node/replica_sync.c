@@ -32,7 +32,7 @@ static void enter(struct sb_replica *replica, enum replica_mode mode)
         sb_log(replica->options.log, SB_LOG_INFO, "sync", "at the head", SB_LOG_U64("height", head),
                SB_LOG_U64("blocks", head - replica->sync_begun_at),
                SB_LOG_U64("ms", now - replica->sync_begun_ms), SB_LOG_END);
-        replica->told_ms = 0; /* peers hear of the head at once */
+        replica->ask_due = true;
     }
     replica->mode = mode;
 }
@@ -121,19 +121,6 @@ static void ask(struct sb_replica *replica)
 
 /* ---- committing ---- */
 
-/* commit_begun: the height is begun here: its certificate decides it, and then the block completes it. */
-static sb_err commit_begun(enum sb_driver_taken *ret_taken, struct sb_replica *replica,
-                           const struct sb_sync_ready *ready, struct sb_diag *diag)
-{
-    struct sb_bft_certificate certificate = {.type = SB_VOTE_PRECOMMIT, .commit = ready->commit};
-    SB_TRY(sb_driver_certificate(ret_taken, replica->driver, &certificate, diag));
-    if (*ret_taken == SB_TAKEN_INVALID || sb_replica_head(replica) >= ready->height) {
-        return SB_OK;
-    }
-    return sb_driver_block(ret_taken, replica->driver, &ready->commit.block_id, ready->encoded,
-                           diag);
-}
-
 static sb_err commit_next(bool *ret_moved, struct sb_replica *replica, struct sb_diag *diag)
 {
     struct sb_sync_ready ready;
@@ -143,10 +130,7 @@ static sb_err commit_next(bool *ret_moved, struct sb_replica *replica, struct sb
         return SB_OK;
     }
     replica->is_syncing_block = true;
-    sb_err err =
-        sb_replica_is_begun(replica)
-            ? commit_begun(&taken, replica, &ready, diag)
-            : sb_driver_sync_block(&taken, replica->driver, ready.encoded, &ready.commit, diag);
+    sb_err err = sb_driver_sync_block(&taken, replica->driver, ready.encoded, &ready.commit, diag);
     replica->is_syncing_block = false;
     SB_TRY(err);
     *ret_moved = true;
