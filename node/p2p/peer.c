@@ -77,7 +77,6 @@ static void on_closed(uv_handle_t *handle)
 {
     struct sb_conn *conn = handle->data;
     struct sb_p2p *p2p = conn->p2p;
-    p2p->partial_bytes -= conn->partial_bytes;
     sb_link_free(conn->link);
     (void)pthread_mutex_lock(&p2p->lock);
     forget_dirty(conn);
@@ -96,6 +95,8 @@ void sb_conn_close(struct sb_conn *conn)
     bool was_up = conn->in_list;
     sb_switch_gone(conn);
     conn->state = SB_CONN_CLOSING;
+    p2p->partial_bytes -= conn->partial_bytes; /* at once, so that nobody else pays for them */
+    conn->partial_bytes = 0;
     (void)pthread_mutex_lock(&p2p->lock);
     p2p->listed_count -= conn->is_listed ? 1 : 0;
     conn->is_listed = false;
