@@ -92,7 +92,6 @@ struct sb_known_block *sb_proposal_keeper_block(struct sb_proposal_keeper *keepe
     for (size_t i = 0; i < SB_KNOWN_BLOCKS_MAX; i++) {
         struct sb_known_block *block = &keeper->blocks[i];
         if (block->is_used && sb_hash_equal(&block->id, block_id)) {
-            block->named = ++keeper->named;
             return block;
         }
     }
@@ -115,10 +114,10 @@ void sb_proposal_keeper_ask(struct sb_proposal_keeper *keeper, const sb_hash *bl
             break;
         }
         if (!is_hold(block, hold_a) && !is_hold(block, hold_b) &&
-            (place == NULL || block->named < place->named)) {
+            (place == NULL || block->asked < place->asked)) {
             place = block;
         }
     }
     SB_ASSERT(place != NULL);
-    *place = (struct sb_known_block){.is_used = true, .id = *block_id, .named = ++keeper->named};
+    *place = (struct sb_known_block){.is_used = true, .id = *block_id, .asked = ++keeper->asked};
 }

@@ -28,7 +28,7 @@ enum sb_verdict { SB_VERDICT_UNKNOWN, SB_VERDICT_VALID, SB_VERDICT_INVALID };
 struct sb_known_block {
     bool is_used;
     sb_hash id;
-    uint64_t named; /* when it was named last: the least is forgotten first */
+    uint64_t asked; /* its place among all questions: the oldest is forgotten first */
     enum sb_verdict verdict;
     uint64_t time_ms; /* when valid */
     sb_addr proposer; /* the same */
@@ -37,7 +37,7 @@ struct sb_known_block {
 struct sb_proposal_keeper {
     int32_t present;
     int32_t pins[2]; /* rounds to hold; -1: none */
-    uint64_t named;  /* counts namings of blocks */
+    uint64_t asked;  /* questions so far */
     struct sb_held_proposal proposals[SB_PROPOSALS_MAX];
     struct sb_known_block blocks[SB_KNOWN_BLOCKS_MAX];
 };
@@ -61,8 +61,8 @@ const struct sb_held_proposal *sb_proposal_keeper_find(const struct sb_proposal_
 /* sb_proposal_keeper_block: what is known of a block; NULL: nobody has asked about it. */
 struct sb_known_block *sb_proposal_keeper_block(struct sb_proposal_keeper *keeper,
                                                 const sb_hash *block_id);
-/* sb_proposal_keeper_ask: note that a verdict on this block is asked for. The block least recently named makes room for it, other than
- * the two to hold (NULL: none). */
+/* sb_proposal_keeper_ask: note that a verdict on this block is asked for. The block asked about longest ago makes room for it, other
+ * than the two to hold (NULL: none). */
 void sb_proposal_keeper_ask(struct sb_proposal_keeper *keeper, const sb_hash *block_id,
                             const sb_hash *hold_a, const sb_hash *hold_b);
 

@@ -296,6 +296,9 @@ static void give(struct cluster *cluster, size_t who, const struct sb_bft_input 
         if (sb_bft_step(cluster->nodes[who].core, &input, &effects, NULL) != SB_OK) {
             cluster_fail(cluster, "node %zu: the core refuses an input", who);
         }
+        if (cluster->watch != NULL) {
+            cluster->watch(cluster->watch_ctx, cluster, who, &input, &effects);
+        }
         for (size_t i = 0; i < effects.count && cluster->failure == NULL; i++) {
             cluster_check_effect(cluster, who, &effects.list[i]);
             is_answered = follow(cluster, who, &effects.list[i], &input) || is_answered;
@@ -564,7 +567,8 @@ static bool is_done(const struct cluster *cluster)
 
 bool cluster_run(struct cluster *cluster, uint64_t seed)
 {
-    memset(cluster, 0, offsetof(struct cluster, blocks));
+    size_t kept = offsetof(struct cluster, random);
+    memset((uint8_t *)cluster + kept, 0, offsetof(struct cluster, blocks) - kept);
     cluster->random.state = seed;
     cluster->count = 4 + below(cluster, CLUSTER_NODES_MAX - 3);
     cluster->byzantine = below(cluster, 4) != 0 ? below(cluster, cluster->count) : cluster->count;

@@ -95,6 +95,10 @@ struct cluster_node {
 };
 
 struct cluster {
+    /* watch: sees each step of each honest core; may be NULL. */
+    void (*watch)(void *ctx, struct cluster *cluster, size_t who, const struct sb_bft_input *input,
+                  const struct sb_bft_effects *effects);
+    void *watch_ctx;
     struct sb_random random;
     uint64_t now_ms;
     size_t count;
@@ -121,7 +125,7 @@ struct cluster {
     struct cluster_place heap[CLUSTER_EVENTS_MAX];
 };
 
-/* cluster_run: one seed. false: failure_text says what was violated. */
+/* cluster_run: one seed; watch is set, or NULL. false: failure_text says what was violated. */
 bool cluster_run(struct cluster *cluster, uint64_t seed);
 
 /* ---- cluster_check.c ---- */
