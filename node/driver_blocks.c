@@ -197,6 +197,21 @@ static sb_err diverged(const sb_hash *block_id, const char *reason, struct sb_di
                    block_id->b[0], block_id->b[1], block_id->b[2], block_id->b[3], reason);
 }
 
+sb_err sb_driver_check_final(struct sb_driver *driver, const sb_hash *block_id,
+                             struct sb_diag *diag)
+{
+    struct sb_held_block *block = sb_driver_block_find(driver, block_id);
+    if (block == NULL) {
+        return SB_OK;
+    }
+    if (!block->is_judged) { /* the verdict came from the journal, or was not asked for */
+        SB_TRY(judge(driver, block, diag));
+    }
+    return block->verdict.valid || block->verdict.malformed
+               ? SB_OK
+               : diverged(block_id, block->verdict.reason, diag);
+}
+
 static void question_remove(struct sb_driver *driver, size_t index)
 {
     driver->question_count--;

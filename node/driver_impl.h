@@ -141,6 +141,10 @@ sb_err sb_driver_answer_held(struct sb_driver *driver, struct sb_diag *diag) SB_
 void sb_driver_fetch_certified(struct sb_driver *driver);
 bool sb_driver_block_wanted(const struct sb_driver *driver, const sb_hash *block_id);
 void sb_driver_note_decision(struct sb_driver *driver, const struct sb_commit *decided);
+/* sb_driver_check_final: a block that more than two thirds precommitted: SB_E_CORRUPT when it is here and invalid. The core holds no
+ * decision then, since it decides valid blocks only. */
+sb_err sb_driver_check_final(struct sb_driver *driver, const sb_hash *block_id,
+                             struct sb_diag *diag) SB_MUST_USE;
 /* sb_driver_commit: commit the decided block, or ask for its bytes. */
 sb_err sb_driver_commit(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
 /* sb_driver_committed: what follows a commit, of consensus or sync. */

@@ -123,6 +123,21 @@ static sb_err late_vote(enum sb_driver_taken *ret_taken, struct sb_driver *drive
     return sb_driver_leave(driver, sb_driver_late_add(ret_taken, driver, vote, diag), diag);
 }
 
+/* check_quorum: with this precommit more than two thirds may have decided a block that is invalid here. */
+static sb_err check_quorum(struct sb_driver *driver, const struct sb_vote *vote,
+                           struct sb_diag *diag)
+{
+    struct sb_bft_certificate quorum;
+    const struct sb_held_block *block = sb_driver_block_find(driver, &vote->block_id);
+    if (vote->type != SB_VOTE_PRECOMMIT || block == NULL || !block->is_judged ||
+        block->verdict.valid ||
+        !sb_bft_certificate(&quorum, driver->core, SB_VOTE_PRECOMMIT, vote->round) ||
+        !sb_hash_equal(&quorum.commit.block_id, &vote->block_id)) {
+        return SB_OK;
+    }
+    return sb_driver_leave(driver, sb_driver_check_final(driver, &vote->block_id, diag), diag);
+}
+
 sb_err sb_driver_vote(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
                       const struct sb_vote *vote, struct sb_diag *diag)
 {
@@ -160,6 +175,7 @@ sb_err sb_driver_vote(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
     struct sb_bft_input input = sb_driver_input(SB_BFT_IN_VOTE);
     input.as.vote = *vote;
     SB_TRY(feed(ret_taken, driver, &input, diag));
+    SB_TRY(check_quorum(driver, vote, diag));
     if (*ret_taken == SB_TAKEN_KNOWN && held == NULL &&
         sb_bft_vote(driver->core, vote->type, vote->round, vote->validator_index) != NULL) {
         *ret_taken = SB_TAKEN_NEW; /* after the decision the core records votes without an effect */
@@ -312,6 +328,7 @@ static sb_err sync_started(enum sb_driver_taken *ret_taken, struct sb_driver *dr
         SB_TRY(sb_driver_run_queue(driver, diag));
     }
     if (head_height(driver) < height) {
+        SB_TRY(sb_driver_check_final(driver, &commit->block_id, diag));
         *ret_taken = SB_TAKEN_INVALID; /* the bytes were no use */
     }
     return SB_OK;
