@@ -28,9 +28,9 @@
 #define FIXTURE_TRANSFER  21000
 
 struct fixture {
-    char dir[64];
-    char db_dir[80];
-    char journal_dir[80];
+    char dir[32]; /* "/tmp/samebit-test-XXXXXX" */
+    char db_dir[48];
+    char journal_dir[48];
     struct sb_arena arena;
     uint8_t validator_secret[64];
     struct sb_validator validator;
@@ -127,8 +127,8 @@ static inline void fixture_init(struct fixture *f)
     memset(f, 0, sizeof *f);
     (void)snprintf(f->dir, sizeof f->dir, "/tmp/samebit-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    (void)snprintf(f->db_dir, sizeof f->db_dir, "%s/db", f->dir);
-    (void)snprintf(f->journal_dir, sizeof f->journal_dir, "%s/journal", f->dir);
+    (void)snprintf(f->db_dir, sizeof f->db_dir, "%.31s/db", f->dir);
+    (void)snprintf(f->journal_dir, sizeof f->journal_dir, "%.31s/journal", f->dir);
     sb_arena_init(&f->arena, (size_t)256 * 1024 * 1024);
     f->now_ms = (FIXTURE_GENESIS_S + 1) * 1000;
     fixture_make_genesis(f);
