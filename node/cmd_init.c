@@ -266,7 +266,7 @@ int sb_cmd_init(int argc, char **argv)
          "Unix time of the genesis block, in seconds (now)", 0, UINT64_C(9000000000000)},
     };
     struct sb_operands operands;
-    struct sb_datadir dir;
+    static struct sb_datadir dir;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;
     if (!sb_options_read(&operands, &status, &k_usage, options, sizeof options / sizeof options[0],

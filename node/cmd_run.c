@@ -21,11 +21,12 @@ static int serve(const struct sb_datadir *dir, const struct sb_config *config,
 {
     struct sb_diag diag = {.text = ""};
     struct sb_genesis genesis;
-    struct sb_validator_key key;
+    struct sb_validator_key key = {.public_key = {0}};
     struct sb_service *service = NULL;
     struct sb_logger log = sb_config_logger(config);
+    bool has_signer = config->signer_socket[0] != '\0';
     if (sb_datadir_load_genesis(&genesis, arena, dir, &diag) != SB_OK ||
-        sb_datadir_load_key(&key, dir, &diag) != SB_OK) {
+        (!has_signer && sb_datadir_load_key(&key, dir, &diag) != SB_OK)) {
         return sb_cli_fail(&diag);
     }
     const struct sb_service_options options = {

@@ -7,6 +7,7 @@
  *         keys/unused           nothing was signed with these keys yet: made by sb_datadir_make_keys, gone with the journal's birth
  *         addresses             other nodes that are known (p2p/address_book.h); made as needed
  *         journal/              what the validator signed: lost or copied back, it could sign twice
+ *         inputs/               the journal of a node whose signatures are in a signer process: holds none, and may be lost
  *         db/                   blocks and state
  *
  * Creation makes all of it, journal and genesis block included, so that later starts never have to guess whether something is new or
@@ -29,6 +30,7 @@ struct sb_datadir {
     char unused[SB_PATH_BYTES];
     char addresses[SB_PATH_BYTES];
     char journal[SB_PATH_BYTES];
+    char inputs[SB_PATH_BYTES];
     char db[SB_PATH_BYTES];
 };
 

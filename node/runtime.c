@@ -15,6 +15,8 @@
 
 #include "base/util/assert.h"
 #include "node/inbox.h"
+#include "node/remote_signer.h"
+#include "node/verify_cache.h"
 
 #define DRAIN_MS 20
 #define NS_IN_MS 1000000
@@ -32,6 +34,9 @@ struct sb_node {
     struct sb_disk_meter *meter; /* of the journal's disk */
     struct sb_journal *journal;
     struct sb_local_signer signer;
+    struct sb_remote_signer *remote;  /* NULL: the key is here */
+    struct sb_pubkey key;             /* of the validator */
+    struct sb_verify_cache *verified; /* signatures that chain and replica need not check again */
     struct sb_replica *replica;
     struct sb_inbox *inbox;
     struct sb_tx_gossip *txs; /* NULL without peers, as p2p */
@@ -274,13 +279,20 @@ static bool send_tx(void *ctx, sb_peer peer, sb_bytes message)
 static sb_err open_chain(struct sb_node *node, struct sb_diag *diag)
 {
     const struct sb_node_options *o = &node->options;
+    const struct sb_verifier rule = sb_verifier_ed25519();
+    node->verified = sb_verify_cache_new(&rule, SB_VERIFY_CACHE_ENTRIES);
+    if (node->verified == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
     const struct sb_chain_options chain_options = {.db_dir = o->db_dir,
                                                    .genesis = o->genesis,
                                                    .inference = o->inference,
                                                    .log = o->log,
                                                    .create = o->create,
                                                    .store_cache_bytes = o->store_cache_bytes,
-                                                   .history_blocks = o->history_blocks};
+                                                   .history_blocks = o->history_blocks,
+                                                   .verifier =
+                                                       sb_verify_cache_verifier(node->verified)};
     SB_TRY(sb_chain_open(&node->chain, &chain_options, diag));
     sb_err err = sb_mempool_new(&node->mempool, node->chain, &o->mempool);
     if (err != SB_OK) {
@@ -311,27 +323,54 @@ static sb_err open_loop(struct sb_node *node, struct sb_diag *diag)
     return ok ? SB_OK : sb_fail(diag, SB_E_INTERNAL, "the event loop cannot be made");
 }
 
+/* open_key: the signer process, or the key that the options give. */
+static sb_err open_key(struct sb_node *node, struct sb_diag *diag)
+{
+    const struct sb_node_options *o = &node->options;
+    if (o->signer_socket == NULL || o->signer_socket[0] == '\0') {
+        memcpy(node->signer.secret, o->validator_secret, sizeof node->signer.secret);
+        node->key = sb_pubkey_ed25519(o->validator_secret + 32);
+        return SB_OK;
+    }
+    const struct sb_remote_signer_options options = {.path = o->signer_socket,
+                                                     .timeout_ms = o->signer_timeout_ms,
+                                                     .domain = *sb_chain_domain(node->chain)};
+    SB_TRY(sb_remote_signer_new(&node->remote, &options, diag));
+    node->key = sb_remote_signer_key(node->remote);
+    return SB_OK;
+}
+
+/* open_metered: the journal in its folder, its operations timed. */
+static sb_err open_metered(struct sb_node *node, bool create, struct sb_journal_recovery *ret_found,
+                           struct sb_diag *diag)
+{
+    struct sb_journal_identity identity = {.genesis_hash =
+                                               sb_chain_domain(node->chain)->genesis_hash};
+    struct sb_journal_disk folder;
+    memcpy(identity.public_key, node->key.bytes, sizeof identity.public_key);
+    SB_TRY(sb_journal_disk_folder(&folder, node->options.journal_dir, create, diag));
+    struct sb_journal_disk disk = sb_disk_meter_wrap_take(node->meter, &folder);
+    return sb_journal_open(&node->journal, &disk, &identity, create, ret_found, diag);
+}
+
 static sb_err open_journal(struct sb_node *node, struct sb_diag *diag)
 {
     const struct sb_node_options *o = &node->options;
-    struct sb_journal_identity identity;
     struct sb_journal_recovery found;
-    identity.genesis_hash = sb_chain_domain(node->chain)->genesis_hash;
-    memcpy(identity.public_key, o->validator_secret + 32, sizeof identity.public_key);
     node->meter = sb_disk_meter_new();
     if (node->meter == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory");
     }
-    struct sb_journal_disk folder;
-    SB_TRY(sb_journal_disk_folder(&folder, o->journal_dir, o->new_key, diag));
-    struct sb_journal_disk disk = sb_disk_meter_wrap_take(node->meter, &folder);
-    SB_TRY(sb_journal_open(&node->journal, &disk, &identity, o->new_key, &found, diag));
+    sb_err err = open_metered(node, o->new_key, &found, diag);
+    if (err == SB_E_NOT_FOUND && node->remote != NULL) { /* the guard is with the signer */
+        err = open_metered(node, true, &found, diag);
+    }
+    SB_TRY(err);
     if (found.torn_bytes != 0) {
         sb_log(o->log, SB_LOG_WARN, "journal", "the end of the journal was torn and is cut off",
                SB_LOG_U64("bytes", found.torn_bytes), SB_LOG_END);
     }
     node->signer.journal = node->journal;
-    memcpy(node->signer.secret, o->validator_secret, sizeof node->signer.secret);
     return SB_OK;
 }
 
@@ -342,9 +381,11 @@ static sb_err open_replica(struct sb_node *node, struct sb_diag *diag)
     bool has_timeouts = t->propose_ms != 0 || t->prevote_ms != 0 || t->precommit_ms != 0;
     struct sb_replica_options options = {.app = sb_chain_app_table(node->app),
                                          .journal = node->journal,
-                                         .signer = sb_local_signer(&node->signer),
-                                         .own_key = sb_pubkey_ed25519(o->validator_secret + 32),
-                                         .verifier = sb_verifier_ed25519(),
+                                         .signer = node->remote != NULL
+                                                       ? sb_remote_signer_table(node->remote)
+                                                       : sb_local_signer(&node->signer),
+                                         .own_key = node->key,
+                                         .verifier = sb_verify_cache_verifier(node->verified),
                                          .timeouts = has_timeouts ? *t : sb_bft_timeouts_default(),
                                          .pace = o->pace,
                                          .interval_ms = o->interval_ms,
@@ -408,6 +449,7 @@ static sb_err open_all(struct sb_node *node, struct sb_diag *diag)
 {
     SB_TRY(open_chain(node, diag));
     SB_TRY(open_loop(node, diag));
+    SB_TRY(open_key(node, diag));
     SB_TRY(open_journal(node, diag));
     SB_TRY(open_replica(node, diag));
     SB_TRY(open_network(node, diag));
@@ -487,6 +529,7 @@ void sb_node_free(struct sb_node *node)
         sb_journal_close(node->journal);
     }
     sb_disk_meter_free(node->meter);
+    sb_remote_signer_free(node->remote);
     explicit_bzero(node->signer.secret, sizeof node->signer.secret);
     sb_chain_app_free(node->app);
     while (node->taken != NULL) {
@@ -505,6 +548,7 @@ void sb_node_free(struct sb_node *node)
     sb_metrics_free(node->metrics);
     sb_mempool_free(node->mempool);
     sb_chain_close(node->chain);
+    sb_verify_cache_free(node->verified);
     (void)pthread_mutex_destroy(&node->lock);
     free(node);
 }

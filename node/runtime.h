@@ -32,6 +32,10 @@ struct sb_node_options {
     bool create;                      /* new chain: the folders may be empty */
     bool new_key;                     /* new validator key: the journal may be created */
     uint8_t validator_secret[64];     /* ed25519: seed || public key, copied */
+    /* A signer process holds the key (remote_signer.h); NULL or "": validator_secret signs. With it, journal_dir holds no signatures,
+     * and is made when it is not there. */
+    const char *signer_socket;
+    uint64_t signer_timeout_ms;
     enum sb_pace pace;
     uint64_t interval_ms;            /* STEADY; 0 takes minBlockIntervalMs */
     uint64_t halt_height;            /* 0: never */

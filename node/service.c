@@ -92,10 +92,12 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
     }
     struct sb_node_options node = {
         .db_dir = o->dir->db,
-        .journal_dir = o->dir->journal,
+        .journal_dir = c->signer_socket[0] != '\0' ? o->dir->inputs : o->dir->journal,
         .genesis = o->genesis,
         .inference = service->inference,
         .log = o->log,
+        .signer_socket = c->signer_socket,
+        .signer_timeout_ms = c->signer_timeout_ms,
         .pace = c->instant_blocks ? SB_PACE_INSTANT : SB_PACE_STEADY,
         .interval_ms = c->block_interval_ms,
         .halt_height = c->halt_height,

@@ -42,7 +42,7 @@ check "option out of range" 2 '--port: 70000 is not in 0 to 65535' "$samebit" de
 check "-o where there is no output" 2 'unknown option --output' "$samebit" verify -o x
 check "unexpected operand" 2 'unexpected operand "x"' "$samebit" dev x
 for command in dev init run localnet node-id validator-key verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
-    'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
+    'signer run' 'signer init' 'signer export' 'signer import' 'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
     # shellcheck disable=SC2086 # a subcommand is two words
     check "help of $command" 0 '^  samebit ' "$samebit" $command --help
 done
@@ -127,6 +127,61 @@ run_start --instant # no empty blocks: the head stays where it was
 same "restart keeps the head" "$(rpc eth_blockNumber)" "$(printf '0x%x' "$height")"
 run_stop
 same "clean end again" "$STOPPED" 0
+
+# ---- a signer process, and histories that move with a key ----
+signer=$work/signer
+mkdir "$signer"
+signer_start() { # [options]: the signer in the background, on $signer/socket
+    : >"$signer/log"
+    "$samebit" signer run --key "$signer/key.json" --journal "$signer/journal" --genesis "$dir/genesis.json" --socket "$signer/socket" >"$signer/log" 2>&1 &
+    SIGNER_PID=$!
+    local i
+    for i in $(seq 1 100); do
+        ! grep -q 'Signing for' "$signer/log" || break
+        sleep 0.1
+    done
+}
+signer_place=(--key "$signer/key.json" --journal "$signer/journal" --genesis "$dir/genesis.json")
+check "signer without a place" 2 '--datadir is missing, or --key and --journal' "$samebit" signer export
+check "signer without a chain" 2 'the chain is missing' "$samebit" signer export --key x --journal y
+check "half of a chain's name" 2 'go together' "$samebit" signer export --datadir "$dir" --chain-id 4711
+check "export" 0 '^$' "$samebit" signer export --datadir "$dir" -o "$signer/history.json"
+check "what was exported" 0 "\"height\": \"$height\", \"round\": \"0\", \"step\": \"precommit\"" cat "$signer/history.json"
+hash_of_chain=$(sed -n 's/.*"genesis_hash": "\(0x[0-9a-f]*\)".*/\1/p' "$signer/history.json")
+check "export by the hash of the chain" 0 "\"height\": \"$height\"" "$samebit" signer export --datadir "$dir" --chain-id 4711 --genesis-hash "$hash_of_chain"
+check "export by another hash" 1 'belongs to another chain' "$samebit" signer export --datadir "$dir" --chain-id 4711 --genesis-hash "0x${hash_of_chain:4}00"
+mv "$dir/keys/validator.json" "$signer/key.json"
+check "a key without its journal" 1 'never used without its journal' "$samebit" signer run "${signer_place[@]}" --socket "$signer/socket"
+sed 's/"4711"/"4712"/' "$signer/history.json" >"$signer/other.json"
+check "import of another chain" 1 'history is of another chain' "$samebit" signer import "$signer/other.json" "${signer_place[@]}" --create
+check "it left no journal" 1 'never used without its journal' "$samebit" signer export "${signer_place[@]}"
+check "import" 0 "^imported: nothing is signed up to height $height, round 0, precommit" "$samebit" signer import "$signer/history.json" "${signer_place[@]}" --create
+check "import again" 0 '^nothing changed' "$samebit" signer import "$signer/history.json" "${signer_place[@]}"
+check "import over a journal" 1 'is there already' "$samebit" signer import "$signer/history.json" "${signer_place[@]}" --create
+check "a new key over a key" 1 'never written over' "$samebit" signer init "${signer_place[@]}"
+check "a new key" 0 '^0x[0-9a-f]{64}$' "$samebit" signer init --key "$signer/new.json" --journal "$signer/new" --genesis "$dir/genesis.json"
+check "import of another key" 1 'another validator key' "$samebit" signer import "$signer/history.json" --key "$signer/new.json" --journal "$signer/new" --genesis "$dir/genesis.json"
+check "run without its signer" 1 'cannot be reached; start it: samebit signer run' "$samebit" run --datadir "$dir" --port 0 --signer-socket "$signer/socket"
+signer_start
+check "the socket is private" 0 '^600$' stat -c %a "$signer/socket"
+run_start --signer-socket "$signer/socket"
+sleep 1
+run_stop
+same "clean end of a node with a signer" "$STOPPED" 0
+kill -TERM "$SIGNER_PID"
+wait "$SIGNER_PID" && STOPPED=0 || STOPPED=$?
+same "clean end of a signer" "$STOPPED" 0
+check "verify what the signer signed" 0 '^all is right$' "$samebit" verify --datadir "$dir"
+signed=$(sed -n 's/^height: //p' <<<"$OUT")
+same "the signer made blocks" "$([ "${signed:-0}" -gt "$((height + 2))" ] && echo yes)" yes
+cp "$signer/key.json" "$dir/keys/validator.json"
+check "the old journal is behind the chain" 1 'signatures were lost' "$samebit" run --datadir "$dir" --port 0
+check "export from the signer" 0 '^$' "$samebit" signer export "${signer_place[@]}" -o "$signer/back.json"
+check "import back" 0 '^imported: ' "$samebit" signer import "$signer/back.json" --datadir "$dir"
+rm -r "$signer"
+run_start --instant
+same "the key is back" "$(rpc eth_blockNumber)" "$(printf '0x%x' "$signed")"
+run_stop
 
 # ---- damage ----
 cp -r "$dir" "$work/damaged"
