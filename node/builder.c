@@ -151,7 +151,7 @@ static sb_err encoded_bytes(size_t *ret_bytes, const struct sb_commit *commit,
 static bool late_is_allowed(const struct build *b, const struct sb_commit *carried,
                             const struct sb_vote *vote, const struct sb_vote *last)
 {
-    const struct sb_chain *chain = b->chain;
+    struct sb_chain *chain = b->chain;
     uint64_t height = b->draft->height - 2;
     return vote->type == SB_VOTE_PRECOMMIT && vote->height == height &&
            (last == NULL || vote->validator_index > last->validator_index) &&

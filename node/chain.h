@@ -62,10 +62,10 @@ struct sb_store *sb_chain_store(const struct sb_chain *chain);
 /* ---- validators ---- */
 
 /* sb_chain_rotation: set and priorities of a height in [head - 1, head + 2], valid until the head has moved twice; NULL outside of it, or
- * below 1. LOOP. */
-const struct sb_rotation *sb_chain_rotation(const struct sb_chain *chain, uint64_t height);
-/* sb_chain_validators: the set that decides the block to come. Life as above. LOOP. */
-const struct sb_validator_set *sb_chain_validators(const struct sb_chain *chain);
+ * below 1. A thread other than the loop's must be done with it within a block. */
+const struct sb_rotation *sb_chain_rotation(struct sb_chain *chain, uint64_t height);
+/* sb_chain_validators: the set that decides the block to come. Life as above. */
+const struct sb_validator_set *sb_chain_validators(struct sb_chain *chain);
 /* sb_chain_validators_at: the set of any height from 1 to head + 2, in the arena. SB_E_NOT_FOUND outside. */
 sb_err sb_chain_validators_at(struct sb_validator_set *ret_set, struct sb_arena *arena,
                               struct sb_chain *chain, uint64_t height) SB_MUST_USE;

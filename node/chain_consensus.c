@@ -26,7 +26,7 @@ static sb_err verdict(sb_err err)
 
 /* ---- header ---- */
 
-static sb_err check_header(const struct sb_chain *chain, const struct sb_chain_head *head,
+static sb_err check_header(struct sb_chain *chain, const struct sb_chain_head *head,
                            const struct sb_consensus_header *h, struct sb_diag *diag)
 {
     uint64_t height = head->header.number + 1;
@@ -55,7 +55,7 @@ static sb_err check_header(const struct sb_chain *chain, const struct sb_chain_h
 
 /* ---- commit of the block before ---- */
 
-static sb_err check_last_commit(const struct sb_chain *chain, const struct sb_chain_head *head,
+static sb_err check_last_commit(struct sb_chain *chain, const struct sb_chain_head *head,
                                 const struct sb_consensus_block *block, struct sb_diag *diag)
 {
     if (head->header.number == 0) {
@@ -98,6 +98,9 @@ static sb_err check_late_precommits(struct sb_chain *chain, const struct sb_chai
 {
     if (block->late_precommit_count == 0) {
         return SB_OK;
+    }
+    if (head->header.number < 2) {
+        return differs(diag, "list of late precommits");
     }
     struct sb_commit carried;
     SB_TRY(sb_chain_carried_commit(&carried, arena, chain, diag));

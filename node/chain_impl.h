@@ -127,7 +127,7 @@ sb_err sb_chain_sets_follow(struct sb_chain *chain, struct sb_record_list *recor
 sb_err sb_chain_stored_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
                            struct sb_chain *chain, uint64_t height) SB_MUST_USE;
 /* sb_chain_set_hash: hash of the set of a height in [head - 1, head + 2]. */
-const sb_hash *sb_chain_set_hash(const struct sb_chain *chain, uint64_t height);
+const sb_hash *sb_chain_set_hash(struct sb_chain *chain, uint64_t height);
 
 /* sb_chain_set_head: make object (one reference is taken over) with its consensus facts and the parameters that follow it the head. */
 void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *object,

@@ -27,20 +27,20 @@ static struct sb_rotation *slot(struct sb_chain *chain, uint64_t height)
     return &chain->rotations[height % SB_CHAIN_ROTATIONS];
 }
 
-const struct sb_rotation *sb_chain_rotation(const struct sb_chain *chain, uint64_t height)
+const struct sb_rotation *sb_chain_rotation(struct sb_chain *chain, uint64_t height)
 {
-    uint64_t head = chain->head.header.number;
+    uint64_t head = sb_chain_head_number(chain);
     return height == 0 || height + 1 < head || height > head + 2
                ? NULL
                : &chain->rotations[height % SB_CHAIN_ROTATIONS];
 }
 
-const struct sb_validator_set *sb_chain_validators(const struct sb_chain *chain)
+const struct sb_validator_set *sb_chain_validators(struct sb_chain *chain)
 {
-    return &sb_chain_rotation(chain, chain->head.header.number + 1)->set;
+    return &sb_chain_rotation(chain, sb_chain_head_number(chain) + 1)->set;
 }
 
-const sb_hash *sb_chain_set_hash(const struct sb_chain *chain, uint64_t height)
+const sb_hash *sb_chain_set_hash(struct sb_chain *chain, uint64_t height)
 {
     SB_ASSERT(sb_chain_rotation(chain, height) != NULL);
     return &chain->set_hashes[height % SB_CHAIN_ROTATIONS];
