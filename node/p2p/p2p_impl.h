@@ -70,7 +70,6 @@ struct sb_conn {
     uint64_t throttled_until_us; /* the peer is over a rate; 0: it is not */
     uint64_t waste_counted_us;   /* when that was last an offence */
     uint64_t send_ready_us; /* our own rates: when the queue may go on; UINT64_MAX: nothing waits */
-    struct sb_score score;
     bool is_free_of_limits; /* persistent or unconditional */
     bool in_list;           /* peer_up was called */
 
@@ -106,7 +105,8 @@ struct sb_target {
     struct sb_conn *conn; /* while there is one */
     uint64_t next_us;     /* when to dial again */
     uint64_t pause_us;
-    bool was_told; /* that it cannot be reached: the log says it once */
+    size_t resolved; /* names: so often; the answer that is tried next */
+    bool was_told;   /* that it cannot be reached: the log says it once */
 };
 
 /* New connections of one address. */
@@ -153,6 +153,7 @@ struct sb_p2p {
     struct sb_token_bucket log_rate; /* lines about strangers */
     struct sb_accept_rate accept_rates[SB_ACCEPT_RATES];
     struct sb_bans bans;
+    struct sb_scores scores; /* by node id and by address */
     struct sb_book *book;
     struct sb_pex pex; /* scratch */
     struct sb_endpoint anchors[SB_BOOK_ANCHORS_MAX];
@@ -182,8 +183,8 @@ void sb_switch_close(struct sb_p2p *p2p);
 void sb_switch_admit(struct sb_conn *conn);
 /* sb_switch_gone: a connection has ended; it is freed after the call. */
 void sb_switch_gone(struct sb_conn *conn);
-/* sb_switch_ban: the node behind a connection misbehaved. */
-void sb_switch_ban(struct sb_conn *conn, const char *why);
+/* sb_switch_offend: count points against the node (once it is known) and its address; ban and disconnect it when they run out. */
+void sb_switch_offend(struct sb_conn *conn, uint32_t points, const char *why);
 bool sb_switch_dial(struct sb_p2p *p2p, enum sb_conn_purpose purpose, struct sb_target *target,
                     const struct sb_endpoint *endpoint);
 bool sb_switch_is_private(const struct sb_p2p *p2p, const uint8_t id[SB_P2P_NODE_ID_BYTES]);
@@ -200,8 +201,6 @@ void sb_conn_begin(struct sb_conn *conn, const uint8_t *expected_id);
 void sb_conn_control(struct sb_conn *conn, const struct sb_control *control);
 /* sb_conn_send: send on any channel, from the p2p thread. */
 void sb_conn_send(struct sb_conn *conn, enum sb_channel channel, sb_bytes message);
-/* sb_conn_offend: count points; the peer is banned when they run out, so the connection may be closing afterwards. */
-void sb_conn_offend(struct sb_conn *conn, uint32_t points, const char *why);
 /* sb_conn_service: what other threads asked of it, and what its queue holds. */
 void sb_conn_service(struct sb_conn *conn);
 /* sb_conn_tick: its timeouts. */

@@ -17,8 +17,8 @@
 
 #define FLUSH_FRAMES_MAX 64 /* then the other connections have their turn */
 #define UNSENT_BYTES_MAX (128 * 1024)
-#define TURN_BYTES_MAX                                                                             \
-    ((size_t)256 * 1024) /* read in one go; then the other connections have their turn */
+/* Read in one go; then the other connections have their turn. */
+#define TURN_BYTES_MAX ((size_t)64 * 1024)
 #define WASTE_PAUSE_US UINT64_C(1000000)
 
 static void process(struct sb_conn *conn);
@@ -271,24 +271,6 @@ void sb_conn_end(struct sb_conn *conn, enum sb_goodbye reason)
     sb_conn_close(conn);
 }
 
-void sb_conn_offend(struct sb_conn *conn, uint32_t points, const char *why)
-{
-    struct sb_p2p *p2p = conn->p2p;
-    if (conn->state == SB_CONN_CLOSING) {
-        return;
-    }
-    bool is_over = sb_score_add(&conn->score, points, p2p->now_us);
-    atomic_store(&conn->score_left, sb_score_left(&conn->score, p2p->now_us));
-    if (sb_p2p_may_log(p2p)) {
-        sb_log(p2p->options.log, SB_LOG_DEBUG, "p2p", "a peer misbehaves",
-               SB_LOG_STR("remote", conn->info.remote), SB_LOG_U64("points", points),
-               SB_LOG_STR("reason", why), SB_LOG_END);
-    }
-    if (is_over) {
-        sb_switch_ban(conn, why);
-    }
-}
-
 /* ---- bytes in ---- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -297,7 +279,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
     size_t room = 0;
     (void)suggested;
     uint8_t *at = sb_link_room(conn->link, &room);
-    *ret = uv_buf_init((char *)at, (unsigned)room);
+    *ret = uv_buf_init((char *)at, (unsigned)(room < TURN_BYTES_MAX ? room : TURN_BYTES_MAX));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
@@ -370,7 +352,7 @@ static void come_up(struct sb_conn *conn)
 static void take_pong(struct sb_conn *conn, uint64_t nonce)
 {
     if (conn->ping_nonce == 0 || nonce != conn->ping_nonce) {
-        sb_conn_offend(conn, SB_OFFENCE_PROTOCOL, "a pong that was not asked for");
+        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a pong that was not asked for");
         return;
     }
     conn->ping_nonce = 0;
@@ -382,7 +364,7 @@ static void take_control(struct sb_conn *conn, sb_bytes message)
 {
     struct sb_control control;
     if (sb_control_decode(&control, message) != SB_OK) {
-        sb_conn_offend(conn, SB_OFFENCE_PROTOCOL, "a malformed control message");
+        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a malformed control message");
         sb_conn_close(conn);
         return;
     }
@@ -393,7 +375,7 @@ static void take_control(struct sb_conn *conn, sb_bytes message)
                SB_LOG_STR("reason", sb_goodbye_text(control.reason)), SB_LOG_END);
         sb_conn_close(conn);
     } else if ((control.type == SB_CONTROL_WELCOME) != greeting) {
-        sb_conn_offend(conn, SB_OFFENCE_PROTOCOL, "a control message out of place");
+        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a control message out of place");
         sb_conn_close(conn);
     } else if (control.type == SB_CONTROL_WELCOME) {
         come_up(conn);
@@ -414,7 +396,7 @@ static void take_message(struct sb_conn *conn, const struct sb_link_event *event
     if (event->channel == SB_CHANNEL_CONTROL) {
         take_control(conn, event->message);
     } else if (conn->state != SB_CONN_UP) {
-        sb_conn_offend(conn, SB_OFFENCE_PROTOCOL, "a message before the welcome");
+        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a message before the welcome");
         sb_conn_close(conn);
     } else if (event->channel == SB_CHANNEL_PEX) {
         sb_pex_message(conn, event->message);
@@ -448,8 +430,8 @@ static void link_failed(struct sb_conn *conn, const struct sb_diag *diag)
                SB_LOG_STR("remote", conn->info.remote), SB_LOG_STR("reason", diag->text),
                SB_LOG_END);
     }
-    if (!in_handshake) {
-        sb_conn_offend(conn, SB_OFFENCE_PROTOCOL, diag->text);
+    if (!in_handshake || hello == NULL) {
+        sb_switch_offend(conn, in_handshake ? SB_OFFENCE_SLOW : SB_OFFENCE_PROTOCOL, diag->text);
     }
     sb_conn_close(conn);
 }
@@ -480,7 +462,7 @@ static void throttle(struct sb_conn *conn, uint64_t until_us)
     conn->throttled_until_us = until_us;
     if (conn->waste_counted_us + WASTE_PAUSE_US <= conn->p2p->now_us) {
         conn->waste_counted_us = conn->p2p->now_us;
-        sb_conn_offend(conn, SB_OFFENCE_WASTE, "more than a rate allows");
+        sb_switch_offend(conn, SB_OFFENCE_WASTE, "more than a rate allows");
     }
 }
 
@@ -596,7 +578,7 @@ void sb_conn_service(struct sb_conn *conn)
         return;
     }
     if (reported > 0) {
-        sb_conn_offend(conn, reported, why);
+        sb_switch_offend(conn, reported, why);
     }
     if (overflow) {
         sb_conn_end(conn, SB_GOODBYE_OVERLOADED);

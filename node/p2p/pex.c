@@ -199,7 +199,7 @@ static void take_request(struct sb_conn *conn)
     if (conn->pex_answered_us == 0 || conn->pex_answered_us + ASK_US <= now) {
         answer(conn);
     } else if (conn->pex_requests > REQUESTS_MAX) {
-        sb_conn_offend(conn, SB_OFFENCE_SLOW, "addresses are asked for too often");
+        sb_switch_offend(conn, SB_OFFENCE_SLOW, "addresses are asked for too often");
     }
 }
 
@@ -218,7 +218,7 @@ static void take_addresses(struct sb_conn *conn)
 {
     struct sb_p2p *p2p = conn->p2p;
     if (!conn->pex_open) {
-        sb_conn_offend(conn, SB_OFFENCE_PROTOCOL, "addresses that were not asked for");
+        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "addresses that were not asked for");
         return;
     }
     conn->pex_open = false;
@@ -255,7 +255,7 @@ void sb_pex_message(struct sb_conn *conn, sb_bytes message)
         return;
     }
     if (sb_pex_decode(&p2p->pex, message) != SB_OK) {
-        sb_conn_offend(conn, SB_OFFENCE_PROTOCOL, "a malformed message of addresses");
+        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a malformed message of addresses");
         return;
     }
     if (p2p->pex.type == SB_PEX_REQUEST) {

@@ -27,6 +27,52 @@ int32_t sb_score_left(struct sb_score *score, uint64_t now_us)
     return (int32_t)(SB_SCORE_POINTS_MAX - score->points);
 }
 
+static size_t scores_find(const struct sb_scores *scores, const uint8_t key[SB_BAN_KEY_BYTES])
+{
+    size_t at = 0;
+    while (at < scores->count && memcmp(scores->items[at].key, key, SB_BAN_KEY_BYTES) != 0) {
+        at++;
+    }
+    return at;
+}
+
+struct sb_score *sb_scores_of(struct sb_scores *scores, const uint8_t key[SB_BAN_KEY_BYTES],
+                              uint64_t now_us)
+{
+    size_t at = scores_find(scores, key);
+    if (at < scores->count) {
+        return &scores->items[at].score;
+    }
+    if (scores->count < SB_SCORES_MAX) {
+        at = scores->count++;
+    } else {
+        at = 0;
+        for (size_t i = 0; i < scores->count; i++) {
+            decay(&scores->items[i].score, now_us);
+            at = scores->items[i].score.points < scores->items[at].score.points ? i : at;
+        }
+    }
+    memcpy(scores->items[at].key, key, SB_BAN_KEY_BYTES);
+    scores->items[at].score = (struct sb_score){.at_us = now_us};
+    return &scores->items[at].score;
+}
+
+int32_t sb_scores_left(struct sb_scores *scores, const uint8_t key[SB_BAN_KEY_BYTES],
+                       uint64_t now_us)
+{
+    size_t at = scores_find(scores, key);
+    return at < scores->count ? sb_score_left(&scores->items[at].score, now_us)
+                              : SB_SCORE_POINTS_MAX;
+}
+
+void sb_scores_forget(struct sb_scores *scores, const uint8_t key[SB_BAN_KEY_BYTES])
+{
+    size_t at = scores_find(scores, key);
+    if (at < scores->count) {
+        scores->items[at] = scores->items[--scores->count];
+    }
+}
+
 void sb_bans_init(struct sb_bans *ret_bans, uint64_t first_s)
 {
     ret_bans->count = 0;

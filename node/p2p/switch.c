@@ -98,23 +98,70 @@ static bool address_is_banned(const struct sb_p2p *p2p, const struct sb_endpoint
     return !address_is_spared(p2p, endpoint) && sb_bans_has(&p2p->bans, key, p2p->now_us);
 }
 
-void sb_switch_ban(struct sb_conn *conn, const char *why)
+/* Ban a node that is known, or its address, or both. */
+static uint64_t ban(struct sb_conn *conn, const uint8_t *id, const uint8_t *address)
 {
     struct sb_p2p *p2p = conn->p2p;
     uint64_t seconds = 0;
-    if (!conn->info.is_persistent && conn->state != SB_CONN_HANDSHAKE) {
-        uint8_t key[SB_BAN_KEY_BYTES];
-        seconds = sb_bans_add(&p2p->bans, conn->info.node_id, p2p->now_us);
-        if (!address_is_spared(p2p, &conn->endpoint)) {
-            address_key(key, &conn->endpoint);
-            (void)sb_bans_add(&p2p->bans, key, p2p->now_us);
-        }
+    if (id != NULL) {
+        seconds = sb_bans_add(&p2p->bans, id, p2p->now_us);
+        sb_scores_forget(&p2p->scores, id);
+    }
+    if (address != NULL) {
+        uint64_t of_address = sb_bans_add(&p2p->bans, address, p2p->now_us);
+        seconds = seconds > of_address ? seconds : of_address;
+        sb_scores_forget(&p2p->scores, address);
+    }
+    if (seconds > 0) {
         atomic_fetch_add(&p2p->totals.bans, 1);
+    }
+    return seconds;
+}
+
+/* The connection is over its points. A persistent peer is only disconnected. */
+static void disgrace(struct sb_conn *conn, const uint8_t *id, const uint8_t *address,
+                     const char *why)
+{
+    struct sb_p2p *p2p = conn->p2p;
+    uint64_t seconds = conn->info.is_persistent ? 0 : ban(conn, id, address);
+    if (conn->info.is_persistent) {
+        sb_scores_forget(&p2p->scores, id);
     }
     sb_log(p2p->options.log, SB_LOG_WARN, "p2p", "a peer misbehaved too much",
            SB_LOG_STR("remote", conn->info.remote), SB_LOG_STR("reason", why),
            SB_LOG_U64("banned_s", seconds), SB_LOG_END);
     sb_conn_end(conn, SB_GOODBYE_MISBEHAVED);
+}
+
+void sb_switch_offend(struct sb_conn *conn, uint32_t points, const char *why)
+{
+    struct sb_p2p *p2p = conn->p2p;
+    uint8_t address_bytes[SB_BAN_KEY_BYTES];
+    const uint8_t *id = conn->info.peer != 0 ? conn->info.node_id : NULL;
+    const uint8_t *address = NULL;
+    bool is_over = false;
+    if (conn->state == SB_CONN_CLOSING) {
+        return;
+    }
+    if (!conn->info.is_persistent && !address_is_spared(p2p, &conn->endpoint)) {
+        address_key(address_bytes, &conn->endpoint);
+        address = address_bytes;
+        is_over =
+            sb_score_add(sb_scores_of(&p2p->scores, address, p2p->now_us), points, p2p->now_us);
+    }
+    if (id != NULL) {
+        struct sb_score *score = sb_scores_of(&p2p->scores, id, p2p->now_us);
+        is_over = sb_score_add(score, points, p2p->now_us) || is_over;
+        atomic_store(&conn->score_left, sb_score_left(score, p2p->now_us));
+    }
+    if (sb_p2p_may_log(p2p)) {
+        sb_log(p2p->options.log, SB_LOG_DEBUG, "p2p", "a peer misbehaves",
+               SB_LOG_STR("remote", conn->info.remote), SB_LOG_U64("points", points),
+               SB_LOG_STR("reason", why), SB_LOG_END);
+    }
+    if (is_over) {
+        disgrace(conn, id, address, why);
+    }
 }
 
 /* ---- accept ---- */
@@ -318,27 +365,48 @@ static void target_dial(struct sb_target *target, const struct sb_endpoint *endp
     }
 }
 
+/* One of the addresses that a name has, another one each time. */
+static bool choose_resolved(struct sb_endpoint *ret, struct sb_target *target,
+                            const struct addrinfo *found)
+{
+    size_t count = 0;
+    for (const struct addrinfo *a = found; a != NULL; a = a->ai_next) {
+        count++;
+    }
+    const struct addrinfo *chosen = found;
+    for (size_t i = count > 0 ? target->resolved++ % count : 0; i > 0; i--) {
+        chosen = chosen->ai_next;
+    }
+    if (chosen == NULL || !sb_endpoint_of(ret, chosen->ai_addr)) {
+        return false;
+    }
+    ret->port = target->address.port;
+    return true;
+}
+
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 {
     struct sb_target *target = request->data;
     struct sb_p2p *p2p = target->p2p;
     struct sb_endpoint endpoint;
-    bool ok = status == 0 && found != NULL && sb_endpoint_of(&endpoint, found->ai_addr);
+    bool ok = status == 0 && choose_resolved(&endpoint, target, found);
+    uv_freeaddrinfo(found);
     target->is_resolving = false;
     p2p->now_us = uv_hrtime() / 1000;
-    if (!p2p->closing && ok) {
-        endpoint.port = target->address.port;
-        target_dial(target, &endpoint);
-    } else if (!p2p->closing) {
-        if (!target->was_told) {
-            target->was_told = true;
-            sb_log(p2p->options.log, SB_LOG_WARN, "p2p", "a node's name cannot be found",
-                   SB_LOG_STR("name", target->address.host),
-                   SB_LOG_STR("reason", uv_strerror(status)), SB_LOG_END);
-        }
-        target_wait(target);
+    if (p2p->closing) {
+        return;
     }
-    uv_freeaddrinfo(found);
+    if (ok) {
+        target_dial(target, &endpoint);
+        return;
+    }
+    if (!target->was_told) {
+        target->was_told = true;
+        sb_log(p2p->options.log, SB_LOG_WARN, "p2p", "a node's name cannot be found",
+               SB_LOG_STR("name", target->address.host),
+               SB_LOG_STR("reason", status != 0 ? uv_strerror(status) : "no address"), SB_LOG_END);
+    }
+    target_wait(target);
 }
 
 static void target_connect(struct sb_target *target)
@@ -422,6 +490,7 @@ static void fill_info(struct sb_conn *conn)
     info->is_private = sb_switch_is_private(p2p, info->node_id);
     (void)snprintf(info->listen, sizeof info->listen, "%s", hello->listen);
     (void)snprintf(info->agent, sizeof info->agent, "%s", hello->agent);
+    atomic_store(&conn->score_left, sb_scores_left(&p2p->scores, info->node_id, p2p->now_us));
     conn->is_free_of_limits =
         info->is_persistent ||
         has_id(p2p->unconditional_ids, p2p->options.unconditional_count, info->node_id);

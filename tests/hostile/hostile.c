@@ -2,10 +2,10 @@
  *
  *      honest peer (this process, node/p2p) <--echo or ping--> victim <-- foes: garbage, half-open, with good handshakes, floods ...
  *
- *     hostile [--seed S] [--only TEXT]                                     the victim is a peer network of its own, in a child process
+ *     hostile [--seed S] [--only TEXT] [--memory-mib N]                    the victim is a peer network of its own, in a child process
  *     hostile --connect HOST:PORT --chain-id N --genesis 0xHASH --pid PID  the victim is a real node
  *
- * After each attack: the victim lives; its memory at its highest (VmHWM) is at most MEMORY_KIB_MAX above what it was at first; the honest peer is still on
+ * After each attack: the victim lives; its memory at its highest (VmHWM) is at most --memory-mib above what it was at first; the honest peer is still on
  * its first connection and heard from the victim during the attack; connections that must be closed were closed. Foes come from
  * addresses of 127/8 and with node ids of their own, so that limits by address do not end an attack early. The last line is
  * "N passed, M failed, K skipped". */
@@ -27,10 +27,10 @@
 #include "tests/hostile/foe.h"
 #include "tests/support/process.h"
 
-#define MEMORY_KIB_MAX                                                                             \
-    (256 *                                                                                         \
-     1024) /* 128 MiB of partial messages, the peers' buffers and queues, what the allocator keeps */
-#define CLOSE_MS_MAX 8000 /* the handshake's 5 s, and a slow machine */
+/* 128 of partial messages, the peers' buffers and queues, what the allocator keeps. */
+#define MEMORY_MIB_MAX 256
+/* The handshake's 5 s, and a slow machine. */
+#define CLOSE_MS_MAX 8000
 #define FOES_MAX     400
 #define ECHO_US      5000
 
@@ -40,7 +40,8 @@ static struct {
     bool is_child;
     const char *only;
     struct sb_random random;
-    long memory_kib;
+    long memory_kib; /* at first */
+    long memory_mib_max;
     struct sb_p2p *honest;
     pthread_t honest_thread;
     atomic_bool honest_stop;
@@ -584,7 +585,8 @@ static const char *judge(const char *why, uint64_t echoes_before)
     if (atomic_load(&t.echoes) <= echoes_before) {
         return "the honest peer heard nothing";
     }
-    return victim_memory_kib() > t.memory_kib + MEMORY_KIB_MAX ? "the victim's memory grew" : NULL;
+    return victim_memory_kib() > t.memory_kib + t.memory_mib_max * 1024 ? "the victim's memory grew"
+                                                                        : NULL;
 }
 
 static void attack(const char *name, const char *(*run)(void))
@@ -635,20 +637,23 @@ static void attack_all(void)
 
 static int usage(void)
 {
-    (void)fprintf(stderr,
-                  "usage: hostile [--seed S] [--only TEXT] [--connect HOST:PORT --chain-id N "
-                  "--genesis 0xHASH --pid PID]\n");
+    (void)fprintf(stderr, "usage: hostile [--seed S] [--only TEXT] [--memory-mib N] [--connect "
+                          "HOST:PORT --chain-id N "
+                          "--genesis 0xHASH --pid PID]\n");
     return 2;
 }
 
 static bool read_options(int argc, char **argv, const char **ret_connect)
 {
     t.random = (struct sb_random){.state = 1};
+    t.memory_mib_max = MEMORY_MIB_MAX;
     t.target.domain = (struct sb_chain_domain){.chain_id = 7};
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *value = argv[i + 1];
         if (strcmp(argv[i], "--seed") == 0) {
             t.random.state = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--memory-mib") == 0) {
+            t.memory_mib_max = strtol(value, NULL, 10);
         } else if (strcmp(argv[i], "--only") == 0) {
             t.only = value;
         } else if (strcmp(argv[i], "--connect") == 0) {

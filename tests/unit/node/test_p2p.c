@@ -379,6 +379,22 @@ static void address_with_another_id_is_refused(void **state)
     node_fini(&a);
 }
 
+static void peer_that_is_known_by_name_is_found(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    char address[SB_P2P_ADDRESS_BYTES];
+    node_init(&a, 1);
+    node_init(&b, 2);
+    node_open(&a);
+    (void)snprintf(address, sizeof address, "localhost:%u", sb_p2p_port(a.p2p));
+    node_dial(&b, address);
+    (void)only_peer(&b);
+    node_fini(&b);
+    node_fini(&a);
+    assert_true(b.ups[0].is_persistent); /* though the setting has no id */
+}
+
 /* ---- limits ---- */
 
 static void limits_keep_nodes_out_but_not_unconditional_ones(void **state)
@@ -455,6 +471,24 @@ static void peer_that_misbehaves_is_banned_for_a_while(void **state)
     node_fini(&b);
     node_fini(&a);
     assert_int_equal(a.down_count, 2);
+}
+
+static void points_are_kept_when_a_peer_comes_again(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    pair_open(&a, &b);
+    sb_p2p_report(a.p2p, only_peer(&a), SB_OFFENCE_INVALID, "a false vote");
+    struct sb_p2p_peer_status status;
+    WAIT_FOR(sb_p2p_peers(a.p2p, &status, 1) == 1 && status.score == 50);
+    b.options.listen_port = 0;
+    node_close(&b);
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 0);
+    node_dial(&b, a.address);
+    WAIT_FOR(sb_p2p_peers(a.p2p, &status, 1) == 1);
+    assert_int_equal(status.score, 50);
+    node_fini(&b);
+    node_fini(&a);
 }
 
 static void persistent_peer_that_misbehaves_is_only_disconnected(void **state)
@@ -652,6 +686,8 @@ int main(void)
         cmocka_unit_test(node_that_reaches_itself_is_refused),
         cmocka_unit_test(second_node_of_the_same_id_is_refused),
         cmocka_unit_test(address_with_another_id_is_refused),
+        cmocka_unit_test(peer_that_is_known_by_name_is_found),
+        cmocka_unit_test(points_are_kept_when_a_peer_comes_again),
         cmocka_unit_test(limits_keep_nodes_out_but_not_unconditional_ones),
         cmocka_unit_test(new_connections_of_one_address_have_a_rate),
         cmocka_unit_test(peer_that_misbehaves_is_banned_for_a_while),

@@ -375,6 +375,26 @@ static void score_runs_out_and_is_forgiven_in_time(void **state)
     assert_true(sb_score_add(&score, 1000, now));
 }
 
+static void scores_of_many_keys_keep_the_worst(void **state)
+{
+    (void)state;
+    static struct sb_scores scores;
+    const uint8_t worst[SB_BAN_KEY_BYTES] = {1};
+    scores.count = 0;
+    assert_int_equal(sb_scores_left(&scores, worst, 1), 100);
+    assert_false(sb_score_add(sb_scores_of(&scores, worst, 1), 60, 1));
+    for (uint32_t i = 0; i < 2 * SB_SCORES_MAX; i++) {
+        uint8_t key[SB_BAN_KEY_BYTES] = {2};
+        be_store32(key + 4, i);
+        assert_false(sb_score_add(sb_scores_of(&scores, key, 1), 5, 1));
+        assert_int_equal(sb_scores_left(&scores, key, 1), 95);
+    }
+    assert_int_equal(scores.count, SB_SCORES_MAX);
+    assert_int_equal(sb_scores_left(&scores, worst, 1), 40);
+    sb_scores_forget(&scores, worst);
+    assert_int_equal(sb_scores_left(&scores, worst, 1), 100);
+}
+
 static void bans_double_end_and_make_room(void **state)
 {
     (void)state;
@@ -420,6 +440,7 @@ int main(void)
         cmocka_unit_test(book_survives_its_file),
         cmocka_unit_test(damaged_file_is_refused_and_leaves_an_empty_book),
         cmocka_unit_test(score_runs_out_and_is_forgiven_in_time),
+        cmocka_unit_test(scores_of_many_keys_keep_the_worst),
         cmocka_unit_test(bans_double_end_and_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
