@@ -7,19 +7,24 @@
 #include <string.h>
 
 #include "base/codec/hex.h"
+#include "base/crypto/keccak.h"
 #include "base/crypto/secp256k1.h"
 #include "base/types/tx.h"
 #include "base/util/assert.h"
 #include "tests/support/process.h"
 
-#define BATCH_MAX      24 /* transactions in one message */
-#define ASKED_AT_ONCE  50
-#define RECEIPT_MS_MAX 60000
-#define POLL_US        200
-#define TX_BYTES_MAX   512
-#define GWEI           UINT64_C(1000000000)
-#define GAS_LIMIT      100000
-#define CREATE_EVERY   64
+#define BATCH_MAX       24 /* transactions in one message */
+#define ASKED_AT_ONCE   50
+#define RECEIPT_MS_MAX  60000
+#define POLL_US         200
+#define TX_BYTES_MAX    512
+#define GWEI            UINT64_C(1000000000)
+#define GAS_LIMIT       100000
+#define INFERENCE_GAS   2000000
+#define INFERENCE_EVERY 16
+#define PIXELS          64
+#define READ_BYTES      (4 + 32 + 32 + PIXELS)
+#define CREATE_EVERY    64
 
 /* sstore(word 0 of the calldata, word 1), then an event with the slot as topic:
  *     PUSH1 32 CALLDATALOAD  PUSH1 0 CALLDATALOAD  SSTORE  PUSH1 0 CALLDATALOAD  PUSH1 0  PUSH1 0  LOG1  STOP
@@ -32,11 +37,20 @@ static const uint8_t k_contract[] = {
 void load_init(struct load *load, uint64_t chain_id)
 {
     *load = (struct load){.chain_id = chain_id};
+    load_use_senders(load, 0);
+}
+
+void load_use_senders(struct load *load, uint32_t group)
+{
     struct sb_secp256k1 *ctx = sb_secp256k1_new(NULL);
     SB_ASSERT(ctx != NULL);
     for (size_t i = 0; i < LOAD_SENDERS; i++) {
         struct load_sender *sender = &load->senders[i];
+        *sender = (struct load_sender){.next_nonce = 0};
         memset(sender->secret, (int)(0x11 + i), sizeof sender->secret);
+        for (size_t j = 0; j < sizeof group; j++) {
+            sender->secret[4 + j] ^= (uint8_t)(group >> (8 * j));
+        }
         SB_ASSERT(sb_secp256k1_secret_address(&sender->addr, ctx, sender->secret) == SB_OK);
     }
     sb_secp256k1_free(ctx);
@@ -73,11 +87,33 @@ static uint64_t quantity(const char *text)
 
 /* ---- sending ---- */
 
-/* One of: a transfer, a storage write, and now and then a new contract. */
-static void tx_choose(struct sb_tx *tx, uint8_t data[64], const struct load *load,
+/* choose_inference: read(bytes) of a DigitReader on a random image: its model runs in every validator. */
+static void choose_inference(struct sb_tx *tx, uint8_t data[READ_BYTES], const struct load *load,
+                             struct sb_random *random)
+{
+    static const char k_signature[] = "read(bytes)";
+    sb_hash selector = sb_keccak256(sb_span_str(k_signature));
+    memset(data, 0, READ_BYTES);
+    memcpy(data, selector.b, 4);
+    data[4 + 31] = 32;
+    data[4 + 63] = PIXELS;
+    for (size_t i = 0; i < PIXELS; i++) {
+        data[4 + 64 + i] = (uint8_t)sb_random_below(random, 17);
+    }
+    SB_ASSERT(sb_hex_parse(tx->to.b, sizeof tx->to.b, load->reader, 42) == SB_OK);
+    tx->gas_limit = INFERENCE_GAS;
+    tx->data = sb_span(data, READ_BYTES);
+}
+
+/* One of: a transfer, a storage write, now and then an inference or a new contract. */
+static void tx_choose(struct sb_tx *tx, uint8_t data[READ_BYTES], const struct load *load,
                       struct sb_random *random)
 {
     uint64_t choice = sb_random_below(random, CREATE_EVERY);
+    if (load->reader[0] != '\0' && sb_random_below(random, INFERENCE_EVERY) == 0) {
+        choose_inference(tx, data, load, random);
+        return;
+    }
     if (!load->has_contract || choice == 0) {
         tx->is_create = true;
         tx->data = sb_span(k_contract, sizeof k_contract);
@@ -98,7 +134,7 @@ static void tx_choose(struct sb_tx *tx, uint8_t data[64], const struct load *loa
 static char *tx_make(struct load *load, struct sb_random *random)
 {
     struct load_sender *sender = &load->senders[sb_random_below(random, LOAD_SENDERS)];
-    uint8_t data[64];
+    uint8_t data[READ_BYTES];
     struct sb_tx tx = {.type = SB_TX_FEE_MARKET,
                        .has_chain_id = true,
                        .chain_id = load->chain_id,

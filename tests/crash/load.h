@@ -1,6 +1,6 @@
 /* load.h: transactions for a node that will be killed, and the memory of what it acknowledged.
  *
- *     senders --signed transfers, storage writes, deployments--> eth_sendRawTransaction (batches) --> eth_getTransactionReceipt
+ *     senders --signed transfers, storage writes, deployments, inferences--> eth_sendRawTransaction (batches) --> eth_getTransactionReceipt
  *                                                                                                          |
  *                                                           acknowledged receipts, kept for ever <----------+
  *
@@ -38,11 +38,15 @@ struct load {
     char head_hash[67];
     bool has_contract;
     char contract[43];
+    char reader[43];   /* a DigitReader that is asked too; empty: none */
     char problem[512]; /* not empty: the node answered what it must not */
 };
 
-/* load_init: senders with keys of their own. */
+/* load_init: with the senders of group 0. */
 void load_init(struct load *load, uint64_t chain_id);
+/* load_use_senders: go on with other senders, which have sent nothing yet; each group has keys of its own. What was acknowledged stays.
+ * For a chain of several nodes: what the old senders left in some pool must not meet what they would send now. */
+void load_use_senders(struct load *load, uint32_t group);
 void load_fini(struct load *load);
 
 /* load_drive: send and read receipts until the connection breaks or `problem` is set. */

@@ -1,0 +1,399 @@
+/* nettest.c: four real nodes behind the relay, in every trouble that a network of four must bear.
+ *
+ *     nettest [--seconds N] [--seed S] [--case NAME] [--keep]
+ *
+ *     one_killed      three of four go on; the fourth, started again, is back at the head and votes
+ *     partition       2 against 2 stand still, and go on when the wires heal
+ *     late_joiner     a validator that starts when the others have many blocks catches up, and votes
+ *     bad_wires       delay, jitter and loss: slower, but on it goes
+ *     forger          a proposer of forged blocks gets nil from all, and the chain goes on without its blocks
+ *     kills           N seconds (30) of kill -9 of random nodes at random moments, under load of transfers, storage, inferences
+ *
+ * After each: no fork (block hashes at all heights), nothing acknowledged lost, no place signed twice in any journal, commits as the
+ * journals say, samebit verify finds nothing. A failure prints what went wrong and keeps the folder with the logs. The last line is "N
+ * passed, M failed, 0 skipped". */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/codec/hex.h"
+#include "base/util/assert.h"
+#include "tests/net/net.h"
+
+#define INTERVAL_MS   100
+#define CATCH_UP_MS   60000
+#define LIVES_MAX     (NET_GROUPS / NET_NODES - 1)
+#define SAMPLE        100
+#define STILL_MS      4000 /* how long a partition is watched */
+#define JOIN_HEIGHT   60
+#define FORGER        3
+#define FORGED_HEIGHT 24
+
+struct options {
+    uint64_t seconds, seed;
+    const char *only;
+    bool keep;
+};
+
+static struct net net;
+static struct options options;
+static char program[PROCESS_PATH_BYTES], forger_program[PROCESS_PATH_BYTES];
+
+static const struct sb_relay_quality k_short_wires = {.delay_us = 1000};
+
+/* all_well: what must hold after every case; stops the nodes. */
+static bool all_well(void)
+{
+    bool ok = net_same_blocks(&net) && net_stop_all(&net);
+    return ok && net_check_disks(&net);
+}
+
+/* all_at: every running node comes to this height. */
+static bool all_at(uint64_t height, uint64_t timeout_ms)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < NET_NODES; i++) {
+        ok = net.pids[i] == 0 || net_wait_height(&net, i, height, timeout_ms);
+    }
+    return ok;
+}
+
+/* ---- quiet cases ---- */
+
+static bool case_one_killed(void)
+{
+    bool ok = net_start_all(&net) && all_at(10, CATCH_UP_MS);
+    ok = ok && net_kill(&net, 1) && all_at(net_highest(&net) + 12, CATCH_UP_MS);
+    ok = ok && net_start(&net, 1) && all_at(net_highest(&net) + 4, CATCH_UP_MS);
+    /* with another one dead, three go on only if the first votes again */
+    ok = ok && net_kill(&net, 2) && all_at(net_highest(&net) + 8, CATCH_UP_MS);
+    return ok && net_start(&net, 2) && all_at(net_highest(&net) + 4, CATCH_UP_MS);
+}
+
+static bool case_partition(void)
+{
+    bool ok = net_start_all(&net) && all_at(10, CATCH_UP_MS);
+    if (!ok) {
+        return false;
+    }
+    sb_localnet_cut(&net.local, 0x3); /* 0 and 1 against 2 and 3 */
+    sleep_us(500000);                 /* what was under way is decided */
+    uint64_t before = net_highest(&net);
+    sleep_us(STILL_MS * 1000);
+    uint64_t after = net_highest(&net);
+    if (after != before) {
+        return net_fail(&net, "half of the power made blocks: %" PRIu64 " to %" PRIu64, before,
+                        after);
+    }
+    sb_localnet_cut(&net.local, 0);
+    return all_at(after + 10, CATCH_UP_MS);
+}
+
+static bool case_late_joiner(void)
+{
+    bool ok = net_start(&net, 0) && net_start(&net, 1) && net_start(&net, 2);
+    ok = ok && all_at(JOIN_HEIGHT, 2 * CATCH_UP_MS);
+    ok = ok && net_start(&net, 3) && all_at(net_highest(&net) + 4, CATCH_UP_MS);
+    return ok && net_kill(&net, 0) && all_at(net_highest(&net) + 8, CATCH_UP_MS);
+}
+
+static bool case_bad_wires(void)
+{
+    return net_start_all(&net) && all_at(15, 2 * CATCH_UP_MS);
+}
+
+/* ---- a forger ---- */
+
+/* count_in_log: lines of a node's log with this text. */
+static size_t count_in_log(size_t node, const char *text)
+{
+    char line[4096];
+    size_t count = 0;
+    FILE *file = fopen(net.logs[node], "rb");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        count += strstr(line, text) != NULL;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return count;
+}
+
+static bool case_forger(void)
+{
+    net.programs[FORGER] = forger_program;
+    bool ok = net_start_all(&net) && all_at(FORGED_HEIGHT, 2 * CATCH_UP_MS);
+    for (size_t i = 0; ok && i < NET_NODES; i++) {
+        size_t refused = i != FORGER ? count_in_log(i, "another stateRoot than") : 1;
+        ok = refused > 0 || net_fail(&net, "node %zu did not see through the forger", i);
+    }
+    return ok;
+}
+
+/* ---- kills under load ---- */
+
+struct life {
+    size_t node;
+    uint64_t end_ms;
+    struct sb_random random;
+    struct load load;
+    size_t checked_count;
+    uint64_t kill_count;
+    uint64_t catch_up_ms_max;
+    pthread_t thread;
+};
+
+static struct life lives[NET_NODES];
+static atomic_uint_least64_t seen_height; /* the highest that any load has seen */
+
+struct killer {
+    pid_t pid;
+    uint64_t after_us;
+};
+
+static void *killer_main(void *ctx)
+{
+    const struct killer *killer = ctx;
+    sleep_us(killer->after_us);
+    (void)kill(killer->pid, SIGKILL);
+    return NULL;
+}
+
+static bool drive_until_killed(struct life *life, struct rpc_session *session)
+{
+    struct killer killer = {.pid = net.pids[life->node],
+                            .after_us = 300000 + sb_random_below(&life->random, 7000000)};
+    pthread_t thread;
+    SB_ASSERT(pthread_create(&thread, NULL, killer_main, &killer) == 0);
+    load_drive(&life->load, session, &life->random);
+    (void)pthread_join(thread, NULL);
+    uint64_t seen = atomic_load(&seen_height);
+    while (seen < life->load.head_number &&
+           !atomic_compare_exchange_weak(&seen_height, &seen, life->load.head_number)) {
+    }
+    return life->load.problem[0] == '\0' ||
+           net_fail(&net, "node %zu, under load: %s", life->node, life->load.problem);
+}
+
+/* live: one life of a node: back at the head, everything acknowledged is there, then load until it is killed. */
+static bool live(struct life *life)
+{
+    struct rpc_session session;
+    uint64_t begun = now_ms();
+    uint64_t target = atomic_load(&seen_height);
+    uint64_t number = life->kill_count;
+    load_use_senders(&life->load, (uint32_t)(1 + life->node * LIVES_MAX + number));
+    bool ok = net_start(&net, life->node) &&
+              net_wait_height(&net, life->node, target, CATCH_UP_MS) &&
+              net_open(&net, &session, life->node);
+    if (!ok) {
+        return false;
+    }
+    uint64_t took = now_ms() - begun;
+    life->catch_up_ms_max = took > life->catch_up_ms_max ? took : life->catch_up_ms_max;
+    ok = load_check(&life->load, &session, life->checked_count, SAMPLE, &life->random) ||
+         net_fail(&net, "node %zu, after life %" PRIu64 ": %s", life->node, number,
+                  life->load.problem);
+    life->checked_count = life->load.receipt_count;
+    ok = ok && drive_until_killed(life, &session);
+    rpc_close(&session);
+    life->kill_count++;
+    return ok && net_kill(&net, life->node);
+}
+
+static void *life_main(void *ctx)
+{
+    struct life *life = ctx;
+    bool ok = true;
+    while (ok && now_ms() < life->end_ms && life->kill_count < LIVES_MAX &&
+           net.problem[0] == '\0') {
+        ok = live(life);
+    }
+    return NULL;
+}
+
+/* deploy_reader: the contract that asks a model, on the running network. */
+static bool deploy_reader(char ret_address[128])
+{
+    char url[64], key[67], model[NET_PATH_BYTES], id[128];
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", net.local.nodes[0].rpc_port);
+    (void)snprintf(model, sizeof model, "%s/digits.sbm", net.dir);
+    (void)sb_hex_format(key, sb_span(lives[0].load.senders[0].secret, 32));
+    const char *const import[] = {"model",
+                                  "import",
+                                  "examples/models/digits_cnn.onnx",
+                                  "--calibrate",
+                                  "examples/models/digits_cnn_rows.npz",
+                                  "--output",
+                                  model,
+                                  NULL};
+    const char *const deploy[] = {"model", "deploy", model,      "--rpc", url,
+                                  "--key", key,      "--silent", NULL};
+    const char *const create[] = {"contract", "deploy", "contracts/artifacts/DigitReader.json",
+                                  "--args",   id,       "--rpc",
+                                  url,        "--key",  key,
+                                  NULL};
+    return net_command(&net, import, NULL, NULL, 0) &&
+           net_command(&net, deploy, "id", id, sizeof id) &&
+           net_command(&net, create, "address", ret_address, 128);
+}
+
+/* check_everywhere: each node has each receipt that any node has acknowledged. */
+static bool check_everywhere(void)
+{
+    bool ok = true;
+    for (size_t node = 0; ok && node < NET_NODES; node++) {
+        for (size_t i = 0; ok && i < NET_NODES; i++) {
+            struct rpc_session session;
+            load_use_senders(&lives[i].load, NET_GROUPS - 1); /* whose nonces are still 0 */
+            ok = net_open(&net, &session, node);
+            if (ok) {
+                ok = load_check(&lives[i].load, &session, 0, 0, &lives[i].random) ||
+                     net_fail(&net, "node %zu, at the end, what node %zu acknowledged: %s", node, i,
+                              lives[i].load.problem);
+                rpc_close(&session);
+            }
+        }
+    }
+    return ok;
+}
+
+static void report_kills(void)
+{
+    uint64_t kills = 0, sent = 0, catch_up_ms = 0;
+    size_t receipts = 0, places = 0;
+    for (size_t i = 0; i < NET_NODES; i++) {
+        kills += lives[i].kill_count;
+        sent += lives[i].load.sent_count;
+        receipts += lives[i].load.receipt_count;
+        places += net.places[i].count;
+        catch_up_ms =
+            lives[i].catch_up_ms_max > catch_up_ms ? lives[i].catch_up_ms_max : catch_up_ms;
+    }
+    printf("%" PRIu64 " kills, %" PRIu64 " transactions sent, %zu receipts acknowledged and found "
+           "on every node; head %" PRIu64 "; %zu places signed once; slowest return to the head "
+           "%" PRIu64 " ms\n",
+           kills, sent, receipts, atomic_load(&seen_height), places, catch_up_ms);
+}
+
+static bool run_lives(const char *reader)
+{
+    uint64_t end_ms = now_ms() + options.seconds * 1000;
+    for (size_t i = 0; i < NET_NODES; i++) {
+        (void)snprintf(lives[i].load.reader, sizeof lives[i].load.reader, "%.42s", reader);
+        lives[i].end_ms = end_ms;
+        SB_ASSERT(pthread_create(&lives[i].thread, NULL, life_main, &lives[i]) == 0);
+    }
+    for (size_t i = 0; i < NET_NODES; i++) {
+        (void)pthread_join(lives[i].thread, NULL);
+    }
+    return net.problem[0] == '\0';
+}
+
+static bool case_kills(void)
+{
+    char reader[128];
+    for (size_t i = 0; i < NET_NODES; i++) {
+        lives[i] = (struct life){.node = i, .random = {.state = options.seed * NET_NODES + i}};
+        load_init(&lives[i].load, NET_CHAIN_ID);
+    }
+    bool ok = net_start_all(&net) && deploy_reader(reader);
+    atomic_store(&seen_height, net_highest(&net));
+    for (size_t i = 0; ok && i < NET_NODES; i++) {
+        ok = net_kill(&net, i); /* all at once, for a beginning */
+    }
+    ok = ok && run_lives(reader) && net_start_all(&net);
+    ok = ok && all_at(atomic_load(&seen_height), CATCH_UP_MS);
+    ok = ok && all_at(net_highest(&net) + 3, CATCH_UP_MS) && check_everywhere();
+    report_kills();
+    for (size_t i = 0; i < NET_NODES; i++) {
+        load_fini(&lives[i].load);
+    }
+    return ok;
+}
+
+/* ---- all ---- */
+
+static const struct net_case {
+    const char *name;
+    bool (*run)(void);
+    struct sb_relay_quality wires;
+} k_cases[] = {
+    {"one_killed", case_one_killed, k_short_wires},
+    {"partition", case_partition, k_short_wires},
+    {"late_joiner", case_late_joiner, k_short_wires},
+    {"bad_wires", case_bad_wires, {.delay_us = 20000, .jitter_us = 20000, .loss_ppm = 5000}},
+    {"forger", case_forger, k_short_wires},
+    {"kills", case_kills, k_short_wires},
+};
+
+static bool run_case(const struct net_case *c)
+{
+    uint64_t begun = now_ms();
+    bool ok = net_make(&net, program, INTERVAL_MS, &c->wires) && c->run() && all_well();
+    if (!ok) {
+        printf("FAIL nettest::%s %s\n", c->name, net.problem);
+        for (size_t i = 0; i < NET_NODES; i++) {
+            printf("  node %zu:\n", i);
+            process_print_log(net.logs[i]);
+        }
+        printf("repeat with: build/tests/nettest --case %s --seed %" PRIu64 " --seconds %" PRIu64
+               "\nlogs and data are kept in %s\n",
+               c->name, options.seed, options.seconds, net.dir);
+    } else {
+        printf("%s: %" PRIu64 " s\n", c->name, (now_ms() - begun) / 1000);
+    }
+    (void)fflush(stdout);
+    net_fini(&net, options.keep);
+    return ok;
+}
+
+static bool parse(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--keep") == 0) {
+            options.keep = true;
+            continue;
+        }
+        if (value == NULL) {
+            return false;
+        }
+        if (strcmp(argv[i], "--seconds") == 0) {
+            options.seconds = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--seed") == 0) {
+            options.seed = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--case") == 0) {
+            options.only = value;
+        } else {
+            return false;
+        }
+        i++;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    options = (struct options){.seconds = 30, .seed = 1};
+    if (!parse(argc, argv)) {
+        printf("usage: nettest [--seconds N] [--seed S] [--case NAME] [--keep]\n");
+        return 2;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    process_sibling(program, "samebit");
+    process_sibling(forger_program, "tests/samebit_forger");
+    size_t passed = 0, failed = 0;
+    for (size_t i = 0; i < sizeof k_cases / sizeof k_cases[0]; i++) {
+        if (options.only == NULL || strcmp(options.only, k_cases[i].name) == 0) {
+            bool ok = run_case(&k_cases[i]);
+            passed += ok;
+            failed += !ok;
+        }
+    }
+    printf("%zu passed, %zu failed, 0 skipped\n", passed, failed);
+    return failed != 0 || passed == 0;
+}
