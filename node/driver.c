@@ -281,15 +281,15 @@ static void count_untimely(struct sb_driver *driver, const struct sb_bft_input *
         return;
     }
     const struct sb_proposal *proposal = sb_bft_proposal(driver->core, status.round);
-    const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, status.height);
-    if (proposal == NULL || proposal->pol_round >= 0 || rotation == NULL ||
+    if (proposal == NULL || proposal->pol_round >= 0 ||
         !sb_hash_equal(&proposal->block_id, &input->as.validity.block_id)) {
         return;
     }
-    uint32_t proposer = sb_rotation_proposer(rotation, status.round);
+    uint32_t index = sb_rotation_proposer(&driver->rotation, status.round);
     driver->counters.untimely_blocks +=
-        sb_addr_equal(&rotation->validators[proposer].address, &input->as.validity.proposer) ? 1
-                                                                                             : 0;
+        sb_addr_equal(&driver->rotation.validators[index].address, &input->as.validity.proposer)
+            ? 1
+            : 0;
 }
 
 sb_err sb_driver_step(struct sb_driver *driver, const struct sb_bft_input *input,
@@ -349,22 +349,31 @@ static sb_err check_version(const struct sb_driver *driver, struct sb_diag *diag
                : sb_fail(diag, SB_E_VERSION, "%s", reason);
 }
 
-static sb_err start(struct sb_driver *driver, struct sb_diag *diag)
+sb_err sb_driver_start_input(struct sb_bft_input *ret_input, struct sb_driver *driver,
+                             struct sb_diag *diag)
 {
     struct sb_application_head head = driver->app->head(driver->app->ctx);
     const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, head.height + 1);
     if (rotation == NULL) {
-        return sb_fail(diag, SB_E_INTERNAL, "the validator set of height %llu is not known",
+        return sb_fail(diag, SB_E_CORRUPT, "the validator set of height %llu is not known",
                        (unsigned long long)head.height + 1);
     }
+    sb_rotation_copy(&driver->rotation, rotation);
+    *ret_input = sb_driver_input(SB_BFT_IN_START_HEIGHT);
+    ret_input->as.start.height = head.height + 1;
+    ret_input->as.start.set = &driver->rotation.set;
+    ret_input->as.start.timeliness = head.timeliness;
+    return SB_OK;
+}
+
+static sb_err start(struct sb_driver *driver, struct sb_diag *diag)
+{
+    struct sb_bft_input input;
     sb_driver_late_absorb(driver);
+    SB_TRY(sb_driver_start_input(&input, driver, diag));
     sb_driver_blocks_forget(driver);
     driver->is_started = true;
     driver->round = 0;
-    struct sb_bft_input input = sb_driver_input(SB_BFT_IN_START_HEIGHT);
-    input.as.start.height = head.height + 1;
-    input.as.start.set = &rotation->set;
-    input.as.start.timeliness = head.timeliness;
     sb_driver_push(driver, &input);
     return sb_driver_run_queue(driver, diag);
 }
@@ -455,12 +464,12 @@ sb_err sb_driver_timeout(struct sb_driver *driver, enum sb_bft_timeout kind, uin
 
 /* ---- life ---- */
 
+/* proposer: asked of the core's height alone. */
 static uint32_t proposer(void *ctx, uint64_t height, int32_t round)
 {
     const struct sb_driver *driver = ctx;
-    const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, height);
-    SB_ASSERT(rotation != NULL);
-    return sb_rotation_proposer(rotation, round);
+    SB_ASSERT(height == sb_bft_status(driver->core).height);
+    return sb_rotation_proposer(&driver->rotation, round);
 }
 
 sb_err sb_driver_new(struct sb_driver **ret_driver, const struct sb_driver_options *options,

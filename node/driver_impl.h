@@ -67,6 +67,8 @@ struct sb_driver {
     struct sb_diag failure;
 
     bool is_started; /* a height is in work: head + 1 */
+    struct sb_rotation
+        rotation; /* of the core's height: the application's moves on with the head */
     bool
         is_rerun; /* the journal holds records of later heights than the one in work: the database was rolled back */
     bool is_replaying;
@@ -110,6 +112,9 @@ void sb_driver_push(struct sb_driver *driver, const struct sb_bft_input *input);
 sb_err sb_driver_step(struct sb_driver *driver, const struct sb_bft_input *input,
                       struct sb_driver_outcome *ret_outcome, struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_driver_run_queue(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
+/* sb_driver_start_input: START_HEIGHT of head + 1, with the driver's own copy of its set. */
+sb_err sb_driver_start_input(struct sb_bft_input *ret_input, struct sb_driver *driver,
+                             struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_driver_sign(struct sb_driver *driver, const struct sb_bft_message *message,
                       struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_driver_get_value(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;

@@ -123,19 +123,18 @@ static sb_err late_vote(enum sb_driver_taken *ret_taken, struct sb_driver *drive
     return sb_driver_leave(driver, sb_driver_late_add(ret_taken, driver, vote, diag), diag);
 }
 
-/* check_quorum: with this precommit more than two thirds may have decided a block that is invalid here. */
-static sb_err check_quorum(struct sb_driver *driver, const struct sb_vote *vote,
-                           struct sb_diag *diag)
+/* check_quorum: with this precommit, or these, more than two thirds may have decided a block that is invalid here. */
+static sb_err check_quorum(struct sb_driver *driver, enum sb_vote_type type, int32_t round,
+                           const sb_hash *block_id, struct sb_diag *diag)
 {
     struct sb_bft_certificate quorum;
-    const struct sb_held_block *block = sb_driver_block_find(driver, &vote->block_id);
-    if (vote->type != SB_VOTE_PRECOMMIT || block == NULL || !block->is_judged ||
-        block->verdict.valid ||
-        !sb_bft_certificate(&quorum, driver->core, SB_VOTE_PRECOMMIT, vote->round) ||
-        !sb_hash_equal(&quorum.commit.block_id, &vote->block_id)) {
+    const struct sb_held_block *block = sb_driver_block_find(driver, block_id);
+    if (type != SB_VOTE_PRECOMMIT || block == NULL || !block->is_judged || block->verdict.valid ||
+        !sb_bft_certificate(&quorum, driver->core, SB_VOTE_PRECOMMIT, round) ||
+        !sb_hash_equal(&quorum.commit.block_id, block_id)) {
         return SB_OK;
     }
-    return sb_driver_leave(driver, sb_driver_check_final(driver, &vote->block_id, diag), diag);
+    return sb_driver_leave(driver, sb_driver_check_final(driver, block_id, diag), diag);
 }
 
 sb_err sb_driver_vote(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
@@ -175,7 +174,7 @@ sb_err sb_driver_vote(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
     struct sb_bft_input input = sb_driver_input(SB_BFT_IN_VOTE);
     input.as.vote = *vote;
     SB_TRY(feed(ret_taken, driver, &input, diag));
-    SB_TRY(check_quorum(driver, vote, diag));
+    SB_TRY(check_quorum(driver, vote->type, vote->round, &vote->block_id, diag));
     if (*ret_taken == SB_TAKEN_KNOWN && held == NULL &&
         sb_bft_vote(driver->core, vote->type, vote->round, vote->validator_index) != NULL) {
         *ret_taken = SB_TAKEN_NEW; /* after the decision the core records votes without an effect */
@@ -240,7 +239,8 @@ sb_err sb_driver_certificate(enum sb_driver_taken *ret_taken, struct sb_driver *
     }
     struct sb_bft_input input = sb_driver_input(SB_BFT_IN_CERTIFICATE);
     input.as.certificate = *certificate;
-    return feed(ret_taken, driver, &input, diag);
+    SB_TRY(feed(ret_taken, driver, &input, diag));
+    return check_quorum(driver, certificate->type, commit->round, &commit->block_id, diag);
 }
 
 /* ---- blocks ---- */

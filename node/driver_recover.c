@@ -83,13 +83,9 @@ static sb_err replay_input(struct sb_driver *driver, sb_bytes payload, struct sb
     sb_arena_reset(&driver->arena);
     SB_TRY(sb_bft_input_decode(&input, &driver->arena, payload, diag));
     if (input.type == SB_BFT_IN_START_HEIGHT) {
-        uint64_t next = driver->app->head(driver->app->ctx).height + 1;
-        const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, next);
-        if (rotation == NULL) {
-            return sb_fail(diag, SB_E_CORRUPT, "the validator set of height %llu is not known",
-                           (unsigned long long)next);
-        }
-        input.as.start.set = &rotation->set;
+        struct sb_bft_input fresh;
+        SB_TRY(sb_driver_start_input(&fresh, driver, diag));
+        input.as.start.set = fresh.as.start.set;
         driver->is_started = true;
     }
     close_answered(driver, &input);

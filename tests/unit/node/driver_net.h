@@ -59,6 +59,10 @@ struct net_node {
     struct memory_disk disk;
     struct sb_journal *journal;
     struct sb_local_signer local;
+    bool
+        has_remote; /* its signer is another process, with a journal of its own that outlives the node */
+    struct memory_disk signer_disk;
+    struct sb_journal *signer_journal;
     struct sb_verify_cache *cache;
     struct sb_driver *driver;
     struct sb_diag diag;
@@ -262,23 +266,29 @@ static sb_err net_node_start(struct net_node *node)
     node->diag = (struct sb_diag){.text = ""};
     SB_TRY(sb_journal_open(&node->journal, &disk, &identity, node->disk.file_count == 0, &recovery,
                            &node->diag));
-    node->local.journal = node->journal;
+    if (node->has_remote && node->signer_journal == NULL) {
+        struct sb_journal_disk other = memory_disk_table(&node->signer_disk);
+        SB_TRY(sb_journal_open(&node->signer_journal, &other, &identity, true, &recovery,
+                               &node->diag));
+    }
+    node->local.journal = node->has_remote ? node->signer_journal : node->journal;
     memcpy(node->local.secret, node->secret, sizeof node->secret);
     node->cache = sb_verify_cache_new(&rule, 256);
     assert_non_null(node->cache);
-    const struct sb_driver_options options = {.app = &node->table,
-                                              .journal = node->journal,
-                                              .signer = {.ctx = node, .sign = net_sign},
-                                              .own_key = node->key,
-                                              .timeouts = sb_bft_timeouts_default(),
-                                              .verifier = sb_verify_cache_verifier(node->cache),
-                                              .host = {.ctx = node,
-                                                       .now_ms = net_now,
-                                                       .set_timer = net_set_timer,
-                                                       .cancel_timers = net_cancel_timers,
-                                                       .send = net_send,
-                                                       .fetch = net_fetch,
-                                                       .committed = net_committed}};
+    const struct sb_driver_options options = {
+        .app = &node->table,
+        .journal = node->journal,
+        .signer = {.ctx = node, .keeps_journal = node->has_remote, .sign = net_sign},
+        .own_key = node->key,
+        .timeouts = sb_bft_timeouts_default(),
+        .verifier = sb_verify_cache_verifier(node->cache),
+        .host = {.ctx = node,
+                 .now_ms = net_now,
+                 .set_timer = net_set_timer,
+                 .cancel_timers = net_cancel_timers,
+                 .send = net_send,
+                 .fetch = net_fetch,
+                 .committed = net_committed}};
     SB_TRY(sb_driver_new(&node->driver, &options, &node->diag));
     return sb_driver_resume(node->driver, &node->diag);
 }
@@ -356,6 +366,8 @@ static void net_fini(struct net *net)
         net_node_stop(node);
         stub_application_free(node->app);
         memory_disk_fini(&node->disk);
+        sb_journal_close(node->signer_journal);
+        memory_disk_fini(&node->signer_disk);
         for (size_t k = 0; k < node->early_count; k++) {
             free(node->early[k].block);
         }

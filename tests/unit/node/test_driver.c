@@ -501,11 +501,12 @@ static void restart(struct net_node *node, enum memory_loss loss, uint64_t dies_
 }
 
 /* crash_everywhere: for each place of height 2: a fresh net, whose node 0 dies there; then it recovers, and all go on to height 4. */
-static void crash_everywhere(size_t nodes, enum memory_loss loss)
+static void crash_everywhere(size_t nodes, enum memory_loss loss, bool has_remote)
 {
     uint64_t at = 0;
     bool died = true;
     while (died) {
+        net->nodes[0].has_remote = has_remote;
         net_init(net, nodes, nodes);
         struct net_node *node = &net->nodes[0];
         net->random.state = ++at;
@@ -533,31 +534,103 @@ static void crash_everywhere(size_t nodes, enum memory_loss loss)
 static void crash_at_every_place_alone_loses_and_signs_nothing_twice(void **state)
 {
     (void)state;
-    crash_everywhere(1, MEMORY_LOSS_NONE);
+    crash_everywhere(1, MEMORY_LOSS_NONE, false);
 }
 
 static void power_cut_at_every_place_alone_loses_and_signs_nothing_twice(void **state)
 {
     (void)state;
-    crash_everywhere(1, MEMORY_LOSS_ALL);
+    crash_everywhere(1, MEMORY_LOSS_ALL, false);
 }
 
 static void torn_journal_at_every_place_alone_loses_and_signs_nothing_twice(void **state)
 {
     (void)state;
-    crash_everywhere(1, MEMORY_LOSS_PART);
+    crash_everywhere(1, MEMORY_LOSS_PART, false);
 }
 
 static void crash_at_every_place_among_four_signs_nothing_twice(void **state)
 {
     (void)state;
-    crash_everywhere(4, MEMORY_LOSS_NONE);
+    crash_everywhere(4, MEMORY_LOSS_NONE, false);
 }
 
 static void torn_journal_at_every_place_among_four_signs_nothing_twice(void **state)
 {
     (void)state;
-    crash_everywhere(4, MEMORY_LOSS_PART);
+    crash_everywhere(4, MEMORY_LOSS_PART, false);
+}
+
+static void power_cut_with_a_remote_signer_signs_nothing_twice(void **state)
+{
+    (void)state;
+    crash_everywhere(4, MEMORY_LOSS_ALL, true);
+}
+
+static void node_with_a_remote_signer_may_lose_its_journal(void **state)
+{
+    (void)state;
+    net->nodes[0].has_remote = true;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[0];
+    run(3);
+    check(node, sb_driver_start_height(node->driver, &node->diag)); /* in the middle of height 4 */
+    net_deliver(net);
+    net_node_stop(node);
+    memory_disk_fini(&node->disk);
+    node->disk.dies = net_dies;
+    node->disk.ctx = node;
+    check(node, net_node_start(node));
+    run(7);
+    assert_int_equal(sb_driver_counters(net->nodes[1].driver).conflicting_votes, 0);
+}
+
+/* The others decide what this node calls invalid: it must stop, whichever way it learns of it. */
+static void node_that_differs_from_two_thirds_stops(void **state)
+{
+    (void)state;
+    for (int by_certificate = 0; by_certificate < 2; by_certificate++) {
+        net_init(net, 4, 4);
+        struct net_node *node = &net->nodes[3];
+        enum sb_driver_taken taken;
+        node->refuses_blocks = true;
+        for (size_t i = 0; i < 4; i++) {
+            check(&net->nodes[i],
+                  sb_driver_start_height(net->nodes[i].driver, &net->nodes[i].diag));
+        }
+        while (by_certificate != 0 && net->queue_count != 0) { /* precommits do not reach it */
+            struct net_message *m = &net->queue[net->queue_head];
+            bool is_kept_away = m->to == 3 && !m->message.is_proposal &&
+                                m->message.as.vote.type == SB_VOTE_PRECOMMIT;
+            if (is_kept_away) {
+                free(m->block);
+                net->queue_head = (net->queue_head + 1) % NET_MESSAGES_MAX;
+                net->queue_count--;
+                continue;
+            }
+            struct net_message taken_out = *m;
+            net->queue_head = (net->queue_head + 1) % NET_MESSAGES_MAX;
+            net->queue_count--;
+            (void)net_hand(&net->nodes[taken_out.to], &taken_out);
+            free(taken_out.block);
+        }
+        net_deliver(net);
+        assert_int_equal(stub_application_height(net->nodes[0].app), 1);
+        if (by_certificate != 0) {
+            check(node, node->failed);
+            struct stored one = load(&net->nodes[0], 1);
+            const struct sb_bft_certificate certificate = {.type = SB_VOTE_PRECOMMIT,
+                                                           .commit = one.commit};
+            node->failed = sb_driver_certificate(&taken, node->driver, &certificate, &node->diag);
+            sb_arena_fini(&one.arena);
+        }
+        assert_int_equal(node->failed, SB_E_CORRUPT);
+        assert_non_null(strstr(node->diag.text, "must not go on"));
+        if (by_certificate == 0) {
+            net_fini(net);
+            memset(net, 0, sizeof *net);
+        }
+    }
 }
 
 static void older_journal_is_refused(void **state)
@@ -634,6 +707,9 @@ int main(void)
         CASE(torn_journal_at_every_place_alone_loses_and_signs_nothing_twice),
         CASE(crash_at_every_place_among_four_signs_nothing_twice),
         CASE(torn_journal_at_every_place_among_four_signs_nothing_twice),
+        CASE(power_cut_with_a_remote_signer_signs_nothing_twice),
+        CASE(node_with_a_remote_signer_may_lose_its_journal),
+        CASE(node_that_differs_from_two_thirds_stops),
         CASE(older_journal_is_refused),
         CASE(journal_of_a_full_node_may_be_old),
         CASE(journal_two_heights_ahead_is_refused),
