@@ -252,6 +252,8 @@ static void times_are_judged_at_their_edges(void **state)
     struct sb_light_options endless = k_options;
     endless.trusting_period = endless.clock_drift = UINT64_MAX; /* sums saturate */
     assert_int_equal(reason_at(&g_block, 0, &endless), SB_LIGHT_NONE);
+    assert_int_equal(reason_at(&g_block, 5000, &endless), SB_LIGHT_NONE);
+    assert_int_equal(reason_at(&g_block, NOW, &endless), SB_LIGHT_NONE);
 
     g_block.header.time_ms = trusted_time;
     seal(&g_block, 4);
@@ -287,6 +289,42 @@ static void sets_must_be_those_of_the_header(void **state)
     make_block(&g_block, 11, 0, 3, 0, 3);
     g_block.next.validators[1] = g_block.next.validators[0];
     assert_int_equal(reason_of(&g_block), SB_LIGHT_SET);
+}
+
+/* next_set_with: reason for a next set whose second validator has this power, the total being as given; all hashes fit. */
+static enum sb_light_reason next_set_with(int64_t power, int64_t total)
+{
+    make_block(&g_block, 11, 0, 3, 0, 3);
+    g_block.next.validators[1].power = power;
+    g_block.next.set.total_power = total;
+    seal(&g_block, 4);
+    return reason_of(&g_block);
+}
+
+static void sets_that_no_decoder_gives_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(next_set_with(9, 39), SB_LIGHT_NONE);
+    assert_int_equal(next_set_with(0, 30), SB_LIGHT_SET);
+    assert_int_equal(next_set_with(-10, 20), SB_LIGHT_SET);
+    assert_int_equal(next_set_with(SB_TOTAL_POWER_MAX, INT64_MIN), SB_LIGHT_SET);
+    assert_int_equal(next_set_with(SB_TOTAL_POWER_MAX - 30, SB_TOTAL_POWER_MAX), SB_LIGHT_NONE);
+    assert_int_equal(next_set_with(SB_TOTAL_POWER_MAX - 29, SB_TOTAL_POWER_MAX + 1), SB_LIGHT_SET);
+
+    static struct sb_validator many[SB_VALIDATORS_MAX + 1];
+    for (size_t i = 0; i <= SB_VALIDATORS_MAX; i++) {
+        uint8_t key[32] = {(uint8_t)i, (uint8_t)(i >> 8), 9};
+        many[i].key = sb_pubkey_ed25519(key);
+        many[i].power = 1;
+        many[i].address = sb_pubkey_address(&many[i].key);
+    }
+    for (size_t count = SB_VALIDATORS_MAX; count <= SB_VALIDATORS_MAX + 1; count++) {
+        make_block(&g_block, 11, 0, 3, 0, 3);
+        g_block.next.set = (struct sb_validator_set){many, count, (int64_t)count};
+        seal(&g_block, 4);
+        assert_int_equal(reason_of(&g_block),
+                         count <= SB_VALIDATORS_MAX ? SB_LIGHT_NONE : SB_LIGHT_SET);
+    }
 }
 
 static void commit_must_be_for_this_header(void **state)
@@ -418,6 +456,10 @@ static void backwards_follows_the_hash(void **state)
     assert_int_equal(backwards_at(&g_block, NOW), SB_LIGHT_TIME);
     make_block(&g_block, 8, 5, 8, 0, 3);
     assert_int_equal(backwards_at(&g_block, NOW), SB_LIGHT_HEIGHT);
+    g_trusted.header.height = 0; /* nothing is below it, whatever the numbers say */
+    g_block.header.height = UINT64_MAX;
+    g_trusted.header.last_block_id = sb_consensus_block_id(&g_block.header);
+    assert_int_equal(backwards_at(&g_block, NOW), SB_LIGHT_HEIGHT);
 }
 
 /* ---- options, parts ---- */
@@ -485,6 +527,7 @@ int main(void)
         TEST(times_are_judged_at_their_edges),
         TEST(height_that_does_not_rise_is_refused),
         TEST(sets_must_be_those_of_the_header),
+        TEST(sets_that_no_decoder_gives_are_refused),
         TEST(commit_must_be_for_this_header),
         TEST(commit_of_another_form_is_refused),
         TEST(signature_that_is_wrong_is_refused_even_when_not_needed),

@@ -329,6 +329,7 @@ static void update_near_the_maximum_has_no_false_overflow(void **state)
         struct named from[4], changes[5], to[4];
         size_t from_count, change_count, to_count;
     } cases[] = {
+        {{{2, MAX_POWER - 1}}, {{1, 1}}, {{2, MAX_POWER - 1}, {1, 1}}, 1, 1, 2},
         {{{2, MAX_POWER - 1}, {1, 1}},
          {{1, MAX_POWER - 1}, {2, 1}},
          {{1, MAX_POWER - 1}, {2, 1}},
@@ -384,6 +385,7 @@ static void update_that_is_wrong_changes_nothing(void **state)
         {{{1, MAX_POWER - 1}}, {{2, 5}}, 1, 1, SB_E_RANGE},
         {{{1, MAX_POWER / 3}, {2, MAX_POWER / 3}}, {{3, MAX_POWER / 2}}, 2, 1, SB_E_RANGE},
         {{{1, MAX_POWER}}, {{2, MAX_POWER}}, 1, 1, SB_E_RANGE},
+        {{{1, MAX_POWER}}, {{2, 1}}, 1, 1, SB_E_RANGE},
         /* TestValSetUpdateOverflowRelated 5: the sum would wrap around 64 bits */
         {{{1, 1}, {2, 1}, {9, 1}},
          {{1, MAX_POWER},

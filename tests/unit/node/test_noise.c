@@ -382,7 +382,7 @@ static void cipher_counts_messages_and_stops_at_the_last_nonce(void **state)
 static void cipher_takes_the_largest_message_in_place(void **state)
 {
     (void)state;
-    static uint8_t buffer[SB_NOISE_MESSAGE_BYTES_MAX];
+    static uint8_t buffer[SB_NOISE_MESSAGE_BYTES_MAX + 1];
     static uint8_t copy[SB_NOISE_PLAIN_BYTES_MAX];
     struct sb_random random = sb_random_init("cipher_takes_the_largest_message_in_place");
     struct sb_noise_cipher a = {.key = {9}, .has_key = true};
@@ -396,6 +396,7 @@ static void cipher_takes_the_largest_message_in_place(void **state)
         assert_memory_equal(buffer, copy, n);
     }
     assert_int_equal(sb_noise_seal(&a, buffer, sb_span(buffer, sizeof copy + 1)), SB_E_LIMIT);
+    assert_int_equal(sb_noise_open(&b, buffer, sb_span(buffer, sizeof buffer)), SB_E_LIMIT);
 }
 
 int main(void)
