@@ -41,7 +41,7 @@ check "option without value" 2 '--port needs a value' "$samebit" dev --port
 check "option out of range" 2 '--port: 70000 is not in 0 to 65535' "$samebit" dev --port 70000
 check "-o where there is no output" 2 'unknown option --output' "$samebit" verify -o x
 check "unexpected operand" 2 'unexpected operand "x"' "$samebit" dev x
-for command in dev init run localnet node-id validator-key verify demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
+for command in dev init run localnet node-id validator-key verify rollback demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
     'signer run' 'signer init' 'signer export' 'signer import' 'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
     # shellcheck disable=SC2086 # a subcommand is two words
     check "help of $command" 0 '^  samebit ' "$samebit" $command --help
@@ -311,6 +311,18 @@ check "the contract is there after the restart" 0 "^$id$" "$samebit" contract ca
 node_stop
 check "another chain id on a chain that is there" 1 'has the chain id 23296' "$samebit" dev --datadir "$work/dev" --chain-id 5 --port 0
 check "verify the dev chain" 0 '^all is right$' "$samebit" verify --datadir "$work/dev"
+
+# ---- rollback: the block goes, and comes back from the journal when the node starts ----
+head=$("$samebit" verify --silent --datadir "$work/dev" | sed -n 's/^height: //p')
+check "roll back more than there is" 1 'cannot be undone' "$samebit" rollback --datadir "$work/dev" --blocks 1000
+check "roll back one block" 0 "^height: $((head - 1))\$" "$samebit" rollback --datadir "$work/dev"
+check "verify after the rollback" 0 "^height: $((head - 1))\$" "$samebit" verify --silent --datadir "$work/dev"
+node_start "$work/dev.log" --datadir "$work/dev"
+check "the contract is there again" 0 "^$id$" "$samebit" contract call "$reader" 'model()(bytes32)' --rpc "$NODE_URL"
+check "roll back under a running node" 1 'process|lock|runs' "$samebit" rollback --datadir "$work/dev"
+node_stop
+check "verify what came back" 0 "^height: $head\$" "$samebit" verify --silent --datadir "$work/dev"
+check "roll back without a chain" 1 'make one with: samebit init' "$samebit" rollback --datadir "$work/none"
 
 say "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
