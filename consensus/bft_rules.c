@@ -417,13 +417,12 @@ static bool rule_34(struct sb_round_input *ret, struct sb_bft *core)
 void bft_run_rules(struct sb_bft *core, struct sb_bft_effects *out, bool vote_came)
 {
     hold_rounds(core);
-    while (core->state.step != SB_ROUND_COMMIT) {
+    while (core->state.step != SB_ROUND_COMMIT && !core->awaits_signature) {
         ask_about_blocks(core, out);
         struct sb_round_input input;
-        bool holds = !core->awaits_signature &&
-                     (rule_49(&input, core) || rule_47(&input, core) || rule_55(&input, core) ||
-                      (vote_came && rule_34(&input, core)) || rule_22_28(&input, core) ||
-                      rule_36(&input, core) || rule_44(&input, core) || rule_34(&input, core));
+        bool holds = rule_49(&input, core) || rule_47(&input, core) || rule_55(&input, core) ||
+                     (vote_came && rule_34(&input, core)) || rule_22_28(&input, core) ||
+                     rule_36(&input, core) || rule_44(&input, core) || rule_34(&input, core);
         if (!holds) {
             break;
         }

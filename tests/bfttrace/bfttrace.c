@@ -1,11 +1,13 @@
 /* bfttrace.c: replay traces of the Quint models of Tendermint against the consensus core (see trace.h).
  *
- *     build/tests/bfttrace [-v] [--mutant NAME] FILE.jsonl.gz...
+ *     build/tests/bfttrace [-v] [--mutant NAME] PATH...
  *
- * A file holds one JSON object a line: {trace, kind, vals, steps}, as described in the README beside the data. A trace without steps
- * is skipped by name. Output: "FAIL file::trace reason", and at the end "N passed, M failed, K skipped"; exit status 0 only if M = 0
+ * PATH is a file or a folder of files, .jsonl or .jsonl.gz. A file holds one JSON object a line: {trace, kind, vals, steps}, as described
+ * in the README beside the data. A trace without steps is skipped by name. Output: "FAIL file::trace reason", and at the end "N passed, M failed, K skipped"; exit status 0 only if M = 0
  * and N > 0. --mutant: put a fault into the core first (a build with -Dbft_mutants=true). */
+#include <dirent.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,6 +221,34 @@ static char *read_line(char **buffer, size_t *capacity, gzFile in)
     }
 }
 
+static bool is_trace_file(const char *name)
+{
+    size_t len = strlen(name);
+    return (len > 6 && strcmp(name + len - 6, ".jsonl") == 0) ||
+           (len > 9 && strcmp(name + len - 9, ".jsonl.gz") == 0);
+}
+
+static void run_file(struct totals *totals, const char *path);
+
+/* run_folder: its trace files, in the order of their names; folders in it are left alone. false: path is no folder. */
+static bool run_folder(struct totals *totals, const char *path)
+{
+    struct dirent **entries;
+    int count = scandir(path, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        char file[PATH_MAX];
+        if (is_trace_file(entries[i]->d_name) &&
+            snprintf(file, sizeof file, "%s/%s", path, entries[i]->d_name) < (int)sizeof file) {
+            run_file(totals, file);
+        }
+        free(entries[i]);
+    }
+    if (count >= 0) {
+        free(entries);
+    }
+    return count >= 0;
+}
+
 static void run_file(struct totals *totals, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -258,7 +288,7 @@ int main(int argc, char **argv)
         if (c == 'v') {
             totals.is_verbose = true;
         } else if (c != 'm') {
-            fprintf(stderr, "usage: bfttrace [-v] [--mutant NAME] FILE...\n");
+            fprintf(stderr, "usage: bfttrace [-v] [--mutant NAME] PATH...\n");
             return 2;
         } else if (!choose_mutant(optarg)) {
             fprintf(stderr, "no mutant '%s' in this build\n", optarg);
@@ -266,7 +296,9 @@ int main(int argc, char **argv)
         }
     }
     for (int i = optind; i < argc; i++) {
-        run_file(&totals, argv[i]);
+        if (!run_folder(&totals, argv[i])) {
+            run_file(&totals, argv[i]);
+        }
     }
     const struct trace_notes *notes = &totals.notes;
     if (totals.is_verbose) {
