@@ -3,8 +3,9 @@
  *     build/tests/bfttrace [-v] [--mutant NAME] PATH...
  *
  * PATH is a file or a folder of files, .jsonl or .jsonl.gz. A file holds one JSON object a line: {trace, kind, vals, steps}, as described
- * in the README beside the data. A trace without steps is skipped by name. Output: "FAIL file::trace reason", and at the end "N passed, M failed, K skipped"; exit status 0 only if M = 0
- * and N > 0. --mutant: put a fault into the core first (a build with -Dbft_mutants=true). */
+ * in the README beside the data. A trace without steps is skipped by name. Output: "FAIL file::trace reason", and at the end "N passed,
+ * M failed, K skipped"; exit status 0 only if M = 0 and N > 0. --mutant: put a fault into the core first (a build with
+ * -Dbft_mutants=true). */
 #include <dirent.h>
 #include <getopt.h>
 #include <limits.h>
