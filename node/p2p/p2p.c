@@ -1,8 +1,8 @@
 /* p2p.c: the peer network as other threads see it, and the life of its own thread: see p2p.h and p2p_impl.h.
  *
- *      sb_p2p_send: lock | find the connection | copy into its queue | mark it dirty | unlock --uv_async--> on_wake: service each dirty one
+ *      sb_p2p_send: copy | lock | find the connection | put into its queue | mark it dirty | unlock --uv_async--> on_wake: service each dirty one
  *
- * The lock is held for a copy or a look-up, never for input or output. */
+ * The lock is held for a look-up or for the copy of a frame, never for input or output. */
 #include "node/p2p/p2p.h"
 
 #include <sodium.h>
@@ -326,11 +326,13 @@ bool sb_p2p_send(struct sb_p2p *p2p, sb_peer peer, enum sb_channel channel, sb_b
 {
     bool queued = false;
     SB_ASSERT((unsigned)channel < SB_CHANNEL_COUNT);
+    struct sb_send_item *item = sb_send_item_new(channel, message);
     (void)pthread_mutex_lock(&p2p->lock);
     struct sb_conn *conn = find_listed(p2p, peer);
     if (conn != NULL) {
         uint64_t before = conn->queue.dropped;
-        enum sb_push_result result = sb_send_queue_push(&conn->queue, channel, message);
+        enum sb_push_result result = sb_send_queue_push_take(&conn->queue, channel, item);
+        item = NULL;
         queued = result == SB_PUSH_QUEUED;
         conn->overflow |= result == SB_PUSH_OVERFLOW;
         atomic_fetch_add_explicit(&p2p->totals.dropped, conn->queue.dropped - before,
@@ -338,6 +340,7 @@ bool sb_p2p_send(struct sb_p2p *p2p, sb_peer peer, enum sb_channel channel, sb_b
         mark(p2p, conn);
     }
     (void)pthread_mutex_unlock(&p2p->lock);
+    sb_send_item_free(item);
     return queued;
 }
 

@@ -81,35 +81,56 @@ static bool drop_below(struct sb_send_queue *queue, uint8_t priority)
     return true;
 }
 
-enum sb_push_result sb_send_queue_push(struct sb_send_queue *queue, enum sb_channel channel,
-                                       sb_bytes message)
+struct sb_send_item *sb_send_item_new(enum sb_channel channel, sb_bytes message)
 {
-    const struct sb_channel_spec *spec = &sb_channels[channel];
-    struct sb_send_lane *lane = &queue->lanes[channel];
-    if (message.len > spec->message_bytes_max) {
-        queue->dropped++;
-        return SB_PUSH_DROPPED;
-    }
-    while (queue->bytes >= queue->bytes_max) {
-        if (!drop_below(queue, spec->priority)) {
-            queue->dropped++;
-            return spec->priority <= SB_QUEUE_URGENT_PRIORITY ? SB_PUSH_OVERFLOW : SB_PUSH_DROPPED;
-        }
+    if (message.len > sb_channels[channel].message_bytes_max) {
+        return NULL;
     }
     struct sb_send_item *item = malloc(sizeof *item + message.len);
+    if (item != NULL) {
+        *item = (struct sb_send_item){.len = message.len};
+        sb_copy(item->bytes, message.data, message.len);
+    }
+    return item;
+}
+
+void sb_send_item_free(struct sb_send_item *item)
+{
+    free(item);
+}
+
+/* Whether there is room, after less urgent messages have gone. */
+static bool make_room(struct sb_send_queue *queue, uint8_t priority)
+{
+    while (queue->bytes >= queue->bytes_max) {
+        if (!drop_below(queue, priority)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum sb_push_result sb_send_queue_push_take(struct sb_send_queue *queue, enum sb_channel channel,
+                                            struct sb_send_item *item)
+{
+    uint8_t priority = sb_channels[channel].priority;
+    struct sb_send_lane *lane = &queue->lanes[channel];
     if (item == NULL) {
         queue->dropped++;
         return SB_PUSH_DROPPED;
     }
-    *item = (struct sb_send_item){.len = message.len};
-    sb_copy(item->bytes, message.data, message.len);
+    if (!make_room(queue, priority)) {
+        free(item);
+        queue->dropped++;
+        return priority <= SB_QUEUE_URGENT_PRIORITY ? SB_PUSH_OVERFLOW : SB_PUSH_DROPPED;
+    }
     if (lane->last == NULL) {
         lane->first = item;
     } else {
         lane->last->next = item;
     }
     lane->last = item;
-    queue->bytes += message.len + SB_QUEUE_ITEM_COST;
+    queue->bytes += item->len + SB_QUEUE_ITEM_COST;
     return SB_PUSH_QUEUED;
 }
 

@@ -47,9 +47,18 @@ void sb_send_queue_init(struct sb_send_queue *ret_queue, size_t bytes_max, uint6
 /* sb_send_queue_fini: forget all that waits. */
 void sb_send_queue_fini(struct sb_send_queue *queue);
 
-/* sb_send_queue_push: copy a message to the end of its channel. */
-enum sb_push_result sb_send_queue_push(struct sb_send_queue *queue, enum sb_channel channel,
-                                       sb_bytes message);
+/* sb_send_item_new: a copy of a message, made outside of any lock; NULL when there is no memory or it is over the channel's cap.
+ * sb_send_queue_push_take: put it at the end of its channel; the queue owns it in any case. NULL counts as dropped. */
+struct sb_send_item *sb_send_item_new(enum sb_channel channel, sb_bytes message);
+void sb_send_item_free(struct sb_send_item *item);
+enum sb_push_result sb_send_queue_push_take(struct sb_send_queue *queue, enum sb_channel channel,
+                                            struct sb_send_item *item);
+/* sb_send_queue_push: both in one. */
+static inline enum sb_push_result sb_send_queue_push(struct sb_send_queue *queue,
+                                                     enum sb_channel channel, sb_bytes message)
+{
+    return sb_send_queue_push_take(queue, channel, sb_send_item_new(channel, message));
+}
 
 /* sb_send_queue_take: fill ret with the next frame's plain text, at most capacity bytes (at least SB_FRAGMENT_HEADER_BYTES + 1).
  * Returns its length; 0 when nothing may be sent now: then *ret_ready_us is when to ask again, UINT64_MAX when nothing waits. */
