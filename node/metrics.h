@@ -2,16 +2,14 @@
  *
  *      node's loop:  every call into the replica, then sb_metrics_observe --+
  *      chain:        each new head (a subscriber) --------------------------+--> numbers under a lock
- *      journal:      a disk of sb_meter_disk -------------------------------+
- *                                                                              |
- *      RPC threads:  sb_metrics_gather, _health, _consensus_state <------------+   + chain, pool, p2p, models asked directly
+ *      journal:      a disk of sb_disk_meter_wrap_take ---------------------+
+ *                                                                           |
+ *      RPC threads:  sb_metrics_gather, _health, _consensus_state <---------+   + chain, pool, p2p, models asked directly
  *
- * Durations of rounds and steps are told from what sb_metrics_observe sees change, so they are as exact as it is called often. It costs a
- * few hundred nanoseconds, unless somebody waits for a dump of the consensus state. */
+ * Durations of rounds and steps are told from what sb_metrics_observe sees change, so they are as exact as it is called often. It copies
+ * and compares a status; only when somebody waits for a dump of the consensus state it writes one. */
 #ifndef SB_NODE_METRICS_H
 #define SB_NODE_METRICS_H
-
-#include <stdatomic.h>
 
 #include "node/chain_app.h"
 #include "node/mempool.h"
