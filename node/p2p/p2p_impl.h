@@ -76,8 +76,9 @@ struct sb_conn {
     uint64_t ping_nonce; /* 0: none is open */
     uint64_t pinged_us;
     uint64_t pong_by_us; /* an answer is due; 0: no hurry */
-    uint64_t pex_asked_us, pex_answered_us;
-    bool pex_open; /* an answer is awaited */
+    uint64_t pex_asked_us;
+    uint64_t pex_window_us; /* when the count of requests began */
+    bool pex_open;          /* an answer is awaited */
     uint32_t pex_requests;
 
     /* lock */

@@ -187,19 +187,21 @@ static void answer(struct sb_conn *conn)
     p2p->pex.count =
         sb_book_sample(p2p->pex.addresses, SB_PEX_ADDRESSES_MAX, p2p->book, may_tell, &telling);
     sb_pex_encode(&out, &p2p->pex);
-    conn->pex_answered_us = p2p->now_us;
-    conn->pex_requests = 0;
     sb_conn_send(conn, SB_CHANNEL_PEX, sb_buf_bytes(&out));
 }
 
 static void take_request(struct sb_conn *conn)
 {
     uint64_t now = conn->p2p->now_us;
+    if (conn->pex_window_us + ASK_US <= now) {
+        conn->pex_window_us = now;
+        conn->pex_requests = 0;
+    }
     conn->pex_requests++;
-    if (conn->pex_answered_us == 0 || conn->pex_answered_us + ASK_US <= now) {
-        answer(conn);
-    } else if (conn->pex_requests > REQUESTS_MAX) {
+    if (conn->pex_requests > REQUESTS_MAX) {
         sb_switch_offend(conn, SB_OFFENCE_SLOW, "addresses are asked for too often");
+    } else if (conn->pex_requests == 1 && conn->p2p->options.pex) {
+        answer(conn);
     }
 }
 
@@ -251,9 +253,6 @@ void sb_pex_learn(struct sb_conn *conn)
 void sb_pex_message(struct sb_conn *conn, sb_bytes message)
 {
     struct sb_p2p *p2p = conn->p2p;
-    if (!p2p->options.pex) {
-        return;
-    }
     if (sb_pex_decode(&p2p->pex, message) != SB_OK) {
         sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a malformed message of addresses");
         return;
