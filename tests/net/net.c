@@ -19,7 +19,7 @@
 #define LOOK_US             20000
 #define BLOCKS_AT_ONCE      200
 #define COMMITS_CHECKED     200
-#define HASH_TEXT           67
+#define POOL_COUNT_MAX      65536
 
 bool net_fail(struct net *net, const char *fmt, ...)
 {
@@ -82,6 +82,8 @@ bool net_make(struct net *net, const char *program, uint64_t interval_ms,
     config.propose_ms = 1000; /* the proposer is often dead here */
     config.prevote_ms = config.precommit_ms = 500;
     config.p2p_reconnect_ms = 100;
+    config.pool_count_max = POOL_COUNT_MAX;
+    config.pool_sender_max = POOL_COUNT_MAX;
     struct sb_genesis_account *alloc = fund(&net->arena);
     (void)snprintf(dir, sizeof dir, "%s/net", net->dir);
     const struct sb_localnet_options options = {
