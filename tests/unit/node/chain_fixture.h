@@ -19,7 +19,8 @@
 
 #include "base/crypto/ed25519.h"
 #include "base/crypto/secp256k1.h"
-#include "node/solo_driver.h"
+#include "node/chain_app.h"
+#include "node/driver.h"
 
 #define FIXTURE_ACCOUNTS  4
 #define FIXTURE_GENESIS_S UINT64_C(1700000000)
@@ -41,7 +42,10 @@ struct fixture {
 
     struct sb_chain *chain;
     struct sb_mempool *mempool;
-    struct sb_solo *driver;
+    struct sb_chain_app *own_app; /* of the driver */
+    struct sb_journal *journal;
+    struct sb_local_signer signer;
+    struct sb_driver *driver;
     struct sb_mempool_options mempool_options;
     size_t block_cache_count;       /* 0: the chain's default */
     struct sb_inference *inference; /* a test that runs models sets it */
@@ -78,6 +82,29 @@ static inline void fixture_set_timer(void *ctx, enum sb_bft_timeout kind, uint64
 static inline void fixture_cancel_timers(void *ctx)
 {
     (void)ctx;
+}
+
+static inline void fixture_ignore_send(void *ctx, const struct sb_bft_message *message,
+                                       sb_bytes block)
+{
+    (void)ctx;
+    (void)message;
+    (void)block;
+}
+
+static inline void fixture_ignore_fetch(void *ctx, uint64_t height, int32_t round,
+                                        const sb_hash *block_id)
+{
+    (void)ctx;
+    (void)height;
+    (void)round;
+    (void)block_id;
+}
+
+static inline void fixture_ignore_committed(void *ctx, const struct sb_commit *commit)
+{
+    (void)ctx;
+    (void)commit;
 }
 
 static inline int fixture_compare_accounts(const void *a, const void *b)
@@ -147,19 +174,36 @@ static inline sb_err fixture_try_open_chain(struct fixture *f)
     return sb_mempool_new(&f->mempool, f->chain, &f->mempool_options);
 }
 
+/* fixture_try_open_driver: application, journal and driver over the chain; what recovery leaves open is asked. */
 static inline sb_err fixture_try_open_driver(struct fixture *f)
 {
-    struct sb_solo_options options = {.chain = f->chain,
-                                      .mempool = f->mempool,
-                                      .journal_dir = f->journal_dir,
-                                      .new_key = !f->is_old,
-                                      .timeouts = sb_bft_timeouts_default(),
-                                      .host = {.ctx = f,
-                                               .now_ms = fixture_now_ms,
-                                               .set_timer = fixture_set_timer,
-                                               .cancel_timers = fixture_cancel_timers}};
-    memcpy(options.secret, f->validator_secret, sizeof options.secret);
-    return sb_solo_new(&f->driver, &options, &f->diag);
+    const struct sb_chain_app_options app_options = {
+        .chain = f->chain, .mempool = f->mempool, .log = f->log};
+    struct sb_journal_identity identity = {.genesis_hash = sb_chain_domain(f->chain)->genesis_hash};
+    struct sb_journal_recovery found;
+    memcpy(identity.public_key, f->validator_secret + 32, sizeof identity.public_key);
+    SB_TRY(sb_chain_app_new(&f->own_app, &app_options, &f->diag));
+    SB_TRY(sb_journal_open_folder(&f->journal, f->journal_dir, &identity, !f->is_old, &found,
+                                  &f->diag));
+    f->signer.journal = f->journal;
+    memcpy(f->signer.secret, f->validator_secret, sizeof f->signer.secret);
+    const struct sb_driver_options options = {.app = sb_chain_app_table(f->own_app),
+                                              .journal = f->journal,
+                                              .signer = sb_local_signer(&f->signer),
+                                              .own_key =
+                                                  sb_pubkey_ed25519(f->validator_secret + 32),
+                                              .timeouts = sb_bft_timeouts_default(),
+                                              .verifier = sb_verifier_ed25519(),
+                                              .host = {.ctx = f,
+                                                       .now_ms = fixture_now_ms,
+                                                       .set_timer = fixture_set_timer,
+                                                       .cancel_timers = fixture_cancel_timers,
+                                                       .send = fixture_ignore_send,
+                                                       .fetch = fixture_ignore_fetch,
+                                                       .committed = fixture_ignore_committed},
+                                              .log = f->log};
+    SB_TRY(sb_driver_new(&f->driver, &options, &f->diag));
+    return sb_driver_resume(f->driver, &f->diag);
 }
 
 static inline void fixture_check(struct fixture *f, sb_err err)
@@ -179,10 +223,14 @@ static inline void fixture_open(struct fixture *f)
 
 static inline void fixture_close(struct fixture *f)
 {
-    sb_solo_free(f->driver);
+    sb_driver_free(f->driver);
+    sb_journal_close(f->journal);
+    sb_chain_app_free(f->own_app);
     sb_mempool_free(f->mempool);
     sb_chain_close(f->chain);
     f->driver = NULL;
+    f->journal = NULL;
+    f->own_app = NULL;
     f->mempool = NULL;
     f->chain = NULL;
 }
@@ -262,7 +310,7 @@ static inline sb_hash fixture_send(struct fixture *f, int account, uint64_t nonc
 static inline void fixture_propose(struct fixture *f)
 {
     f->now_ms += 1000;
-    fixture_check(f, sb_solo_propose(f->driver, true, &f->diag));
+    fixture_check(f, sb_driver_start_height(f->driver, &f->diag));
 }
 
 #endif

@@ -97,7 +97,9 @@ static void check_after_kill(uint64_t acknowledged)
     struct sb_account account;
     fixture_check(&f, sb_chain_account(&account, f.chain, &f.addrs[0]));
     assert_true(account.nonce >= acknowledged);
-    assert_int_equal(account.nonce, sb_chain_head_number(f.chain) * CHILD_TXS_BLOCK);
+    /* Blocks are whole. One that was asked for and not built when the kill came is built at the start, from an empty pool. */
+    assert_int_equal(account.nonce % CHILD_TXS_BLOCK, 0);
+    assert_true(account.nonce <= sb_chain_head_number(f.chain) * CHILD_TXS_BLOCK);
     fixture_check(&f, sb_chain_check_block(f.chain, sb_chain_head_number(f.chain), &f.diag));
     fixture_close(&f);
 }
