@@ -1,6 +1,6 @@
 /* vote_keeper.c: see vote_keeper.h.
  *
- * A struct full_round is a place for one round; its arrays are slices of three pools, one entry a validator. `far` holds the votes of
+ * A struct full_round is a place for one round, a tally for each type; its arrays are slices of three pools, one entry a validator. `far` holds the votes of
  * rounds beyond. A vote goes to the full round of its number if there is one, else to a new one if its round may have one, else to
  * `far` when it lies ahead. When the present round moves, what it reaches of `far` is counted into full rounds. */
 #include "consensus/vote_keeper.h"
@@ -13,22 +13,10 @@
 #define TYPES      2
 #define FAR_ROUNDS 2
 
-/* Votes of one type in one round. */
-struct tally {
-    enum sb_vote_type type;
-    struct sb_vote *votes; /* [set count]; empty signature: no vote */
-    bool *is_reported;     /* [set count]: evidence was given */
-    int64_t any;           /* power of all voters */
-    int64_t nil;
-    bool has_block; /* a quorum voted for `block`; sigs are its certificate */
-    sb_hash block;
-    struct sb_commit_sig *sigs; /* [set count] */
-};
-
 struct full_round {
     bool is_used;
     int32_t round;
-    struct tally tally[TYPES];
+    struct sb_vote_tally tally[TYPES];
 };
 
 /* A validator's votes of its highest rounds beyond the full ones, higher round first; -1: none. */
@@ -36,6 +24,7 @@ struct far_votes {
     int32_t round[FAR_ROUNDS];
     struct sb_vote votes[FAR_ROUNDS][TYPES];
     bool is_reported[FAR_ROUNDS][TYPES];
+    uint32_t named; /* rounds that it has named there in this height */
 };
 
 struct sb_vote_keeper {
@@ -82,7 +71,7 @@ struct sb_vote_keeper *sb_vote_keeper_new(size_t validators_max)
         return NULL;
     }
     for (size_t i = 0; i < tallies; i++) {
-        struct tally *tally = &keeper->rounds[i / TYPES].tally[i % TYPES];
+        struct sb_vote_tally *tally = &keeper->rounds[i / TYPES].tally[i % TYPES];
         tally->type = i % TYPES == 0 ? SB_VOTE_PREVOTE : SB_VOTE_PRECOMMIT;
         tally->votes = keeper->vote_pool + i * validators_max;
         tally->sigs = keeper->sig_pool + i * validators_max;
@@ -111,6 +100,7 @@ void sb_vote_keeper_reset(struct sb_vote_keeper *keeper, const struct sb_validat
         keeper->rounds[i].is_used = false;
     }
     for (size_t i = 0; i < set->count; i++) {
+        keeper->far[i].named = 0;
         for (size_t k = 0; k < FAR_ROUNDS; k++) {
             keeper->far[i].round[k] = -1;
         }
@@ -119,47 +109,15 @@ void sb_vote_keeper_reset(struct sb_vote_keeper *keeper, const struct sb_validat
 
 /* ---- power ---- */
 
-static bool is_quorum(const struct sb_vote_keeper *keeper, int64_t power)
-{
-    if (SB_BFT_MUTANT(quorum_inclusive)) {
-        return 3 * power >= 2 * keeper->set->total_power;
-    }
-    return sb_power_is_quorum(power, keeper->set->total_power);
-}
-
 static bool is_skip(const struct sb_vote_keeper *keeper, int64_t power)
 {
     if (SB_BFT_MUTANT(skip_inclusive)) {
         return 3 * power >= keeper->set->total_power;
     }
     if (SB_BFT_MUTANT(skip_at_quorum)) {
-        return is_quorum(keeper, power);
+        return sb_vote_quorum(keeper->set, power);
     }
     return sb_power_is_third(power, keeper->set->total_power);
-}
-
-static int64_t power_of(const struct sb_vote_keeper *keeper, size_t index)
-{
-    return keeper->set->validators[index].power;
-}
-
-static bool is_vote(const struct sb_vote *vote)
-{
-    return vote->signature.len != 0;
-}
-
-/* power_for: of all whose counted vote is for this block. */
-static int64_t power_for(const struct sb_vote_keeper *keeper, const struct tally *tally,
-                         const sb_hash *block)
-{
-    int64_t power = 0;
-    for (size_t i = 0; i < keeper->set->count; i++) {
-        const struct sb_vote *vote = &tally->votes[i];
-        if (is_vote(vote) && sb_hash_equal(&vote->block_id, block)) {
-            power += power_of(keeper, i);
-        }
-    }
-    return power;
 }
 
 /* ---- rounds ---- */
@@ -175,8 +133,8 @@ static int find(const struct sb_vote_keeper *keeper, int32_t round)
     return -1;
 }
 
-static const struct tally *find_tally(const struct sb_vote_keeper *keeper, enum sb_vote_type type,
-                                      int32_t round)
+static const struct sb_vote_tally *find_tally(const struct sb_vote_keeper *keeper,
+                                              enum sb_vote_type type, int32_t round)
 {
     int at = find(keeper, round);
     return at >= 0 ? &keeper->rounds[at].tally[type - 1] : NULL;
@@ -225,14 +183,7 @@ static struct full_round *begin_round(struct sb_vote_keeper *keeper, struct full
     place->is_used = true;
     place->round = round;
     for (size_t type = 0; type < TYPES; type++) {
-        struct tally *tally = &place->tally[type];
-        tally->any = 0;
-        tally->nil = 0;
-        tally->has_block = false;
-        for (size_t i = 0; i < keeper->set->count; i++) {
-            tally->votes[i].signature.len = 0;
-            tally->is_reported[i] = false;
-        }
+        sb_vote_tally_reset(&place->tally[type], keeper->set->count);
     }
     return place;
 }
@@ -255,64 +206,10 @@ static struct full_round *open_round(struct sb_vote_keeper *keeper, int32_t roun
 
 /* ---- counting ---- */
 
-/* fill_entry: what validator index contributes to the certificate of the tally. A block's signature that is there already stays: it may
- * have come in a certificate, beside another vote. */
-static void fill_entry(struct tally *tally, size_t index)
+static void note_commit(struct sb_vote_keeper *keeper, const struct sb_vote_tally *tally)
 {
-    struct sb_commit_sig *entry = &tally->sigs[index];
-    const struct sb_vote *vote = &tally->votes[index];
-    if (entry->flag == SB_COMMIT_BLOCK || !is_vote(vote)) {
-        return;
-    }
-    bool is_for_block = sb_hash_equal(&vote->block_id, &tally->block);
-    if (is_for_block || sb_vote_is_nil(vote)) {
-        entry->flag = is_for_block ? SB_COMMIT_BLOCK : SB_COMMIT_NIL;
-        entry->signature = vote->signature;
-    }
-}
-
-static void begin_certificate(struct sb_vote_keeper *keeper, struct tally *tally,
-                              const sb_hash *block)
-{
-    tally->has_block = true;
-    keeper->has_commit = keeper->has_commit || tally->type == SB_VOTE_PRECOMMIT;
-    tally->block = *block;
-    memset(tally->sigs, 0, keeper->set->count * sizeof tally->sigs[0]);
-    for (size_t i = 0; i < keeper->set->count; i++) {
-        fill_entry(tally, i);
-    }
-}
-
-/* look_for_quorum: after a vote for this block was counted; extra power is only ever given by a mutant. */
-static void look_for_quorum(struct sb_vote_keeper *keeper, struct tally *tally,
-                            const sb_hash *block, int64_t extra)
-{
-    if (tally->has_block || sb_hash_is_zero(block)) {
-        return;
-    }
-    int64_t power = power_for(keeper, tally, block) + extra;
-    if (SB_BFT_MUTANT(nil_counts_for_value)) {
-        power += tally->nil;
-    }
-    if (is_quorum(keeper, power)) {
-        begin_certificate(keeper, tally, block);
-    }
-}
-
-static void count_vote(struct sb_vote_keeper *keeper, struct tally *tally,
-                       const struct sb_vote *vote)
-{
-    size_t index = vote->validator_index;
-    int64_t power = power_of(keeper, index);
-    tally->votes[index] = *vote;
-    tally->any += power;
-    if (sb_vote_is_nil(vote)) {
-        tally->nil += power;
-    }
-    look_for_quorum(keeper, tally, &vote->block_id, 0);
-    if (tally->has_block) {
-        fill_entry(tally, index);
-    }
+    keeper->has_commit =
+        keeper->has_commit || (tally->type == SB_VOTE_PRECOMMIT && tally->has_block);
 }
 
 /* voted_in: validator index has shown a vote in this round. */
@@ -320,8 +217,8 @@ static bool voted_in(const struct sb_vote_keeper *keeper, const struct full_roun
                      size_t index, int32_t round)
 {
     if (place != NULL) {
-        bool prevoted = is_vote(&place->tally[SB_VOTE_PREVOTE - 1].votes[index]);
-        bool precommitted = is_vote(&place->tally[SB_VOTE_PRECOMMIT - 1].votes[index]);
+        bool prevoted = sb_vote_is(&place->tally[SB_VOTE_PREVOTE - 1].votes[index]);
+        bool precommitted = sb_vote_is(&place->tally[SB_VOTE_PRECOMMIT - 1].votes[index]);
         if (SB_BFT_MUTANT(skip_by_prevotes)) {
             return prevoted;
         }
@@ -330,7 +227,7 @@ static bool voted_in(const struct sb_vote_keeper *keeper, const struct full_roun
     for (size_t k = 0; k < FAR_ROUNDS; k++) {
         if (keeper->far[index].round[k] == round) {
             return !SB_BFT_MUTANT(skip_by_prevotes) ||
-                   is_vote(&keeper->far[index].votes[k][SB_VOTE_PREVOTE - 1]);
+                   sb_vote_is(&keeper->far[index].votes[k][SB_VOTE_PREVOTE - 1]);
         }
     }
     return false;
@@ -347,7 +244,7 @@ static void look_for_skip(struct sb_vote_keeper *keeper, int32_t round)
     int64_t power = 0;
     for (size_t i = 0; i < keeper->set->count; i++) {
         if (voted_in(keeper, place, i, round)) {
-            power += power_of(keeper, i);
+            power += keeper->set->validators[i].power;
         }
     }
     if (is_skip(keeper, power)) {
@@ -355,38 +252,13 @@ static void look_for_skip(struct sb_vote_keeper *keeper, int32_t round)
     }
 }
 
-/* compare: what a second vote of the same place is. */
-static enum sb_vote_taken compare(struct sb_evidence *ret_evidence, bool *is_reported,
-                                  const struct sb_vote *held, const struct sb_vote *vote)
-{
-    if (sb_hash_equal(&held->block_id, &vote->block_id)) {
-        return SB_VOTE_KNOWN;
-    }
-    if (*is_reported || SB_BFT_MUTANT(evidence_dropped)) {
-        return SB_VOTE_CONFLICTS;
-    }
-    if (sb_evidence_make(ret_evidence, held, vote) != SB_OK) {
-        return SB_VOTE_REFUSED; /* they differ in more than the block: never so for votes that were verified */
-    }
-    *is_reported = true;
-    return SB_VOTE_EVIDENCE;
-}
-
 static enum sb_vote_taken add_full(struct sb_vote_keeper *keeper, struct full_round *place,
                                    const struct sb_vote *vote, struct sb_evidence *ret_evidence)
 {
-    struct tally *tally = &place->tally[vote->type - 1];
-    size_t index = vote->validator_index;
-    if (is_vote(&tally->votes[index])) {
-        enum sb_vote_taken taken =
-            compare(ret_evidence, &tally->is_reported[index], &tally->votes[index], vote);
-        if (SB_BFT_MUTANT(second_vote_counted) && taken != SB_VOTE_KNOWN) {
-            look_for_quorum(keeper, tally, &vote->block_id, power_of(keeper, index));
-        }
-        return taken;
-    }
-    count_vote(keeper, tally, vote);
-    return SB_VOTE_COUNTED;
+    struct sb_vote_tally *tally = &place->tally[vote->type - 1];
+    enum sb_vote_taken taken = sb_vote_tally_add(tally, keeper->set, vote, ret_evidence);
+    note_commit(keeper, tally);
+    return taken;
 }
 
 /* far_place: where in `far` a vote of this round of a validator goes, made if the round is among its highest; -1: nowhere. */
@@ -397,10 +269,14 @@ static int far_place(struct far_votes *far, int32_t round)
             return k;
         }
     }
+    if (far->named == SB_VOTE_FAR_ROUNDS_MAX) {
+        return -1;
+    }
     for (int k = 0; k < FAR_ROUNDS; k++) {
         if (round < far->round[k]) {
             continue;
         }
+        far->named++;
         for (int down = FAR_ROUNDS - 1; down > k; down--) {
             far->round[down] = far->round[down - 1];
             memcpy(far->votes[down], far->votes[down - 1], sizeof far->votes[down]);
@@ -424,8 +300,8 @@ static enum sb_vote_taken add_far(struct sb_vote_keeper *keeper, const struct sb
         return SB_VOTE_REFUSED;
     }
     struct sb_vote *held = &far->votes[k][vote->type - 1];
-    if (is_vote(held)) {
-        return compare(ret_evidence, &far->is_reported[k][vote->type - 1], held, vote);
+    if (sb_vote_is(held)) {
+        return sb_vote_compare(ret_evidence, &far->is_reported[k][vote->type - 1], held, vote);
     }
     *held = *vote;
     return SB_VOTE_COUNTED;
@@ -434,7 +310,7 @@ static enum sb_vote_taken add_far(struct sb_vote_keeper *keeper, const struct sb
 static bool is_of_set(const struct sb_vote_keeper *keeper, const struct sb_vote *vote)
 {
     return (vote->type == SB_VOTE_PREVOTE || vote->type == SB_VOTE_PRECOMMIT) && vote->round >= 0 &&
-           vote->validator_index < keeper->set->count && is_vote(vote) &&
+           vote->validator_index < keeper->set->count && sb_vote_is(vote) &&
            sb_addr_equal(&keeper->set->validators[vote->validator_index].address,
                          &vote->validator_address);
 }
@@ -460,38 +336,6 @@ enum sb_vote_taken sb_vote_keeper_add(struct sb_vote_keeper *keeper, const struc
 
 /* ---- certificates ---- */
 
-/* entry_vote: the vote that an entry of a certificate stands for; false: none, or one for nil, which proves nothing. */
-static bool entry_vote(struct sb_vote *ret_vote, const struct sb_vote_keeper *keeper,
-                       const struct sb_bft_certificate *certificate, size_t index)
-{
-    const struct sb_commit *commit = &certificate->commit;
-    if (commit->sigs[index].flag != SB_COMMIT_BLOCK || commit->sigs[index].signature.len == 0) {
-        return false;
-    }
-    *ret_vote = sb_commit_vote(commit, keeper->set, index);
-    ret_vote->type = certificate->type;
-    return true;
-}
-
-static bool is_certificate(const struct sb_vote_keeper *keeper,
-                           const struct sb_bft_certificate *certificate)
-{
-    const struct sb_commit *commit = &certificate->commit;
-    if ((certificate->type != SB_VOTE_PREVOTE && certificate->type != SB_VOTE_PRECOMMIT) ||
-        commit->round < 0 || commit->sig_count != keeper->set->count ||
-        sb_hash_is_zero(&commit->block_id)) {
-        return false;
-    }
-    int64_t power = 0;
-    struct sb_vote vote;
-    for (size_t i = 0; i < commit->sig_count; i++) {
-        if (entry_vote(&vote, keeper, certificate, i)) {
-            power += power_of(keeper, i);
-        }
-    }
-    return is_quorum(keeper, power);
-}
-
 /* open_for_certificate: a quorum has earned its place, at the cost of any round that need not be kept. What is in `far` of this round
  * comes along. */
 static struct full_round *open_for_certificate(struct sb_vote_keeper *keeper, int32_t round)
@@ -509,10 +353,11 @@ static void take_far(struct sb_vote_keeper *keeper)
             struct full_round *place =
                 far->round[k] >= 0 ? open_round(keeper, far->round[k]) : NULL;
             for (size_t type = 0; place != NULL && type < TYPES; type++) {
-                struct tally *tally = &place->tally[type];
-                if (is_vote(&far->votes[k][type]) && !is_vote(&tally->votes[i])) {
+                struct sb_vote_tally *tally = &place->tally[type];
+                if (sb_vote_is(&far->votes[k][type]) && !sb_vote_is(&tally->votes[i])) {
+                    struct sb_evidence none; /* the place is empty: nothing to conflict with */
                     tally->is_reported[i] = far->is_reported[k][type];
-                    count_vote(keeper, tally, &far->votes[k][type]);
+                    (void)add_full(keeper, place, &far->votes[k][type], &none);
                 }
             }
             if (place != NULL || far->round[k] <= keeper->present) {
@@ -534,44 +379,20 @@ bool sb_vote_keeper_add_certificate(struct sb_vote_keeper *keeper,
                                     size_t *ret_evidence_count)
 {
     *ret_evidence_count = 0;
-    if (!is_certificate(keeper, certificate)) {
+    if (!sb_vote_is_certificate(keeper->set, certificate)) {
         return false;
     }
-    const struct sb_commit *commit = &certificate->commit;
-    struct full_round *place = open_for_certificate(keeper, commit->round);
+    int32_t round = certificate->commit.round;
+    struct full_round *place = open_for_certificate(keeper, round);
     if (place == NULL) {
         return false;
     }
     take_far(keeper);
-    struct tally *tally = &place->tally[certificate->type - 1];
-    bool is_news = !tally->has_block;
-    if (is_news) {
-        begin_certificate(keeper, tally, &commit->block_id);
-    }
-    bool is_same_block = sb_hash_equal(&tally->block, &commit->block_id);
-    size_t evidence_count = 0;
-    for (size_t i = 0; i < commit->sig_count; i++) {
-        struct sb_vote vote;
-        if (!entry_vote(&vote, keeper, certificate, i)) {
-            continue;
-        }
-        if (is_same_block && tally->sigs[i].flag != SB_COMMIT_BLOCK) {
-            tally->sigs[i] = commit->sigs[i];
-            is_news = true;
-        }
-        bool *is_reported = &tally->is_reported[i];
-        if (!is_vote(&tally->votes[i])) {
-            count_vote(keeper, tally, &vote);
-            is_news = true;
-        } else if (evidence_count < evidence_max &&
-                   compare(&ret_evidence[evidence_count], is_reported, &tally->votes[i], &vote) ==
-                       SB_VOTE_EVIDENCE) {
-            evidence_count++;
-            is_news = true;
-        }
-    }
-    look_for_skip(keeper, commit->round);
-    *ret_evidence_count = evidence_count;
+    struct sb_vote_tally *tally = &place->tally[certificate->type - 1];
+    bool is_news = sb_vote_tally_take(tally, keeper->set, certificate, ret_evidence, evidence_max,
+                                      ret_evidence_count);
+    note_commit(keeper, tally);
+    look_for_skip(keeper, round);
     return is_news;
 }
 
@@ -598,21 +419,21 @@ void sb_vote_keeper_move(struct sb_vote_keeper *keeper, int32_t present, const i
 bool sb_vote_keeper_has_quorum(const struct sb_vote_keeper *keeper, enum sb_vote_type type,
                                int32_t round)
 {
-    const struct tally *tally = find_tally(keeper, type, round);
-    return tally != NULL && (tally->has_block || is_quorum(keeper, tally->any));
+    const struct sb_vote_tally *tally = find_tally(keeper, type, round);
+    return tally != NULL && (tally->has_block || sb_vote_quorum(keeper->set, tally->any));
 }
 
 bool sb_vote_keeper_has_nil_quorum(const struct sb_vote_keeper *keeper, enum sb_vote_type type,
                                    int32_t round)
 {
-    const struct tally *tally = find_tally(keeper, type, round);
-    return tally != NULL && is_quorum(keeper, tally->nil);
+    const struct sb_vote_tally *tally = find_tally(keeper, type, round);
+    return tally != NULL && sb_vote_quorum(keeper->set, tally->nil);
 }
 
 const sb_hash *sb_vote_keeper_block(const struct sb_vote_keeper *keeper, enum sb_vote_type type,
                                     int32_t round)
 {
-    const struct tally *tally = find_tally(keeper, type, round);
+    const struct sb_vote_tally *tally = find_tally(keeper, type, round);
     return tally != NULL && tally->has_block ? &tally->block : NULL;
 }
 
@@ -646,15 +467,15 @@ const struct sb_vote *sb_vote_keeper_vote(const struct sb_vote_keeper *keeper,
     if (validator_index >= keeper->set->count) {
         return NULL;
     }
-    const struct tally *tally = find_tally(keeper, type, round);
+    const struct sb_vote_tally *tally = find_tally(keeper, type, round);
     if (tally != NULL) {
         const struct sb_vote *vote = &tally->votes[validator_index];
-        return is_vote(vote) ? vote : NULL;
+        return sb_vote_is(vote) ? vote : NULL;
     }
     const struct far_votes *far = &keeper->far[validator_index];
     for (size_t k = 0; k < FAR_ROUNDS; k++) {
         const struct sb_vote *vote = &far->votes[k][type - 1];
-        if (round >= 0 && far->round[k] == round && is_vote(vote)) {
+        if (round >= 0 && far->round[k] == round && sb_vote_is(vote)) {
             return vote;
         }
     }
@@ -664,7 +485,7 @@ const struct sb_vote *sb_vote_keeper_vote(const struct sb_vote_keeper *keeper,
 bool sb_vote_keeper_certificate(struct sb_commit *ret_commit, const struct sb_vote_keeper *keeper,
                                 enum sb_vote_type type, uint64_t height, int32_t round)
 {
-    const struct tally *tally = find_tally(keeper, type, round);
+    const struct sb_vote_tally *tally = find_tally(keeper, type, round);
     if (tally == NULL || !tally->has_block) {
         return false;
     }

@@ -7,7 +7,8 @@
  * Full rounds hold one prevote and one precommit of each validator: the first that came stands; another one from the same validator
  * for the same place is evidence and not counted. At most SB_VOTE_ROUNDS_MAX rounds are held in full: the present one, the next, the
  * pinned ones (lock, valid value, polka of a proposal), any with a quorum of precommits, and of the others the highest. Beyond the
- * next round only two rounds a validator are kept, so votes for huge rounds cost no more memory than any others.
+ * next round only two rounds a validator are kept, so votes for huge rounds cost no more memory than any others; and after
+ * SB_VOTE_FAR_ROUNDS_MAX of them its votes there are refused, so the journal does not grow without end either.
  *
  * A quorum of votes for one block stays one, and is kept with its signatures as a certificate: it may come whole, as the sum of single
  * votes, or both. Power is summed in integers: a quorum is 3w > 2P, f + 1 is 3w > P.
@@ -16,20 +17,14 @@
 #ifndef SB_CONSENSUS_VOTE_KEEPER_H
 #define SB_CONSENSUS_VOTE_KEEPER_H
 
-#include "consensus/bft.h"
+#include "consensus/vote_tally.h"
 
 #define SB_VOTE_ROUNDS_MAX 12
 #define SB_VOTE_PINS_MAX   4
+/* Rounds beyond the next that one validator may name in a height. An honest one does not come near: it would take it hours. */
+#define SB_VOTE_FAR_ROUNDS_MAX 1024
 
 struct sb_vote_keeper;
-
-enum sb_vote_taken {
-    SB_VOTE_COUNTED,
-    SB_VOTE_KNOWN,     /* the same vote is held */
-    SB_VOTE_EVIDENCE,  /* it conflicts with the one held: evidence, given for the first time */
-    SB_VOTE_CONFLICTS, /* the same, and evidence was given before */
-    SB_VOTE_REFUSED,   /* not of this set, or of a round that is not held */
-};
 
 /* sb_vote_keeper_new: room for sets of so many validators. NULL when out of memory. */
 struct sb_vote_keeper *sb_vote_keeper_new(size_t validators_max);

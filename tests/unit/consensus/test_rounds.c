@@ -180,6 +180,24 @@ static void keeper_far_votes_are_two_rounds_of_each(void **state)
     sb_vote_keeper_free(keeper);
 }
 
+static void keeper_refuses_a_flood_of_far_rounds(void **state)
+{
+    (void)state;
+    struct sb_vote_keeper *keeper = new_keeper();
+    int counted = 0;
+    for (int32_t round = 2; round < 5000; round++) {
+        counted += add(keeper, SB_VOTE_PREVOTE, 0, round, 1) == SB_VOTE_COUNTED;
+        counted += add(keeper, SB_VOTE_PRECOMMIT, 0, round, 1) == SB_VOTE_COUNTED;
+    }
+    assert_int_equal(counted, 2 * SB_VOTE_FAR_ROUNDS_MAX);
+    assert_int_equal(add(keeper, SB_VOTE_PREVOTE, 0, 1, 1),
+                     SB_VOTE_COUNTED); /* near ones are not */
+    assert_int_equal(add(keeper, SB_VOTE_PREVOTE, 1, 5000, 1), SB_VOTE_COUNTED);
+    sb_vote_keeper_reset(keeper, &set);
+    assert_int_equal(add(keeper, SB_VOTE_PREVOTE, 0, 5000, 1), SB_VOTE_COUNTED);
+    sb_vote_keeper_free(keeper);
+}
+
 static void keeper_skips_to_the_highest_round_of_a_third(void **state)
 {
     (void)state;
@@ -255,6 +273,7 @@ int main(void)
         cmocka_unit_test(keeper_holds_the_highest_rounds_and_the_pinned),
         cmocka_unit_test(keeper_never_gives_up_a_commit),
         cmocka_unit_test(keeper_far_votes_are_two_rounds_of_each),
+        cmocka_unit_test(keeper_refuses_a_flood_of_far_rounds),
         cmocka_unit_test(keeper_skips_to_the_highest_round_of_a_third),
         cmocka_unit_test(proposals_of_old_rounds_make_room),
         cmocka_unit_test(verdicts_asked_for_long_ago_make_room),
