@@ -112,6 +112,7 @@ void sb_metrics_halted(struct sb_metrics *metrics, const char *why)
 static void judge(const struct sb_metrics *m, struct sb_rpc_health *h)
 {
     uint64_t silent = h->height > m->voted_height ? h->height - m->voted_height : 0;
+    bool is_sole = h->is_validator && m->seen.consensus_validators == 1;
     if (m->failed[0] != '\0') {
         h->condition = SB_RPC_FAILED;
         (void)snprintf(h->reason, sizeof h->reason, "%s", m->failed);
@@ -119,10 +120,16 @@ static void judge(const struct sb_metrics *m, struct sb_rpc_health *h)
         h->condition = SB_RPC_HALTED;
         (void)snprintf(h->reason, sizeof h->reason, "%s",
                        m->halted[0] != '\0' ? m->halted : "the node takes no part any more");
+    } else if (m->status.is_waiting) {
+        h->condition = SB_RPC_CATCHING_UP;
+        (void)snprintf(h->reason, sizeof h->reason, "has yet to hear how far its peers are");
     } else if (m->status.is_syncing) {
         h->condition = SB_RPC_CATCHING_UP;
         (void)snprintf(h->reason, sizeof h->reason, "at block %" PRIu64 " of %" PRIu64, h->height,
                        h->best_height);
+    } else if (m->p2p != NULL && h->peer_count == 0 && !is_sole) {
+        h->condition = SB_RPC_ALONE;
+        (void)snprintf(h->reason, sizeof h->reason, "no peer is connected");
     } else if (h->is_validator && silent >= SB_METRICS_SILENT_HEIGHTS) {
         h->condition = SB_RPC_NOT_VOTING;
         (void)snprintf(h->reason, sizeof h->reason,

@@ -605,6 +605,7 @@ struct sb_replica_status sb_replica_status(const struct sb_replica *replica)
     const struct sb_rotation *rotation = app->rotation(app->ctx, s.head + 1);
     s.is_validator =
         rotation != NULL && sb_validator_set_find(&rotation->set, &replica->own_address) >= 0;
+    s.is_waiting = replica->mode == MODE_WAITING;
     s.is_syncing = replica->mode == MODE_SYNC;
     s.best_height = later(sb_sync_target(replica->sync), s.head);
     s.sync_begun_at = replica->sync_begun_at;

@@ -101,6 +101,7 @@ struct sb_replica_status {
     struct sb_bft_status bft;
     uint64_t head;
     bool is_validator; /* our key is in the set of the next height */
+    bool is_waiting;   /* to hear how far its peers are, before it takes part */
     bool is_syncing;
     uint64_t best_height;   /* highest that a peer announced and may be true */
     uint64_t sync_begun_at; /* height at which the present sync began */

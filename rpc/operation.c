@@ -4,9 +4,9 @@
 #include "rpc/access.h"
 
 static const char *const conditions[] = {
-    [SB_RPC_READY] = "ready",           [SB_RPC_CATCHING_UP] = "catching up",
-    [SB_RPC_NOT_VOTING] = "not voting", [SB_RPC_HALTED] = "halted",
-    [SB_RPC_FAILED] = "failed",
+    [SB_RPC_READY] = "ready",   [SB_RPC_CATCHING_UP] = "catching up",
+    [SB_RPC_ALONE] = "alone",   [SB_RPC_NOT_VOTING] = "not voting",
+    [SB_RPC_HALTED] = "halted", [SB_RPC_FAILED] = "failed",
 };
 
 static void put_text(struct sb_json *out, const char *name, const char *text)
@@ -100,7 +100,7 @@ sb_err sb_rpc_do_eth_syncing(struct sb_rpc_ctx *ctx)
 {
     SB_TRY(sb_rpc_args(ctx, 0, 0));
     struct sb_rpc_health health = health_of(ctx->services);
-    if (health.condition != SB_RPC_CATCHING_UP) {
+    if (health.condition != SB_RPC_CATCHING_UP || health.best_height <= health.height) {
         sb_json_bool(ctx->out, false);
         return SB_OK;
     }

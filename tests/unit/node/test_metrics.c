@@ -176,6 +176,22 @@ static void health_tells_the_condition_of_most_weight(void **state)
     assert_int_equal(sb_metrics_health(metrics).condition, SB_RPC_READY);
     metrics->voted_height = 0;
 
+    struct sb_p2p_options network = {.node_secret = {1}, .agent = "test/1"};
+    struct sb_p2p *p2p = NULL;
+    fixture_check(&net.f, sb_p2p_new(&p2p, &network, &net.f.diag));
+    sb_metrics_set_network(metrics, p2p, NULL);
+    health = sb_metrics_health(metrics);
+    assert_int_equal(health.condition, SB_RPC_ALONE);
+    assert_int_equal(strlen(health.node_id), 64);
+    assert_false(health.is_listening);
+    metrics->seen.consensus_validators = 1; /* a chain that is made here alone */
+    assert_int_equal(sb_metrics_health(metrics).condition, SB_RPC_NOT_VOTING);
+
+    metrics->status.is_waiting = true;
+    health = sb_metrics_health(metrics);
+    assert_int_equal(health.condition, SB_RPC_CATCHING_UP);
+    assert_string_equal(health.reason, "has yet to hear how far its peers are");
+    metrics->status.is_waiting = false;
     metrics->status.is_syncing = true;
     metrics->status.sync_begun_at = 2;
     metrics->status.best_height = 500;
@@ -192,6 +208,8 @@ static void health_tells_the_condition_of_most_weight(void **state)
     health = sb_metrics_health(metrics);
     assert_int_equal(health.condition, SB_RPC_FAILED);
     assert_string_equal(health.reason, "the disk is full");
+    sb_metrics_set_network(metrics, NULL, NULL);
+    sb_p2p_free(p2p);
 }
 
 /* ---- the journal's disk ---- */
