@@ -16,6 +16,7 @@
 #define CHAINS          8192
 #define NOWHERE         UINT32_MAX
 #define PROBES_MAX      256
+#define REFUSALS_MAX    512 /* of a filter, then nothing is chosen: it may be slow */
 #define RIVALS_MAX      16
 #define RIVAL_S_MAX     2400 /* a rival that was not settled in this time gives up */
 #define RETRY_S         10 /* pause before an address is dialled again; doubles with each failure */
@@ -345,20 +346,23 @@ struct choice {
     sb_book_filter filter;
     void *ctx;
     uint64_t now_s;
+    size_t refusals;
 };
 
-static bool may_choose(const struct entry *e, const struct choice *choice)
+static bool may_choose(const struct entry *e, struct choice *choice)
 {
-    if (!e->used || !is_rested(e, choice->now_s)) {
+    if (!e->used || !is_rested(e, choice->now_s) || choice->refusals == REFUSALS_MAX) {
         return false;
     }
     struct sb_pex_address address = address_of(e);
-    return choice->filter == NULL || choice->filter(choice->ctx, &address);
+    bool allowed = choice->filter == NULL || choice->filter(choice->ctx, &address);
+    choice->refusals += allowed ? 0 : 1;
+    return allowed;
 }
 
 /* One of the places [begin, begin + count): at random while that finds one soon, else the next one from a random place on. */
 static bool choose(struct sb_pex_address *ret, struct sb_book *book, uint32_t begin, uint32_t count,
-                   const struct choice *choice)
+                   struct choice *choice)
 {
     uint32_t start = 0;
     for (size_t i = 0; i < PROBES_MAX; i++) {
@@ -381,7 +385,7 @@ static bool choose(struct sb_pex_address *ret, struct sb_book *book, uint32_t be
 bool sb_book_pick(struct sb_pex_address *ret, struct sb_book *book, sb_book_filter filter,
                   void *ctx, uint64_t now_s)
 {
-    const struct choice choice = {filter, ctx, now_s};
+    struct choice choice = {.filter = filter, .ctx = ctx, .now_s = now_s};
     const uint32_t tried_places = PLACES - NEW_PLACES;
     if (book->count == 0) {
         return false;
@@ -397,7 +401,7 @@ bool sb_book_pick(struct sb_pex_address *ret, struct sb_book *book, sb_book_filt
 bool sb_book_pick_feeler(struct sb_pex_address *ret, struct sb_book *book, sb_book_filter filter,
                          void *ctx, uint64_t now_s)
 {
-    const struct choice choice = {filter, ctx, now_s};
+    struct choice choice = {.filter = filter, .ctx = ctx, .now_s = now_s};
     for (size_t i = 0; i < book->rival_count; i++) {
         const struct entry *holder = &book->places[tried_place(book, &book->rivals[i].endpoint)];
         if (may_choose(holder, &choice)) {
@@ -416,25 +420,27 @@ size_t sb_book_sample(struct sb_pex_address *ret, size_t max, struct sb_book *bo
     size_t wanted = part > least ? part : least;
     size_t count = 0;
     wanted = wanted < max ? wanted : max;
-    /* reservoir: each address that is allowed has the same chance */
+    /* reservoir: each address has the same chance */
     uint64_t seen = 0;
     for (size_t i = 0; i < PLACES && wanted > 0; i++) {
         const struct entry *e = &book->places[i];
-        struct sb_pex_address address = address_of(e);
-        if (!e->used || (filter != NULL && !filter(ctx, &address))) {
+        if (!e->used) {
             continue;
         }
+        uint64_t at = seen < wanted ? seen : draw(book, seen + 1);
         seen++;
-        if (count < wanted) {
-            ret[count++] = address;
-        } else {
-            uint64_t at = draw(book, seen);
-            if (at < wanted) {
-                ret[at] = address;
-            }
+        if (at < wanted) {
+            ret[at] = address_of(e);
+            count = count < wanted ? count + 1 : count;
         }
     }
-    return count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (filter == NULL || filter(ctx, &ret[i])) {
+            ret[kept++] = ret[i];
+        }
+    }
+    return kept;
 }
 
 /* ---- anchors ---- */

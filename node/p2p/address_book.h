@@ -59,7 +59,8 @@ bool sb_book_pick(struct sb_pex_address *ret, struct sb_book *book, sb_book_filt
 /* sb_book_pick_feeler: an address to test: a tried one whose place is wanted by another, else a new one. */
 bool sb_book_pick_feeler(struct sb_pex_address *ret, struct sb_book *book, sb_book_filter filter,
                          void *ctx, uint64_t now_s);
-/* sb_book_sample: different addresses for a peer, at most max and 23 % of the book (32 where there are so many). */
+/* sb_book_sample: different addresses for a peer, at most max and 23 % of the book (32 where there are so many),
+ * less those that the filter refuses. */
 size_t sb_book_sample(struct sb_pex_address *ret, size_t max, struct sb_book *book,
                       sb_book_filter filter, void *ctx);
 

@@ -58,6 +58,13 @@ check "init with a wrong amount" 1 'is not an amount' "$samebit" init --datadir 
 check "init" 0 "^run it with: samebit run --datadir $dir" "$samebit" init --datadir "$dir" --chain-id 4711 --alloc "$alice=1000" --block-interval 0.05
 check "init over a chain" 1 'has something in it already' "$samebit" init --datadir "$dir" --alloc "$alice=1"
 check "the key is private" 0 '^600$' stat -c %a "$dir/keys/validator.json"
+check "the node's key is private" 0 '^600$' stat -c %a "$dir/keys/node.json"
+check "the node's id" 0 '^[0-9a-f]{64}$' "$samebit" node-id --datadir "$dir"
+node_id=$OUT
+check "the node's id stays" 0 "^$node_id\$" "$samebit" node-id --datadir "$dir"
+check "the id of no chain" 1 'make one with: samebit init' "$samebit" node-id --datadir "$work/nothing"
+check "a list with an empty item" 1 'persistentPeers: an item is empty' "$samebit" run --datadir "$dir" --port 0 --persistent-peers 'a@h:1,,b'
+check "a peer that is no address" 1 'persistentPeers: .* is not .ID@.HOST:PORT' "$samebit" run --datadir "$dir" --port 0 --persistent-peers nowhere
 check "verify a new chain" 0 '^all is right$' "$samebit" verify --datadir "$dir"
 check "run without a chain" 1 'make one with: samebit init' "$samebit" run --datadir "$work/none"
 check "verify without a chain" 1 'make one with: samebit init' "$samebit" verify --datadir "$work/none"
