@@ -60,7 +60,8 @@ static bool is_block_held(const struct sb_replica *replica, const sb_hash *block
     return sb_driver_block_bytes(replica->driver, block_id).len != 0;
 }
 
-void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *proposal)
+void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *proposal,
+                       uint32_t proposer)
 {
     if (find_assembly(replica, proposal) != NULL || is_block_held(replica, &proposal->block_id)) {
         return;
@@ -71,6 +72,7 @@ void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *pro
     }
     *room(replica) = (struct assembly){
         .is_used = true,
+        .proposer = proposer,
         .height = proposal->height,
         .round = proposal->round,
         .block_id = proposal->block_id,
@@ -169,7 +171,8 @@ static sb_err take_into(struct sb_replica *replica, struct assembly *assembly,
     memcpy(assembly->memory + part->proof.index * SB_PART_BYTES, part->bytes.data, part->bytes.len);
     sb_bits_set(&assembly->have, part->proof.index);
     sb_gossip_mark_part(peer, part->height, &assembly->block_id, part->proof.index);
-    sb_gossip_push_part(replica, part, &assembly->block_id, raw);
+    sb_relay_new(replica, replica->block_source, assembly->proposer, peer);
+    sb_gossip_push_part(replica, part, &assembly->block_id, (int)assembly->proposer, raw);
     replica->moved_ms = sb_replica_now(replica);
     return is_complete(&assembly->have) ? finish(replica, assembly, diag) : SB_OK;
 }
@@ -198,6 +201,9 @@ sb_err sb_gossip_take_part(struct sb_replica *replica, struct gossip_peer *peer,
     }
     struct assembly *assembly = find_assembly(replica, &proposal);
     if (assembly == NULL || assembly->is_done || sb_bits_get(&assembly->have, part->proof.index)) {
+        if (assembly != NULL) {
+            sb_relay_repeated_part(replica, assembly->proposer, peer);
+        }
         sb_gossip_mark_part(peer, part->height, &proposal.block_id, part->proof.index);
         replica->status.duplicate_parts++;
         return SB_OK;

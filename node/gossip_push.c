@@ -71,10 +71,12 @@ void sb_gossip_push_vote(struct sb_replica *replica, const struct sb_vote *vote,
     if (replica->peer_count == 0) {
         return;
     }
-    raw = raw.len != 0 ? raw : write_vote(replica, vote);
+    bool is_own = raw.len == 0;
+    raw = is_own ? write_vote(replica, vote) : raw;
     for (uint32_t i = 0; i < replica->peer_end; i++) {
         struct gossip_peer *peer = replica->peers[i];
-        if (can_use_vote(peer, vote) && !sb_gossip_has_vote(peer, vote)) {
+        if (can_use_vote(peer, vote) && !sb_gossip_has_vote(peer, vote) &&
+            (is_own || !sb_bits_get(&peer->off.votes, vote->validator_index))) {
             (void)send_vote(replica, peer, vote, raw);
         }
     }
@@ -108,8 +110,14 @@ static bool send_proposal(struct sb_replica *replica, struct gossip_peer *peer,
     return true;
 }
 
+/* is_spared: it gets the blocks of this proposer sooner from others. */
+static bool is_spared(const struct gossip_peer *peer, int proposer)
+{
+    return proposer >= 0 && sb_bits_get(&peer->off.blocks, (uint32_t)proposer);
+}
+
 void sb_gossip_push_proposal(struct sb_replica *replica, const struct sb_proposal *proposal,
-                             sb_bytes raw)
+                             int proposer, sb_bytes raw)
 {
     if (replica->peer_count == 0) {
         return;
@@ -117,7 +125,7 @@ void sb_gossip_push_proposal(struct sb_replica *replica, const struct sb_proposa
     raw = raw.len != 0 ? raw : write_proposal(replica, proposal);
     for (uint32_t i = 0; i < replica->peer_end; i++) {
         struct gossip_peer *peer = replica->peers[i];
-        if (can_use(peer, proposal->height) &&
+        if (can_use(peer, proposal->height) && !is_spared(peer, proposer) &&
             !sb_gossip_has_proposal(peer, proposal->height, proposal->round)) {
             (void)send_proposal(replica, peer, proposal, raw);
         }
@@ -147,11 +155,12 @@ static bool send_part(struct sb_replica *replica, struct gossip_peer *peer,
 }
 
 void sb_gossip_push_part(struct sb_replica *replica, const struct sb_message_part *part,
-                         const sb_hash *block_id, sb_bytes raw)
+                         const sb_hash *block_id, int proposer, sb_bytes raw)
 {
     for (uint32_t i = 0; i < replica->peer_end; i++) {
         struct gossip_peer *peer = replica->peers[i];
-        if (can_use(peer, part->height) && !sb_gossip_has_part(peer, block_id, part->proof.index)) {
+        if (can_use(peer, part->height) && !is_spared(peer, proposer) &&
+            !sb_gossip_has_part(peer, block_id, part->proof.index)) {
             (void)send_part(replica, peer, part, block_id, raw);
         }
     }
@@ -179,7 +188,8 @@ void sb_gossip_push_block(struct sb_replica *replica, const struct sb_proposal *
     const struct sb_part_tree *tree = sb_replica_tree(replica, &proposal->block_id, block);
     for (uint32_t index = 0; tree != NULL && index < tree->count; index++) {
         struct sb_message m = part_of(proposal, tree, block, index);
-        sb_gossip_push_part(replica, &m.as.part, &proposal->block_id, sb_gossip_write(replica, &m));
+        sb_gossip_push_part(replica, &m.as.part, &proposal->block_id, -1,
+                            sb_gossip_write(replica, &m));
     }
 }
 

@@ -131,6 +131,7 @@ static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
     case SB_TAKEN_NEW:
         sb_budget_give(&peer->checks, sb_budget_checks, 1);
         sb_seen_add(replica, raw);
+        sb_relay_new(replica, replica->vote_source, vote->validator_index, peer);
         sb_gossip_push_vote(replica, vote, raw);
         return;
     case SB_TAKEN_KNOWN:
@@ -170,6 +171,7 @@ sb_err sb_gossip_take_vote(struct sb_replica *replica, struct gossip_peer *peer,
     }
     if (is_held(replica, vote) || sb_seen(replica, raw)) {
         sb_gossip_mark_vote(peer, vote);
+        sb_relay_repeated_vote(replica, vote->validator_index, peer);
         replica->status.duplicate_votes++;
         return SB_OK;
     }
@@ -195,8 +197,10 @@ static void proposal_taken(struct sb_replica *replica, struct gossip_peer *peer,
     }
     if (taken == SB_TAKEN_NEW) {
         sb_budget_give(&peer->checks, sb_budget_checks, 1);
-        sb_gossip_push_proposal(replica, proposal, raw);
-        sb_assembly_begin(replica, proposal);
+        uint32_t proposer =
+            sb_rotation_proposer(rotation_of(replica, proposal->height), proposal->round);
+        sb_gossip_push_proposal(replica, proposal, (int)proposer, raw);
+        sb_assembly_begin(replica, proposal, proposer);
         replica->proposal_ms[proposal->round % 4] = sb_replica_now(replica);
         replica->early_due = true;
     }

@@ -15,6 +15,7 @@ enum sb_channel sb_message_channel(enum sb_message_kind kind)
     case SB_MESSAGE_VOTES:
     case SB_MESSAGE_PARTS:
     case SB_MESSAGE_WANT:
+    case SB_MESSAGE_RELAY:
         return SB_CHANNEL_STATE;
     case SB_MESSAGE_VOTE:
     case SB_MESSAGE_CERTIFICATE:
@@ -119,6 +120,10 @@ static void put_fields(struct sb_buf *out, const struct sb_message *m)
         sb_rlp_put_u64(out, (uint64_t)((int64_t)m->as.want.round + 1));
         sb_rlp_put_hash(out, &m->as.want.block_id);
         return;
+    case SB_MESSAGE_RELAY:
+        put_bits(out, &m->as.relay.votes);
+        put_bits(out, &m->as.relay.blocks);
+        return;
     case SB_MESSAGE_VOTE:
         sb_vote_encode(out, &m->as.vote);
         return;
@@ -219,6 +224,13 @@ static sb_err read_want(struct sb_message_want *ret, struct sb_rlp *f, struct sb
     return SB_OK;
 }
 
+static sb_err read_relay(struct sb_message_relay *ret, struct sb_rlp *f, struct sb_diag *diag)
+{
+    SB_FIELD("relay", "votes", read_bits(&ret->votes, f, 0, SB_VALIDATORS_MAX));
+    SB_FIELD("relay", "blocks", read_bits(&ret->blocks, f, 0, SB_VALIDATORS_MAX));
+    return SB_OK;
+}
+
 static sb_err read_certificate(struct sb_bft_certificate *ret, struct sb_arena *arena,
                                struct sb_rlp *f, struct sb_diag *diag)
 {
@@ -304,6 +316,8 @@ static sb_err read_fields(struct sb_message *m, struct sb_arena *arena, struct s
         return read_parts(&m->as.parts, f, diag);
     case SB_MESSAGE_WANT:
         return read_want(&m->as.want, f, diag);
+    case SB_MESSAGE_RELAY:
+        return read_relay(&m->as.relay, f, diag);
     case SB_MESSAGE_VOTE:
         return sb_consensus_read_vote(&m->as.vote, f, diag);
     case SB_MESSAGE_CERTIFICATE:
@@ -333,7 +347,7 @@ sb_err sb_message_decode(struct sb_message *ret_message, struct sb_arena *arena,
     SB_FIELD("message", "list", sb_rlp_read_list(&f, &in));
     SB_FIELD("message", "end", sb_rlp_end(&in));
     SB_FIELD("message", "kind", sb_rlp_read_u64(&kind, &f));
-    if (kind < SB_MESSAGE_STATUS || kind > SB_MESSAGE_SYNC_NO_BLOCK ||
+    if (kind < SB_MESSAGE_STATUS || kind > SB_MESSAGE_RELAY ||
         sb_message_channel((enum sb_message_kind)kind) != channel) {
         return sb_fail(diag, SB_E_TYPE, "message: kind %" PRIu64 " on channel %d", kind,
                        (int)channel);

@@ -1,6 +1,6 @@
 /* messages.h: what replicas say to one another, as bytes (docs/spec/gossip.md).
  *
- *      STATE      status, votes, parts, want        where a node stands, what it has, what it asks for
+ *      STATE      status, votes, parts, want, relay where a node stands, what it has, what it asks for
  *      VOTE       vote, certificate
  *      PROPOSAL   proposal
  *      PART       part
@@ -29,6 +29,7 @@ enum sb_message_kind {
     SB_MESSAGE_SYNC_REQUEST = 10,
     SB_MESSAGE_SYNC_BLOCK = 11,
     SB_MESSAGE_SYNC_NO_BLOCK = 12,
+    SB_MESSAGE_RELAY = 13,
 };
 
 /* No status names a higher block, so that arithmetic on heights has room. */
@@ -85,6 +86,12 @@ struct sb_message_want {
     sb_hash block_id;
 };
 
+/* What the sender gets sooner from others: messages of these validators need not be passed on to it. Replaces what it said before. */
+struct sb_message_relay {
+    struct sb_bits votes;  /* by validator who votes; up to SB_VALIDATORS_MAX */
+    struct sb_bits blocks; /* by validator who proposes */
+};
+
 struct sb_message_part {
     uint64_t height;
     int32_t round;
@@ -105,6 +112,7 @@ struct sb_message {
         struct sb_message_votes votes;
         struct sb_message_parts parts;
         struct sb_message_want want;
+        struct sb_message_relay relay;
         struct sb_vote vote;
         struct sb_bft_certificate certificate; /* entries in the arena */
         struct sb_proposal proposal;

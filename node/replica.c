@@ -124,7 +124,7 @@ static void host_send(void *ctx, const struct sb_bft_message *message, sb_bytes 
     }
     const struct sb_proposal *proposal = &message->as.proposal;
     replica->proposal_ms[proposal->round % 4] = sb_replica_now(replica);
-    sb_gossip_push_proposal(replica, proposal, sb_span(NULL, 0));
+    sb_gossip_push_proposal(replica, proposal, -1, sb_span(NULL, 0));
     sb_gossip_push_block(replica, proposal, block);
 }
 
@@ -261,6 +261,7 @@ static void committed(struct sb_replica *replica)
     sb_assembly_clear(replica);
     memset(replica->proposal_ms, 0, sizeof replica->proposal_ms);
     sb_replica_sync_committed(replica);
+    sb_relay_committed(replica);
     set_due(replica);
 }
 
@@ -483,6 +484,7 @@ sb_err sb_replica_peer_down(struct sb_replica *replica, sb_peer id, struct sb_di
     struct gossip_peer *peer = sb_gossip_find(replica, id);
     if (peer != NULL) {
         (void)sb_fetch_refused(replica, peer, replica->fetch.height);
+        sb_relay_peer_down(replica, peer);
         sb_gossip_remove(replica, peer);
         sb_sync_peer_down(replica->sync, id);
         replica->sync_due = true;
@@ -506,6 +508,9 @@ static sb_err handle(struct sb_replica *replica, struct gossip_peer *peer,
         return SB_OK;
     case SB_MESSAGE_WANT:
         sb_gossip_take_want(replica, peer, &m->as.want);
+        return SB_OK;
+    case SB_MESSAGE_RELAY:
+        peer->off = m->as.relay;
         return SB_OK;
     case SB_MESSAGE_VOTE:
         return sb_gossip_take_vote(replica, peer, &m->as.vote, raw, diag);

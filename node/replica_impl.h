@@ -4,6 +4,7 @@
  *      replica_sync.c    block sync: asking, giving, committing         gossip_push.c     what goes out: encoded once, sent to many
  *      gossip_take.c     what comes in: votes, proposals, certificates  gossip_parts.c    blocks: assembly, parts, blocks fetched by id
  *                                                                      gossip_repair.c   after loss: asking for, and giving, what is lacking
+ *                                                                      gossip_relay.c    who need not be sent what others bring it sooner
  *
  * Each call of the host does its one thing and then settles (replica.c): tells peers of a new head, takes again what came early, goes on
  * with sync, begins the next height. Callbacks of the driver only take note and send; they never call the driver.
@@ -74,6 +75,9 @@ struct gossip_peer {
     struct known_proposal proposals[SB_PEER_PROPOSALS];
     struct known_parts parts[SB_PEER_PARTS_SETS];
     size_t votes_next, proposals_next, parts_next;
+    struct sb_message_relay off;   /* what it asked not to be sent */
+    struct sb_message_relay spare; /* what it is asked not to send */
+    bool spare_changed;
     bool is_stuck; /* its send queue was full: what did not fit is sent at the next tick */
     struct sb_budget checks;  /* signature checks that brought nothing new */
     struct sb_budget answers; /* to its status that asks */
@@ -99,7 +103,8 @@ enum replica_mode {
 /* A block that comes in parts. */
 struct assembly {
     bool is_used;
-    bool is_done; /* given to the driver: later parts are repetitions */
+    uint32_t proposer; /* index in the set */
+    bool is_done;      /* given to the driver: later parts are repetitions */
     uint64_t height;
     int32_t round; /* of the first proposal of it */
     sb_hash block_id, parts_root;
@@ -174,6 +179,13 @@ struct sb_replica {
     uint64_t tick_at_ms;
     bool tick_soon;    /* there is a new reason to tick: find out anew when */
     bool is_unsettled; /* turns were left: tick at once */
+
+    /* who brings the messages of a validator: index of the peer + 1; 0: not settled yet (gossip_relay.c) */
+    uint16_t vote_source[SB_VALIDATORS_MAX], block_source[SB_VALIDATORS_MAX];
+    sb_addr source_addresses[SB_VALIDATORS_MAX]; /* of the set that these indices belong to */
+    size_t source_count;
+    uint64_t spare_after_ms; /* nothing is settled before */
+    uint32_t spare_stalls;   /* how often that ended in a stall */
 
     /* what peers were told of us */
     uint64_t sequence;
@@ -262,12 +274,13 @@ bool sb_gossip_send(struct sb_replica *replica, struct gossip_peer *peer, enum s
                     sb_bytes raw);
 bool sb_gossip_send_message(struct sb_replica *replica, struct gossip_peer *peer,
                             const struct sb_message *message);
-/* The pushes: to every peer that can use it and is not known to have it. raw: the encoded message, empty to have it encoded. */
+/* The pushes: to every peer that can use it and is not known to have it. raw: the encoded message; empty: it is our own. Our own go to
+ * all; what is passed on is spared those who asked for it. proposer: index of the validator, -1: we are. */
 void sb_gossip_push_vote(struct sb_replica *replica, const struct sb_vote *vote, sb_bytes raw);
 void sb_gossip_push_proposal(struct sb_replica *replica, const struct sb_proposal *proposal,
-                             sb_bytes raw);
+                             int proposer, sb_bytes raw);
 void sb_gossip_push_part(struct sb_replica *replica, const struct sb_message_part *part,
-                         const sb_hash *block_id, sb_bytes raw);
+                         const sb_hash *block_id, int proposer, sb_bytes raw);
 void sb_gossip_push_block(struct sb_replica *replica, const struct sb_proposal *proposal,
                           sb_bytes block);
 /* sb_gossip_send_vote, _proposal, _block: to one peer, if it lacks it; false when its queue is full. */
@@ -309,7 +322,8 @@ sb_err sb_gossip_take_part(struct sb_replica *replica, struct gossip_peer *peer,
                            const struct sb_message_part *part, sb_bytes raw,
                            struct sb_diag *diag) SB_MUST_USE;
 /* sb_assembly_begin: the driver has taken this proposal; its block is expected. */
-void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *proposal);
+void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *proposal,
+                       uint32_t proposer);
 /* sb_assembly_have: which parts are here, of the block that a proposal names. */
 struct sb_bits sb_assembly_have(const struct sb_replica *replica,
                                 const struct sb_proposal *proposal);
@@ -327,6 +341,21 @@ sb_err sb_fetch_answer(bool *ret_is_ours, struct sb_replica *replica, struct gos
 bool sb_fetch_refused(struct sb_replica *replica, const struct gossip_peer *peer, uint64_t height);
 void sb_gossip_take_want(struct sb_replica *replica, struct gossip_peer *peer,
                          const struct sb_message_want *want);
+
+/* ---- gossip_relay.c ---- */
+
+/* sb_relay_new, _repeated: a vote or part of this validator came from this peer: as the first, or when it was here already. */
+void sb_relay_new(struct sb_replica *replica, uint16_t sources[SB_VALIDATORS_MAX],
+                  uint32_t validator, const struct gossip_peer *peer);
+void sb_relay_repeated_vote(struct sb_replica *replica, uint32_t validator,
+                            struct gossip_peer *peer);
+void sb_relay_repeated_part(struct sb_replica *replica, uint32_t validator,
+                            struct gossip_peer *peer);
+/* sb_relay_stalled: nothing moves: have everybody send everything again, and settle nothing for a while. */
+void sb_relay_stalled(struct sb_replica *replica);
+void sb_relay_peer_down(struct sb_replica *replica, const struct gossip_peer *peer);
+/* sb_relay_committed: a height is over: tell peers what has changed. */
+void sb_relay_committed(struct sb_replica *replica);
 
 /* ---- gossip_repair.c ---- */
 

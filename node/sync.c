@@ -9,8 +9,12 @@
 
 #define OPEN_MAX_DEFAULT    20
 #define BYTES_MAX_DEFAULT   ((size_t)64 * 1024 * 1024)
-#define ANSWER_MS_DEFAULT   5000
+#define ANSWER_MS_DEFAULT   3000
 #define BYTES_PER_S_DEFAULT ((uint64_t)128 * 1024)
+#define FORGIVE_MS          30000
+/* Time limit beside consensus, at first. */
+#define SINGLE_MS            500
+#define SINGLE_DOUBLINGS_MAX 6
 /* No answer may take longer, whatever the size of blocks. */
 #define LIMIT_MS_MAX 60000
 
@@ -21,6 +25,8 @@ struct sync_peer {
     uint32_t open_count;
     uint64_t rests_until_ms; /* after a strike it is not asked for a while */
     uint32_t strikes;
+    uint64_t struck_ms; /* the last of them; one is forgiven each FORGIVE_MS */
+    bool is_false;      /* sent a false block or lowered its head: never forgiven */
 };
 
 enum slot_state { SLOT_FREE, SLOT_ASKED, SLOT_READY };
@@ -31,8 +37,9 @@ struct slot {
     uint32_t peer;  /* index: who is asked, or who sent it */
     uint32_t place; /* in the peer's open requests when it was asked, from 1 on */
     uint64_t asked_ms;
-    uint32_t refused; /* index of who said last that it has none; is asked last */
-    uint8_t *memory;  /* entries of the commit, then the block; owned */
+    uint32_t refused;  /* index of who said last that it has none, or was late; is asked last */
+    uint32_t attempts; /* that came to nothing */
+    uint8_t *memory;   /* entries of the commit, then the block; owned */
     size_t bytes;
     sb_bytes encoded;
     struct sb_commit commit;
@@ -74,7 +81,7 @@ static void empty_slot(struct sb_sync *sync, struct slot *slot)
     }
     free(slot->memory);
     sync->held_bytes -= slot->bytes;
-    *slot = (struct slot){.state = SLOT_FREE, .refused = slot->refused};
+    *slot = (struct slot){.state = SLOT_FREE, .refused = slot->refused, .attempts = slot->attempts};
 }
 
 void sb_sync_free(struct sb_sync *sync)
@@ -139,13 +146,13 @@ void sb_sync_peer_down(struct sb_sync *sync, sb_peer peer)
 
 static void distrust(struct sb_sync *sync, uint32_t peer)
 {
-    sync->peers[peer].strikes = SB_SYNC_STRIKES_MAX;
+    sync->peers[peer].is_false = true;
     take_back(sync, peer, true);
 }
 
 static bool is_believed(const struct sync_peer *peer)
 {
-    return peer->is_used && peer->strikes < SB_SYNC_STRIKES_MAX;
+    return peer->is_used && !peer->is_false && peer->strikes < SB_SYNC_STRIKES_MAX;
 }
 
 bool sb_sync_peer_status(struct sb_sync *sync, sb_peer peer, uint64_t head, uint64_t oldest)
@@ -198,6 +205,7 @@ void sb_sync_head(struct sb_sync *sync, uint64_t head)
         for (size_t i = 0; i < SB_SYNC_WINDOW; i++) {
             empty_slot(sync, &sync->slots[i]);
             sync->slots[i].refused = NO_PEER;
+            sync->slots[i].attempts = 0;
         }
         sync->head = head;
     }
@@ -208,6 +216,7 @@ void sb_sync_head(struct sb_sync *sync, uint64_t head)
         }
         empty_slot(sync, slot);
         slot->refused = NO_PEER;
+        slot->attempts = 0;
     }
 }
 
@@ -252,8 +261,19 @@ static void strike(struct sb_sync *sync, uint32_t peer, uint64_t now_ms)
 {
     struct sync_peer *p = &sync->peers[peer];
     p->strikes++;
+    p->struck_ms = now_ms;
     p->rests_until_ms = now_ms + time_limit(sync, p->strikes);
     take_back(sync, peer, p->strikes >= SB_SYNC_STRIKES_MAX);
+}
+
+/* slot_limit: beside consensus there are other ways to the block and other peers: ask another one soon, later with each attempt. */
+static uint64_t slot_limit(const struct sb_sync *sync, const struct slot *slot)
+{
+    uint64_t limit = time_limit(sync, slot->place);
+    uint64_t doublings =
+        slot->attempts < SINGLE_DOUBLINGS_MAX ? slot->attempts : SINGLE_DOUBLINGS_MAX;
+    uint64_t soon = (uint64_t)SINGLE_MS << doublings;
+    return sync->mode == SB_SYNC_SINGLE && soon < limit ? soon : limit;
 }
 
 /* find_slow: a strike takes back all that the peer was asked for, so each peer is found once. */
@@ -262,21 +282,39 @@ static size_t find_slow(struct sb_sync *sync, struct sb_sync_action *ret_actions
 {
     size_t n = 0;
     for (size_t i = 0; i < SB_SYNC_WINDOW && n < max; i++) {
-        const struct slot *slot = &sync->slots[i];
-        if (slot->state != SLOT_ASKED || now_ms < slot->asked_ms + time_limit(sync, slot->place)) {
+        struct slot *slot = &sync->slots[i];
+        if (slot->state != SLOT_ASKED || now_ms < slot->asked_ms + slot_limit(sync, slot)) {
             continue;
         }
         ret_actions[n++] = (struct sb_sync_action){
             .type = SB_SYNC_SLOW, .peer = sync->peers[slot->peer].id, .height = sync->head + 1};
-        strike(sync, slot->peer, now_ms);
+        slot->refused = slot->peer;
+        slot->attempts++;
+        if (sync->mode == SB_SYNC_SINGLE) {
+            empty_slot(sync, slot);
+        } else {
+            strike(sync, slot->peer, now_ms);
+        }
     }
     return n;
+}
+
+static void forgive(struct sb_sync *sync, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < SB_SYNC_PEERS; i++) {
+        struct sync_peer *p = &sync->peers[i];
+        if (p->strikes > 0 && now_ms - p->struck_ms >= FORGIVE_MS) {
+            p->strikes--;
+            p->struck_ms = now_ms;
+        }
+    }
 }
 
 size_t sb_sync_poll(struct sb_sync *sync, struct sb_sync_action *ret_actions, size_t max,
                     uint64_t now_ms)
 {
     size_t n = find_slow(sync, ret_actions, max, now_ms);
+    forgive(sync, now_ms);
     uint64_t target = sb_sync_target(sync);
     uint64_t end = sync->head + window(sync);
     for (uint64_t h = sync->head + 1; h <= end && h <= target && n < max; h++) {

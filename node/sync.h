@@ -10,7 +10,7 @@
  * Two modes. `single` (consensus is running): only head + 1 is asked for, of one peer at a time: what a peer says of its height proves
  * nothing, and must not stop a validator from voting. `full` (nothing is voted on): the whole window at once.
  * A claim that is not kept costs the peer a strike: its requests go to others; after SB_SYNC_STRIKES_MAX its claims count no more, so
- * sync always ends. A false block costs it everything at once. A peer that lowers its height has lied about one of the two and is
+ * sync always ends; strikes are forgiven slowly, since loss looks the same. A false block costs it everything at once. A peer that lowers its height has lied about one of the two and is
  * dropped (ASA-2025-001).
  *
  * No clock and no sending: time is handed in, and requests come out of sb_sync_poll. Memory: SB_SYNC_WINDOW blocks and bytes_max,
@@ -28,7 +28,7 @@
 struct sb_sync_options {
     uint32_t open_max;  /* requests at a time of one peer; 0 takes 20 */
     size_t bytes_max;   /* of blocks that wait for their turn; 0 takes 64 MiB */
-    uint64_t answer_ms; /* time limit for an answer, of which more for long blocks; 0 takes 5000 */
+    uint64_t answer_ms; /* time limit for an answer, of which more for long blocks; 0 takes 3000 */
     uint64_t bytes_per_s; /* least rate that long blocks must come at; 0 takes 128 KiB */
 };
 

@@ -124,7 +124,9 @@ static void send_part(struct replica_net *net, size_t from, struct script *s)
 
 static void send_state(struct replica_net *net, size_t from, struct script *s)
 {
-    struct sb_message m = {.kind = (enum sb_message_kind)(SB_MESSAGE_STATUS + take(s) % 4)};
+    static const enum sb_message_kind k_kinds[] = {
+        SB_MESSAGE_STATUS, SB_MESSAGE_VOTES, SB_MESSAGE_PARTS, SB_MESSAGE_WANT, SB_MESSAGE_RELAY};
+    struct sb_message m = {.kind = k_kinds[take(s) % 5]};
     uint64_t height = height_of(net, take(s));
     uint8_t a = take(s), b = take(s);
     if (m.kind == SB_MESSAGE_STATUS) {
@@ -141,6 +143,9 @@ static void send_state(struct replica_net *net, size_t from, struct script *s)
     } else if (m.kind == SB_MESSAGE_PARTS) {
         m.as.parts = (struct sb_message_parts){.height = height, .round = a % 5};
         m.as.parts.bits = (struct sb_bits){.count = 3, .words = {b % 8}};
+    } else if (m.kind == SB_MESSAGE_RELAY) {
+        m.as.relay.votes = (struct sb_bits){.count = 256, .words = {a % 16}};
+        m.as.relay.blocks = (struct sb_bits){.count = 4, .words = {b % 16}};
     } else {
         m.as.want =
             (struct sb_message_want){.height = height, .round = a % 5, .block_id = block_id(b % 3)};

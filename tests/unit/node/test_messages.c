@@ -73,6 +73,9 @@ static size_t samples(struct sb_message list[SAMPLES_MAX])
     list[n].kind = SB_MESSAGE_WANT;
     list[n++].as.want =
         (struct sb_message_want){.height = 12, .round = -1, .block_id = {.b = {0xbb}}};
+    list[n].kind = SB_MESSAGE_RELAY;
+    list[n++].as.relay =
+        (struct sb_message_relay){.votes = bits_of(13, 0x1005), .blocks = bits_of(4, 2)};
     list[n].kind = SB_MESSAGE_VOTE;
     list[n++].as.vote = sample_vote(1);
     list[n].kind = SB_MESSAGE_CERTIFICATE;

@@ -134,6 +134,93 @@ static void unknown_version_halts_before_its_height(void **state)
     replica_net_free(net);
 }
 
+/* ---- passing on ---- */
+
+static uint64_t duplicates(const struct replica_net *net)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < net->options.nodes; i++) {
+        if (net->nodes[i].is_running) {
+            struct sb_replica_status s = sb_replica_status(net->nodes[i].replica);
+            n += s.duplicate_votes + s.duplicate_parts;
+        }
+    }
+    return n;
+}
+
+static void messages_cross_a_full_mesh_once_when_it_has_settled(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {
+        .nodes = 7, .seed = 20, .delay_ms = 10, .padding_bytes = 150000};
+    struct replica_net *net = replica_net_new(&options);
+    replica_net_start_all(net);
+    assert_true(replica_net_run_to(net, 20, 10000));
+    uint64_t settled = duplicates(net);
+    assert_true(replica_net_run_to(net, 60, 10000));
+    printf("# %llu messages came twice in 20 blocks, %llu in the next 40\n",
+           (unsigned long long)settled, (unsigned long long)(duplicates(net) - settled));
+    assert_true(duplicates(net) - settled < 40);
+    replica_net_free(net);
+}
+
+/* ring: each node is joined to the next one only, and nobody to all. */
+static struct replica_net *ring(uint64_t seed)
+{
+    struct replica_net_options options = {
+        .nodes = 7, .seed = seed, .delay_ms = 10, .padding_bytes = 150000};
+    struct replica_net *net = replica_net_new(&options);
+    replica_net_start_all(net);
+    for (size_t a = 0; a < 7; a++) {
+        for (size_t b = 0; b < a; b++) {
+            if (a - b != 1 && a - b != 6) {
+                replica_net_disconnect(net, a, b);
+            }
+        }
+    }
+    return net;
+}
+
+static void ring_of_replicas_passes_everything_on(void **state)
+{
+    (void)state;
+    struct replica_net *net = ring(21);
+    assert_true(replica_net_run_to(net, 30, 60000));
+    for (size_t i = 0; i < 7; i++) {
+        assert_int_equal(sb_replica_status(net->nodes[i].replica).driver.rounds, 0);
+    }
+    uint64_t settled = duplicates(net);
+    uint64_t begun = net->now_ms;
+    assert_true(replica_net_run_to(net, 60, 60000));
+    /* three hops to the far side and one of it for the next proposer, each of three messages */
+    assert_true(net->now_ms - begun <= (uint64_t)30 * 3 * 3 * 10 + 300);
+    assert_true(duplicates(net) - settled < 30 * 14);
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
+/* Whoever got messages through a node that dies, or through a link that is silently cut, gets them from the other side. */
+static void ring_that_breaks_goes_on_the_other_way(void **state)
+{
+    (void)state;
+    struct replica_net *net = ring(22);
+    assert_true(replica_net_run_to(net, 20, 60000));
+    replica_net_crash(net, 3);
+    assert_true(replica_net_run_to(net, 40, 120000));
+    replica_net_start(net, 3);
+    assert_true(replica_net_run_to(net, 50, 60000));
+    replica_net_free(net);
+    net = ring(23);
+    assert_true(replica_net_run_to(net, 20, 60000));
+    replica_net_cut(net, 5, 6, true);
+    uint64_t begun = net->now_ms;
+    assert_true(replica_net_run_to(net, 40, 120000));
+    printf("# 20 blocks in %llu ms after a link of the ring was cut\n",
+           (unsigned long long)(net->now_ms - begun));
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
 /* ---- bad conditions ---- */
 
 static void chain_advances_with_one_of_four_down(void **state)
@@ -392,6 +479,9 @@ int main(void)
         cmocka_unit_test(sole_validator_in_steady_pace_yields_between_blocks),
         cmocka_unit_test(halt_height_stops_every_replica_there),
         cmocka_unit_test(unknown_version_halts_before_its_height),
+        cmocka_unit_test(messages_cross_a_full_mesh_once_when_it_has_settled),
+        cmocka_unit_test(ring_of_replicas_passes_everything_on),
+        cmocka_unit_test(ring_that_breaks_goes_on_the_other_way),
         cmocka_unit_test(chain_advances_with_one_of_four_down),
         cmocka_unit_test(loss_repetition_and_reordering_delay_but_do_not_stop),
         cmocka_unit_test(partition_of_two_and_two_halts_and_heals),

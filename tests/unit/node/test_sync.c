@@ -90,6 +90,45 @@ static void single_mode_asks_for_the_next_block_of_one_peer(void **state)
     sb_sync_free(sync);
 }
 
+/* Beside consensus a late answer costs no strike: another peer is asked, later with each attempt. */
+static void single_mode_asks_others_in_turn_for_ever(void **state)
+{
+    (void)state;
+    struct sb_sync *sync = sync_with(2, 1000);
+    struct sb_sync_action actions[ACTIONS_MAX];
+    sb_sync_mode(sync, SB_SYNC_SINGLE);
+    sb_peer last = 0;
+    size_t requests = 0;
+    for (uint64_t now = 0; now < 100000; now += 100) {
+        size_t n = sb_sync_poll(sync, actions, ACTIONS_MAX, now);
+        for (size_t i = 0; i < n; i++) {
+            if (actions[i].type == SB_SYNC_REQUEST) {
+                assert_int_not_equal(actions[i].peer, last);
+                last = actions[i].peer;
+                requests++;
+            }
+        }
+        assert_int_equal(sb_sync_target(sync), 1000);
+    }
+    assert_in_range(requests, 50, 110);
+    sb_sync_free(sync);
+}
+
+static void strikes_are_forgiven_slowly(void **state)
+{
+    (void)state;
+    struct sb_sync *sync = sync_with(1, 2000);
+    struct sb_sync_action actions[ACTIONS_MAX];
+    uint64_t now = 0;
+    for (; sb_sync_target(sync) != 0; now += 100) {
+        (void)sb_sync_poll(sync, actions, ACTIONS_MAX, now);
+    }
+    assert_int_equal(sb_sync_poll(sync, actions, ACTIONS_MAX, now + 20000), 0);
+    assert_true(sb_sync_poll(sync, actions, ACTIONS_MAX, now + 31000) > 0);
+    assert_int_equal(sb_sync_target(sync), 2000);
+    sb_sync_free(sync);
+}
+
 static void blocks_in_any_order_come_out_in_height_order(void **state)
 {
     (void)state;
@@ -256,6 +295,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_spread_over_the_peers_and_bounded),
         cmocka_unit_test(single_mode_asks_for_the_next_block_of_one_peer),
+        cmocka_unit_test(single_mode_asks_others_in_turn_for_ever),
+        cmocka_unit_test(strikes_are_forgiven_slowly),
         cmocka_unit_test(blocks_in_any_order_come_out_in_height_order),
         cmocka_unit_test(peer_that_lowers_its_head_is_dropped),
         cmocka_unit_test(peer_that_never_delivers_is_given_up),
