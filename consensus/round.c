@@ -113,8 +113,13 @@ static output proposal_and_polka_previous(struct sb_round_state *state,
     if (state->step != SB_ROUND_PROPOSE || input->round >= state->round) {
         return nothing;
     }
-    bool is_free = state->locked.round <= input->round || is_locked_on(state, &input->value) ||
-                   SB_BFT_MUTANT(lock_round_unchecked) || SB_BFT_MUTANT(lock_ignored);
+    bool is_free = state->locked.round <= input->round || is_locked_on(state, &input->value);
+    if (SB_BFT_MUTANT(lock_round_unchecked)) {
+        is_free = true;
+    }
+    if (SB_BFT_MUTANT(lock_ignored)) {
+        is_free = true;
+    }
     return prevote(state, is_free ? &input->value : NULL);
 }
 
