@@ -171,7 +171,7 @@ static sb_err take_into(struct sb_replica *replica, struct assembly *assembly,
     memcpy(assembly->memory + part->proof.index * SB_PART_BYTES, part->bytes.data, part->bytes.len);
     sb_bits_set(&assembly->have, part->proof.index);
     sb_gossip_mark_part(peer, part->height, &assembly->block_id, part->proof.index);
-    sb_relay_new(replica, replica->block_source, assembly->proposer, peer);
+    sb_spare_new(replica, replica->block_source, assembly->proposer, peer);
     sb_gossip_push_part(replica, part, &assembly->block_id, (int)assembly->proposer, raw);
     replica->moved_ms = sb_replica_now(replica);
     return is_complete(&assembly->have) ? finish(replica, assembly, diag) : SB_OK;
@@ -202,7 +202,7 @@ sb_err sb_gossip_take_part(struct sb_replica *replica, struct gossip_peer *peer,
     struct assembly *assembly = find_assembly(replica, &proposal);
     if (assembly == NULL || assembly->is_done || sb_bits_get(&assembly->have, part->proof.index)) {
         if (assembly != NULL) {
-            sb_relay_repeated_part(replica, assembly->proposer, peer);
+            sb_spare_repeated_part(replica, assembly->proposer, peer);
         }
         sb_gossip_mark_part(peer, part->height, &proposal.block_id, part->proof.index);
         replica->status.duplicate_parts++;

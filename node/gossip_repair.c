@@ -282,7 +282,7 @@ void sb_gossip_repair_tick(struct sb_replica *replica)
     if (sb_replica_is_begun(replica) && now - replica->moved_ms >= resend &&
         now - replica->asked_ms >= resend) {
         replica->asked_ms = now;
-        sb_relay_stalled(replica);
+        sb_spare_stalled(replica);
         sb_gossip_ask_some(replica);
     } else if (now - replica->told_ms >= 5 * resend) {
         replica->told_ms = now;

@@ -131,7 +131,7 @@ static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
     case SB_TAKEN_NEW:
         sb_budget_give(&peer->checks, sb_budget_checks, 1);
         sb_seen_add(replica, raw);
-        sb_relay_new(replica, replica->vote_source, vote->validator_index, peer);
+        sb_spare_new(replica, replica->vote_source, vote->validator_index, peer);
         sb_gossip_push_vote(replica, vote, raw);
         return;
     case SB_TAKEN_KNOWN:
@@ -171,7 +171,7 @@ sb_err sb_gossip_take_vote(struct sb_replica *replica, struct gossip_peer *peer,
     }
     if (is_held(replica, vote) || sb_seen(replica, raw)) {
         sb_gossip_mark_vote(peer, vote);
-        sb_relay_repeated_vote(replica, vote->validator_index, peer);
+        sb_spare_repeated_vote(replica, vote->validator_index, peer);
         replica->status.duplicate_votes++;
         return SB_OK;
     }

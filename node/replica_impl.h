@@ -4,7 +4,7 @@
  *      replica_sync.c    block sync: asking, giving, committing         gossip_push.c     what goes out: encoded once, sent to many
  *      gossip_take.c     what comes in: votes, proposals, certificates  gossip_parts.c    blocks: assembly, parts, blocks fetched by id
  *                                                                      gossip_repair.c   after loss: asking for, and giving, what is lacking
- *                                                                      gossip_relay.c    who need not be sent what others bring it sooner
+ *                                                                      gossip_spare.c    who need not be sent what others bring it sooner
  *
  * Each call of the host does its one thing and then settles (replica.c): tells peers of a new head, takes again what came early, goes on
  * with sync, begins the next height. Callbacks of the driver only take note and send; they never call the driver.
@@ -180,7 +180,7 @@ struct sb_replica {
     bool tick_soon;    /* there is a new reason to tick: find out anew when */
     bool is_unsettled; /* turns were left: tick at once */
 
-    /* who brings the messages of a validator: index of the peer + 1; 0: not settled yet (gossip_relay.c) */
+    /* who brings the messages of a validator: index of the peer + 1; 0: not settled yet (gossip_spare.c) */
     uint16_t vote_source[SB_VALIDATORS_MAX], block_source[SB_VALIDATORS_MAX];
     sb_addr source_addresses[SB_VALIDATORS_MAX]; /* of the set that these indices belong to */
     size_t source_count;
@@ -342,20 +342,20 @@ bool sb_fetch_refused(struct sb_replica *replica, const struct gossip_peer *peer
 void sb_gossip_take_want(struct sb_replica *replica, struct gossip_peer *peer,
                          const struct sb_message_want *want);
 
-/* ---- gossip_relay.c ---- */
+/* ---- gossip_spare.c ---- */
 
-/* sb_relay_new, _repeated: a vote or part of this validator came from this peer: as the first, or when it was here already. */
-void sb_relay_new(struct sb_replica *replica, uint16_t sources[SB_VALIDATORS_MAX],
+/* sb_spare_new, _repeated: a vote or part of this validator came from this peer: as the first, or when it was here already. */
+void sb_spare_new(struct sb_replica *replica, uint16_t sources[SB_VALIDATORS_MAX],
                   uint32_t validator, const struct gossip_peer *peer);
-void sb_relay_repeated_vote(struct sb_replica *replica, uint32_t validator,
+void sb_spare_repeated_vote(struct sb_replica *replica, uint32_t validator,
                             struct gossip_peer *peer);
-void sb_relay_repeated_part(struct sb_replica *replica, uint32_t validator,
+void sb_spare_repeated_part(struct sb_replica *replica, uint32_t validator,
                             struct gossip_peer *peer);
-/* sb_relay_stalled: nothing moves: have everybody send everything again, and settle nothing for a while. */
-void sb_relay_stalled(struct sb_replica *replica);
-void sb_relay_peer_down(struct sb_replica *replica, const struct gossip_peer *peer);
-/* sb_relay_committed: a height is over: tell peers what has changed. */
-void sb_relay_committed(struct sb_replica *replica);
+/* sb_spare_stalled: nothing moves: have everybody send everything again, and settle nothing for a while. */
+void sb_spare_stalled(struct sb_replica *replica);
+void sb_spare_peer_down(struct sb_replica *replica, const struct gossip_peer *peer);
+/* sb_spare_committed: a height is over: tell peers what has changed. */
+void sb_spare_committed(struct sb_replica *replica);
 
 /* ---- gossip_repair.c ---- */
 

@@ -1,4 +1,4 @@
-/* gossip_relay.c: who need not be sent what others bring it sooner: per validator, one peer is kept as the source of its votes and one
+/* gossip_spare.c: who need not be sent what others bring it sooner: per validator, one peer is kept as the source of its votes and one
  * as that of its blocks; the others, once they have brought the same later, are asked to spare us; see replica_impl.h.
  *
  *      author --> B --> us        the first that brings a message of a validator becomes its source
@@ -14,7 +14,7 @@
 #define HOLD_RESENDS       ((uint64_t)16)
 #define HOLD_DOUBLINGS_MAX 6
 
-void sb_relay_new(struct sb_replica *replica, uint16_t sources[SB_VALIDATORS_MAX],
+void sb_spare_new(struct sb_replica *replica, uint16_t sources[SB_VALIDATORS_MAX],
                   uint32_t validator, const struct gossip_peer *peer)
 {
     if (validator < SB_VALIDATORS_MAX && sources[validator] == 0 &&
@@ -36,7 +36,7 @@ static void spare(struct gossip_peer *peer, struct sb_bits *bits, uint32_t valid
     }
 }
 
-void sb_relay_repeated_vote(struct sb_replica *replica, uint32_t validator,
+void sb_spare_repeated_vote(struct sb_replica *replica, uint32_t validator,
                             struct gossip_peer *peer)
 {
     if (is_settled_elsewhere(replica->vote_source[validator], peer)) {
@@ -44,7 +44,7 @@ void sb_relay_repeated_vote(struct sb_replica *replica, uint32_t validator,
     }
 }
 
-void sb_relay_repeated_part(struct sb_replica *replica, uint32_t validator,
+void sb_spare_repeated_part(struct sb_replica *replica, uint32_t validator,
                             struct gossip_peer *peer)
 {
     if (is_settled_elsewhere(replica->block_source[validator], peer)) {
@@ -92,7 +92,7 @@ static void forget(struct sb_replica *replica)
     tell_changes(replica);
 }
 
-void sb_relay_stalled(struct sb_replica *replica)
+void sb_spare_stalled(struct sb_replica *replica)
 {
     uint64_t now = sb_replica_now(replica);
     if (now >= replica->spare_after_ms) {
@@ -103,7 +103,7 @@ void sb_relay_stalled(struct sb_replica *replica)
     forget(replica);
 }
 
-void sb_relay_peer_down(struct sb_replica *replica, const struct gossip_peer *peer)
+void sb_spare_peer_down(struct sb_replica *replica, const struct gossip_peer *peer)
 {
     for (uint32_t i = 0; i < SB_VALIDATORS_MAX; i++) {
         if (replica->vote_source[i] == peer->index + 1 ||
@@ -132,7 +132,7 @@ static bool set_has_changed(struct sb_replica *replica)
     return changed;
 }
 
-void sb_relay_committed(struct sb_replica *replica)
+void sb_spare_committed(struct sb_replica *replica)
 {
     if (set_has_changed(replica)) {
         forget(replica);
