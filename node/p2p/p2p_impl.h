@@ -1,7 +1,9 @@
 /* p2p_impl.h: what the parts of the peer network share; for node/p2p/ alone.
  *
  *      p2p.c     any thread: send, report, resume, status; life of the thread
- *      switch.c  who is connected: listen, dial, admission, limits, the tick
+ *      switch.c  who is connected: listen, admission, limits, the tick
+ *      dial.c    which nodes are dialled, and when
+ *      offence.c points and bans
  *      peer.c    one connection: socket <-> link <-> queue, CONTROL messages, its end
  *      pex.c     addresses: asking, answering, the book
  *
@@ -24,6 +26,7 @@
 #define SB_P2P_PARTIAL_BYTES_MAX ((size_t)128 << 20) /* half-received messages of all peers */
 #define SB_P2P_TICK_MS           100
 #define SB_P2P_WHY_BYTES         96
+#define SB_FEELER_US             UINT64_C(120000000)
 
 enum sb_conn_state {
     SB_CONN_CONNECTING, /* dialled, TCP not there yet */
@@ -184,13 +187,22 @@ void sb_switch_close(struct sb_p2p *p2p);
 void sb_switch_admit(struct sb_conn *conn);
 /* sb_switch_gone: a connection has ended; it is freed after the call. */
 void sb_switch_gone(struct sb_conn *conn);
-/* sb_switch_offend: count points against the node (once it is known) and its address; ban and disconnect it when they run out. */
-void sb_switch_offend(struct sb_conn *conn, uint32_t points, const char *why);
-bool sb_switch_dial(struct sb_p2p *p2p, enum sb_conn_purpose purpose, struct sb_target *target,
-                    const struct sb_endpoint *endpoint);
 bool sb_switch_is_private(const struct sb_p2p *p2p, const uint8_t id[SB_P2P_NODE_ID_BYTES]);
 struct sb_conn *sb_switch_find(const struct sb_p2p *p2p, const uint8_t id[SB_P2P_NODE_ID_BYTES],
                                const struct sb_conn *but);
+
+/* ---- offence.c ---- */
+
+/* sb_offence_count: count points against the node (once it is known) and its address; ban and disconnect it when they run out, so the
+ * connection may be closing afterwards. */
+void sb_offence_count(struct sb_conn *conn, uint32_t points, const char *why);
+bool sb_offence_bans_address(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint);
+
+/* ---- dial.c ---- */
+
+/* sb_dial_tick: dial what is due. sb_dial_wait: a target's connection has ended or failed: when to dial it again. */
+void sb_dial_tick(struct sb_p2p *p2p);
+void sb_dial_wait(struct sb_target *target);
 
 /* ---- peer.c ---- */
 

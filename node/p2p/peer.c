@@ -352,7 +352,7 @@ static void come_up(struct sb_conn *conn)
 static void take_pong(struct sb_conn *conn, uint64_t nonce)
 {
     if (conn->ping_nonce == 0 || nonce != conn->ping_nonce) {
-        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a pong that was not asked for");
+        sb_offence_count(conn, SB_OFFENCE_PROTOCOL, "a pong that was not asked for");
         return;
     }
     conn->ping_nonce = 0;
@@ -364,7 +364,7 @@ static void take_control(struct sb_conn *conn, sb_bytes message)
 {
     struct sb_control control;
     if (sb_control_decode(&control, message) != SB_OK) {
-        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a malformed control message");
+        sb_offence_count(conn, SB_OFFENCE_PROTOCOL, "a malformed control message");
         sb_conn_close(conn);
         return;
     }
@@ -375,7 +375,7 @@ static void take_control(struct sb_conn *conn, sb_bytes message)
                SB_LOG_STR("reason", sb_goodbye_text(control.reason)), SB_LOG_END);
         sb_conn_close(conn);
     } else if ((control.type == SB_CONTROL_WELCOME) != greeting) {
-        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a control message out of place");
+        sb_offence_count(conn, SB_OFFENCE_PROTOCOL, "a control message out of place");
         sb_conn_close(conn);
     } else if (control.type == SB_CONTROL_WELCOME) {
         come_up(conn);
@@ -396,7 +396,7 @@ static void take_message(struct sb_conn *conn, const struct sb_link_event *event
     if (event->channel == SB_CHANNEL_CONTROL) {
         take_control(conn, event->message);
     } else if (conn->state != SB_CONN_UP) {
-        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a message before the welcome");
+        sb_offence_count(conn, SB_OFFENCE_PROTOCOL, "a message before the welcome");
         sb_conn_close(conn);
     } else if (event->channel == SB_CHANNEL_PEX) {
         sb_pex_message(conn, event->message);
@@ -431,7 +431,7 @@ static void link_failed(struct sb_conn *conn, const struct sb_diag *diag)
                SB_LOG_END);
     }
     if (!in_handshake || hello == NULL) {
-        sb_switch_offend(conn, in_handshake ? SB_OFFENCE_SLOW : SB_OFFENCE_PROTOCOL, diag->text);
+        sb_offence_count(conn, in_handshake ? SB_OFFENCE_SLOW : SB_OFFENCE_PROTOCOL, diag->text);
     }
     sb_conn_close(conn);
 }
@@ -462,7 +462,7 @@ static void throttle(struct sb_conn *conn, uint64_t until_us)
     conn->throttled_until_us = until_us;
     if (conn->waste_counted_us + WASTE_PAUSE_US <= conn->p2p->now_us) {
         conn->waste_counted_us = conn->p2p->now_us;
-        sb_switch_offend(conn, SB_OFFENCE_WASTE, "more than a rate allows");
+        sb_offence_count(conn, SB_OFFENCE_WASTE, "more than a rate allows");
     }
 }
 
@@ -578,7 +578,7 @@ void sb_conn_service(struct sb_conn *conn)
         return;
     }
     if (reported > 0) {
-        sb_switch_offend(conn, reported, why);
+        sb_offence_count(conn, reported, why);
     }
     if (overflow) {
         sb_conn_end(conn, SB_GOODBYE_OVERLOADED);

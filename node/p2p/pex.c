@@ -199,7 +199,7 @@ static void take_request(struct sb_conn *conn)
     }
     conn->pex_requests++;
     if (conn->pex_requests > REQUESTS_MAX) {
-        sb_switch_offend(conn, SB_OFFENCE_SLOW, "addresses are asked for too often");
+        sb_offence_count(conn, SB_OFFENCE_SLOW, "addresses are asked for too often");
     } else if (conn->pex_requests == 1 && conn->p2p->options.pex) {
         answer(conn);
     }
@@ -220,7 +220,7 @@ static void take_addresses(struct sb_conn *conn)
 {
     struct sb_p2p *p2p = conn->p2p;
     if (!conn->pex_open) {
-        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "addresses that were not asked for");
+        sb_offence_count(conn, SB_OFFENCE_PROTOCOL, "addresses that were not asked for");
         return;
     }
     conn->pex_open = false;
@@ -254,7 +254,7 @@ void sb_pex_message(struct sb_conn *conn, sb_bytes message)
 {
     struct sb_p2p *p2p = conn->p2p;
     if (sb_pex_decode(&p2p->pex, message) != SB_OK) {
-        sb_switch_offend(conn, SB_OFFENCE_PROTOCOL, "a malformed message of addresses");
+        sb_offence_count(conn, SB_OFFENCE_PROTOCOL, "a malformed message of addresses");
         return;
     }
     if (p2p->pex.type == SB_PEX_REQUEST) {

@@ -1,27 +1,21 @@
 /* switch.c: who is connected: see p2p_impl.h.
  *
  *      accept --rate of the address, half-open cap--> handshake --> admit --> WELCOME | GOODBYE
- *      tick (100 ms): timeouts, persistent peers, outbound target, feelers, seeds
+ *      tick (100 ms): timeouts, then what is to be dialled (dial.c) and asked (pex.c)
  *
- * Spec: docs/spec/p2p.md 4.1, 6, 7, 8. */
-#include <sodium.h>
+ * Spec: docs/spec/p2p.md 4.1, 8. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/codec/hex.h"
 #include "base/util/assert.h"
 #include "base/util/endian.h"
 #include "node/p2p/p2p_impl.h"
 
-#define BACKLOG      128
-#define PAUSE_US_MAX UINT64_C(30000000)
-#define STEADY_US                                                                                  \
-    UINT64_C(10000000) /* a connection of this age begins with the first pause again */
-#define FEELER_US          UINT64_C(120000000)
-#define PICK_US            UINT64_C(1000000)
-#define BOOK_LEAST         8 /* with fewer addresses than this the seeds are asked */
+#define BACKLOG            128
 #define DUPLICATE_PING_MS  2000
 #define ACCEPT_RATES_BELOW 4 /* places that one address may have in the table */
+/* A connection of this age begins with the first pause again. */
+#define STEADY_US UINT64_C(10000000)
 
 /* ---- ids ---- */
 
@@ -63,105 +57,6 @@ struct sb_conn *sb_switch_find(const struct sb_p2p *p2p, const uint8_t id[SB_P2P
         }
     }
     return NULL;
-}
-
-static bool is_connected_to(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint)
-{
-    for (size_t i = 0; i < SB_P2P_SLOTS; i++) {
-        const struct sb_conn *c = p2p->slots[i];
-        if (c != NULL && c->state != SB_CONN_CLOSING && c->purpose != SB_PURPOSE_INBOUND &&
-            sb_endpoint_equal(&c->endpoint, endpoint)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- bans ---- */
-
-static void address_key(uint8_t ret[SB_BAN_KEY_BYTES], const struct sb_endpoint *endpoint)
-{
-    memset(ret, 0, SB_BAN_KEY_BYTES);
-    memcpy(ret, "address", 7);
-    be_store64(ret + 8, sb_endpoint_host_number(endpoint));
-}
-
-static bool address_is_spared(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint)
-{
-    return p2p->options.allow_local && sb_endpoint_is_local(endpoint);
-}
-
-static bool address_is_banned(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint)
-{
-    uint8_t key[SB_BAN_KEY_BYTES];
-    address_key(key, endpoint);
-    return !address_is_spared(p2p, endpoint) && sb_bans_has(&p2p->bans, key, p2p->now_us);
-}
-
-/* Ban a node that is known, or its address, or both. */
-static uint64_t ban(struct sb_conn *conn, const uint8_t *id, const uint8_t *address)
-{
-    struct sb_p2p *p2p = conn->p2p;
-    uint64_t seconds = 0;
-    if (id != NULL) {
-        seconds = sb_bans_add(&p2p->bans, id, p2p->now_us);
-        sb_scores_forget(&p2p->scores, id);
-    }
-    if (address != NULL) {
-        uint64_t of_address = sb_bans_add(&p2p->bans, address, p2p->now_us);
-        seconds = seconds > of_address ? seconds : of_address;
-        sb_scores_forget(&p2p->scores, address);
-    }
-    if (seconds > 0) {
-        atomic_fetch_add(&p2p->totals.bans, 1);
-    }
-    return seconds;
-}
-
-/* The connection is over its points. A persistent peer is only disconnected. */
-static void disgrace(struct sb_conn *conn, const uint8_t *id, const uint8_t *address,
-                     const char *why)
-{
-    struct sb_p2p *p2p = conn->p2p;
-    uint64_t seconds = conn->info.is_persistent ? 0 : ban(conn, id, address);
-    if (conn->info.is_persistent) {
-        sb_scores_forget(&p2p->scores, id);
-    }
-    sb_log(p2p->options.log, SB_LOG_WARN, "p2p", "a peer misbehaved too much",
-           SB_LOG_STR("remote", conn->info.remote), SB_LOG_STR("reason", why),
-           SB_LOG_U64("banned_s", seconds), SB_LOG_END);
-    sb_conn_end(conn, SB_GOODBYE_MISBEHAVED);
-}
-
-void sb_switch_offend(struct sb_conn *conn, uint32_t points, const char *why)
-{
-    struct sb_p2p *p2p = conn->p2p;
-    uint8_t address_bytes[SB_BAN_KEY_BYTES];
-    const uint8_t *id = conn->info.peer != 0 ? conn->info.node_id : NULL;
-    const uint8_t *address = NULL;
-    bool is_over = false;
-    if (conn->state == SB_CONN_CLOSING) {
-        return;
-    }
-    if (!conn->info.is_persistent && !address_is_spared(p2p, &conn->endpoint)) {
-        address_key(address_bytes, &conn->endpoint);
-        address = address_bytes;
-        is_over =
-            sb_score_add(sb_scores_of(&p2p->scores, address, p2p->now_us), points, p2p->now_us);
-    }
-    if (id != NULL) {
-        struct sb_score *score = sb_scores_of(&p2p->scores, id, p2p->now_us);
-        is_over = sb_score_add(score, points, p2p->now_us) || is_over;
-        atomic_store(&conn->score_left, sb_score_left(score, p2p->now_us));
-    }
-    if (sb_p2p_may_log(p2p)) {
-        sb_log(p2p->options.log, SB_LOG_DEBUG, "p2p", "a peer misbehaves",
-               SB_LOG_STR("remote", conn->info.remote), SB_LOG_U64("points", points),
-               SB_LOG_STR("reason", why), SB_LOG_END);
-    }
-    if (is_over) {
-        disgrace(conn, id, address, why);
-    }
 }
 
 /* ---- accept ---- */
@@ -281,7 +176,8 @@ static void on_connection(uv_stream_t *listener, int status)
     p2p->half_open++;
     bool ok = uv_accept(listener, (uv_stream_t *)&conn->tcp) == 0 &&
               remote_endpoint(&conn->endpoint, &conn->tcp);
-    ok = ok && !address_is_banned(p2p, &conn->endpoint) && accept_rate_allows(p2p, &conn->endpoint);
+    ok = ok && !sb_offence_bans_address(p2p, &conn->endpoint) &&
+         accept_rate_allows(p2p, &conn->endpoint);
     p2p->half_open--; /* not to be counted against itself */
     ok = ok && half_open_room(p2p, &conn->endpoint);
     p2p->half_open++;
@@ -292,137 +188,6 @@ static void on_connection(uv_stream_t *listener, int status)
     }
     atomic_fetch_add(&p2p->totals.accepted, 1);
     sb_conn_begin(conn, NULL);
-}
-
-/* ---- dial ---- */
-
-static void on_connect(uv_connect_t *request, int status)
-{
-    struct sb_conn *conn = request->data;
-    struct sb_p2p *p2p = conn->p2p;
-    if (conn->state == SB_CONN_CLOSING) {
-        return;
-    }
-    p2p->now_us = uv_hrtime() / 1000;
-    if (status != 0) {
-        struct sb_target *target = conn->target;
-        if (target != NULL && !target->was_told) {
-            target->was_told = true;
-            sb_log(p2p->options.log, SB_LOG_WARN, "p2p",
-                   "a node cannot be reached; it is tried again and again",
-                   SB_LOG_STR("address", target->address.host),
-                   SB_LOG_U64("port", target->address.port),
-                   SB_LOG_STR("reason", uv_strerror(status)), SB_LOG_END);
-        }
-        sb_conn_close(conn);
-        return;
-    }
-    const struct sb_target *target = conn->target;
-    sb_conn_begin(conn, target != NULL && target->address.has_id ? target->address.id : NULL);
-}
-
-bool sb_switch_dial(struct sb_p2p *p2p, enum sb_conn_purpose purpose, struct sb_target *target,
-                    const struct sb_endpoint *endpoint)
-{
-    struct sockaddr_storage address;
-    struct sb_conn *conn = sb_conn_new(p2p, purpose);
-    if (conn == NULL) {
-        return false;
-    }
-    conn->endpoint = *endpoint;
-    conn->target = target;
-    if (target != NULL) {
-        target->conn = conn;
-    }
-    (void)sb_endpoint_format(conn->info.remote, endpoint);
-    (void)sb_endpoint_socket(&address, endpoint);
-    atomic_fetch_add(&p2p->totals.dialled, 1);
-    sb_book_attempt(p2p->book, endpoint, sb_p2p_wall_s());
-    if (uv_tcp_connect(&conn->connect, &conn->tcp, (const struct sockaddr *)&address, on_connect) !=
-        0) {
-        sb_conn_close(conn);
-        return false;
-    }
-    return true;
-}
-
-static void target_wait(struct sb_target *target)
-{
-    struct sb_p2p *p2p = target->p2p;
-    uint64_t first = (uint64_t)p2p->options.reconnect_ms * 1000;
-    target->pause_us = target->pause_us == 0 ? first : 2 * target->pause_us;
-    target->pause_us = target->pause_us < PAUSE_US_MAX ? target->pause_us : PAUSE_US_MAX;
-    /* up to a quarter more, so that two nodes do not dial each other in step for ever */
-    target->next_us =
-        p2p->now_us + target->pause_us + randombytes_uniform((uint32_t)(target->pause_us / 4) + 1);
-}
-
-static void target_dial(struct sb_target *target, const struct sb_endpoint *endpoint)
-{
-    enum sb_conn_purpose purpose = target->is_seed ? SB_PURPOSE_SEED : SB_PURPOSE_PERSISTENT;
-    if (!sb_switch_dial(target->p2p, purpose, target, endpoint) && target->conn == NULL) {
-        target_wait(target);
-    }
-}
-
-/* One of the addresses that a name has, another one each time. */
-static bool choose_resolved(struct sb_endpoint *ret, struct sb_target *target,
-                            const struct addrinfo *found)
-{
-    size_t count = 0;
-    for (const struct addrinfo *a = found; a != NULL; a = a->ai_next) {
-        count++;
-    }
-    const struct addrinfo *chosen = found;
-    for (size_t i = count > 0 ? target->resolved++ % count : 0; i > 0; i--) {
-        chosen = chosen->ai_next;
-    }
-    if (chosen == NULL || !sb_endpoint_of(ret, chosen->ai_addr)) {
-        return false;
-    }
-    ret->port = target->address.port;
-    return true;
-}
-
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
-{
-    struct sb_target *target = request->data;
-    struct sb_p2p *p2p = target->p2p;
-    struct sb_endpoint endpoint;
-    bool ok = status == 0 && choose_resolved(&endpoint, target, found);
-    uv_freeaddrinfo(found);
-    target->is_resolving = false;
-    p2p->now_us = uv_hrtime() / 1000;
-    if (p2p->closing) {
-        return;
-    }
-    if (ok) {
-        target_dial(target, &endpoint);
-        return;
-    }
-    if (!target->was_told) {
-        target->was_told = true;
-        sb_log(p2p->options.log, SB_LOG_WARN, "p2p", "a node's name cannot be found",
-               SB_LOG_STR("name", target->address.host),
-               SB_LOG_STR("reason", status != 0 ? uv_strerror(status) : "no address"), SB_LOG_END);
-    }
-    target_wait(target);
-}
-
-static void target_connect(struct sb_target *target)
-{
-    struct sb_endpoint endpoint;
-    if (sb_endpoint_parse(&endpoint, target->address.host, target->address.port)) {
-        target_dial(target, &endpoint);
-        return;
-    }
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    target->request.data = target;
-    target->is_resolving = uv_getaddrinfo(&target->p2p->loop, &target->request, on_resolved,
-                                          target->address.host, NULL, &hints) == 0;
-    if (!target->is_resolving) {
-        target_wait(target);
-    }
 }
 
 /* ---- admission ---- */
@@ -573,92 +338,11 @@ void sb_switch_gone(struct sb_conn *conn)
         }
         again->was_told = again->was_told && !conn->in_list;
         again->conn = again->conn == conn ? NULL : again->conn;
-        target_wait(again);
+        sb_dial_wait(again);
     }
 }
 
 /* ---- the tick ---- */
-
-static void tick_targets(struct sb_p2p *p2p)
-{
-    bool lonely = sb_book_count(p2p->book) < BOOK_LEAST;
-    for (size_t i = 0; i < p2p->target_count; i++) {
-        struct sb_target *t = &p2p->targets[i];
-        bool idle = t->conn == NULL && !t->is_resolving && t->next_us <= p2p->now_us;
-        if (!idle || (t->is_seed && !lonely)) {
-            continue;
-        }
-        if (t->address.has_id && (sb_switch_find(p2p, t->address.id, NULL) != NULL ||
-                                  memcmp(t->address.id, p2p->node_id, sizeof p2p->node_id) == 0)) {
-            continue; /* connected from the other side, or ourselves */
-        }
-        target_connect(t);
-    }
-}
-
-static uint32_t outbound_count(const struct sb_p2p *p2p)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < SB_P2P_SLOTS; i++) {
-        const struct sb_conn *c = p2p->slots[i];
-        count += c != NULL && c->purpose == SB_PURPOSE_OUTBOUND && c->state != SB_CONN_CLOSING;
-    }
-    return count;
-}
-
-/* may_dial: neither this node, nor one that is connected, banned or named by a setting, nor of a group that outbound peers have. */
-static bool may_dial(void *ctx, const struct sb_pex_address *address)
-{
-    const struct sb_p2p *p2p = ctx;
-    if (memcmp(address->node_id, p2p->node_id, sizeof p2p->node_id) == 0 ||
-        address_is_banned(p2p, &address->endpoint) ||
-        sb_bans_has(&p2p->bans, address->node_id, p2p->now_us) ||
-        sb_switch_find(p2p, address->node_id, NULL) != NULL ||
-        is_connected_to(p2p, &address->endpoint)) {
-        return false;
-    }
-    uint64_t group = sb_endpoint_group(&address->endpoint);
-    for (size_t i = 0; i < SB_P2P_SLOTS; i++) {
-        const struct sb_conn *c = p2p->slots[i];
-        if (c != NULL && c->purpose == SB_PURPOSE_OUTBOUND && c->state != SB_CONN_CLOSING &&
-            sb_endpoint_group(&c->endpoint) == group) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void tick_outbound(struct sb_p2p *p2p)
-{
-    struct sb_pex_address address;
-    if (!p2p->options.pex || outbound_count(p2p) >= p2p->options.outbound_max) {
-        return;
-    }
-    if (p2p->anchor_count > 0) {
-        const struct sb_endpoint *anchor = &p2p->anchors[--p2p->anchor_count];
-        if (!is_connected_to(p2p, anchor)) {
-            (void)sb_switch_dial(p2p, SB_PURPOSE_OUTBOUND, NULL, anchor);
-        }
-    } else if (p2p->pick_us <= p2p->now_us) {
-        if (sb_book_pick(&address, p2p->book, may_dial, p2p, sb_p2p_wall_s())) {
-            (void)sb_switch_dial(p2p, SB_PURPOSE_OUTBOUND, NULL, &address.endpoint);
-        } else {
-            p2p->pick_us = p2p->now_us + PICK_US;
-        }
-    }
-}
-
-static void tick_feeler(struct sb_p2p *p2p)
-{
-    struct sb_pex_address address;
-    if (!p2p->options.pex || p2p->feeler_us > p2p->now_us) {
-        return;
-    }
-    p2p->feeler_us = p2p->now_us + FEELER_US;
-    if (sb_book_pick_feeler(&address, p2p->book, may_dial, p2p, sb_p2p_wall_s())) {
-        (void)sb_switch_dial(p2p, SB_PURPOSE_FEELER, NULL, &address.endpoint);
-    }
-}
 
 void sb_switch_tick(struct sb_p2p *p2p)
 {
@@ -667,9 +351,7 @@ void sb_switch_tick(struct sb_p2p *p2p)
             sb_conn_tick(p2p->slots[i]);
         }
     }
-    tick_targets(p2p);
-    tick_outbound(p2p);
-    tick_feeler(p2p);
+    sb_dial_tick(p2p);
     sb_pex_tick(p2p);
 }
 
@@ -727,7 +409,7 @@ void sb_switch_begin(struct sb_p2p *p2p)
     for (size_t i = 0; i < p2p->anchor_count; i++) {
         p2p->anchors[i] = anchors[i].endpoint;
     }
-    p2p->feeler_us = p2p->now_us + FEELER_US;
+    p2p->feeler_us = p2p->now_us + SB_FEELER_US;
 }
 
 void sb_switch_close(struct sb_p2p *p2p)
