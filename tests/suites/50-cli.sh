@@ -331,5 +331,20 @@ node_stop
 check "verify what came back" 0 "^height: $head\$" "$samebit" verify --silent --datadir "$work/dev"
 check "roll back without a chain" 1 'make one with: samebit init' "$samebit" rollback --datadir "$work/none"
 
+# ---- an upgrade that this program does not know: it stops before its height, and says so at every start ----
+node_start "$work/dev.log" --datadir "$work/old"
+params=0x0000000000000000000000000000000000005b10
+for block in 1 2; do
+    check "plan an upgrade, block $block" 0 "^block: $block\$" "$samebit" contract call "$params" 'planUpgrade(uint256,uint256)' 1000 3 --send \
+        --key "$NODE_KEY" --rpc "$NODE_URL"
+done
+STOPPED=0
+wait "$NODE_PID" || STOPPED=$?
+NODE_PID=
+same "the node stops with an error" "$STOPPED" 1
+check "it says which version it lacks" 0 'block 3 follows version 1000 .* install a samebit that knows it' cat "$work/dev.log"
+check "so it does at the next start" 1 'block 3 follows version 1000' "$samebit" dev --datadir "$work/old" --port 0
+check "what was decided is in order" 0 '^all is right$' "$samebit" verify --datadir "$work/old"
+
 say "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
