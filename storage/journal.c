@@ -306,6 +306,11 @@ static sb_err rotate(struct sb_journal *journal)
         return SB_E_LIMIT;
     }
     SB_TRY(sb_journal_sync(journal));
+    if (file_sync(journal) !=
+        SB_OK) { /* the mark too: only the last file may end in a torn record */
+        journal->failed = true;
+        return SB_E_IO;
+    }
     SB_TRY(sb_journal_file_start(journal, sequence, NULL));
     sb_err err = files_drop(journal);
     journal->failed = err != SB_OK;

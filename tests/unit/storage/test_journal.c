@@ -16,6 +16,7 @@
 
 #include "base/crypto/keccak.h"
 #include "storage/journal_format.h"
+#include "tests/support/memory_disk.h"
 #include "tests/support/random.h"
 #include "tests/support/temp_dir.h"
 
@@ -568,6 +569,30 @@ static void journal_with_a_file_missing_is_refused(void **state)
     temp_dir_remove(rig.parent);
 }
 
+/* Power is lost after a new file was begun: the file before it must be whole on the disk, with its last mark. */
+static void file_before_the_last_has_no_unsynced_tail(void **state)
+{
+    (void)state;
+    struct memory_disk disk = {.file_count = 0};
+    struct sb_journal_disk table = memory_disk_table(&disk);
+    struct sb_journal_recovery recovery;
+    struct sb_journal *journal;
+    uint8_t *bulk = calloc(1, 1 << 20);
+    assert_int_equal(sb_journal_open(&journal, &table, &identity, true, &recovery, NULL), SB_OK);
+    for (uint64_t i = 0; i < 12; i++) {
+        assert_int_equal(sb_journal_append(journal, 20, 1, sb_span(bulk, 1 << 20)), SB_OK);
+    }
+    free(bulk);
+    assert_int_equal(disk.file_count, 2);
+    for (size_t i = 0; i < disk.file_count; i++) {
+        const struct memory_file *file = &disk.files[i];
+        bool is_last = strcmp(file->name, "00000002.wal") == 0;
+        assert_true(is_last || file->durable == file->content.len);
+    }
+    sb_journal_close(journal);
+    memory_disk_fini(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +609,7 @@ int main(void)
         cmocka_unit_test(journal_with_any_bit_flipped_is_refused_or_loses_only_its_last_mark),
         cmocka_unit_test(journal_with_a_hole_in_its_unsynced_tail_is_cut),
         cmocka_unit_test(journal_with_a_file_missing_is_refused),
+        cmocka_unit_test(file_before_the_last_has_no_unsynced_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
