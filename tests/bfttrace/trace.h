@@ -24,7 +24,8 @@ enum trace_result { TRACE_PASSED, TRACE_FAILED, TRACE_SKIPPED };
 /* Counts of what the adapter forgave, by kind; printed with -v. */
 struct trace_notes {
     unsigned long checked_steps, compared_outputs, compared_states;
-    unsigned long late_prevote_timers, late_values, repeat_votes, preloaded_votes, guessed_nodes;
+    unsigned long late_prevote_timers, late_values, repeat_votes, preloaded_votes, guessed_nodes,
+        left_nodes;
 };
 
 struct trace {
@@ -68,6 +69,7 @@ struct trace_guess {
     size_t count;
     uint32_t chosen;      /* bit i: votes[i] */
     const json_t *faulty; /* one more, of a validator that is no node of the model; NULL: none */
+    bool may_leave;       /* the node may be left where its way and the model's part, both right */
 };
 
 /* trace_replay_node: the steps of one node, under one guess. */

@@ -93,7 +93,17 @@ static enum trace_result replay_faulty(struct trace *trace, size_t who, struct t
     return result;
 }
 
-/* trace_driver: node by node, since what one receives is in the trace. The first reason is kept: without a guess it reads best. */
+/* replay_all: with no guess, then with each. */
+static enum trace_result replay_all(struct trace *trace, size_t who, struct trace_guess *guess)
+{
+    if (replay_combinations(trace, who, guess) == TRACE_PASSED) {
+        return TRACE_PASSED;
+    }
+    return replay_faulty(trace, who, guess);
+}
+
+/* trace_driver: node by node, since what one receives is in the trace. A node is left early only if no guess explains all that it did.
+ * The first reason is kept: without a guess it reads best. */
 enum trace_result trace_driver(struct trace *trace)
 {
     for (size_t who = 0; who < trace->validator_count; who++) {
@@ -104,12 +114,15 @@ enum trace_result trace_driver(struct trace *trace)
         }
         memcpy(reason, trace->reason, sizeof reason);
         find_guesses(&guess, trace, trace->names[who]);
-        if (replay_combinations(trace, who, &guess) != TRACE_PASSED &&
-            replay_faulty(trace, who, &guess) != TRACE_PASSED) {
+        trace->notes->guessed_nodes++;
+        if (replay_all(trace, who, &guess) == TRACE_PASSED) {
+            continue;
+        }
+        guess.may_leave = true;
+        if (replay_all(trace, who, &guess) != TRACE_PASSED) {
             memcpy(trace->reason, reason, sizeof reason);
             return TRACE_FAILED;
         }
-        trace->notes->guessed_nodes++;
     }
     return TRACE_PASSED;
 }
