@@ -63,7 +63,7 @@ int sb_cmd_rollback(int argc, char **argv)
         {"blocks", SB_OPTION_U64, &blocks, "N", "how many blocks (1)", 1, UINT32_MAX},
     };
     struct sb_operands operands;
-    struct sb_datadir dir;
+    static struct sb_datadir dir;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;
     if (!sb_options_read(&operands, &status, &k_usage, options, sizeof options / sizeof options[0],

@@ -94,7 +94,7 @@ int sb_cmd_verify(int argc, char **argv)
         {"silent", SB_OPTION_FLAG, &v.silent, NULL, "show no progress", 0, 0},
     };
     struct sb_operands operands;
-    struct sb_datadir dir;
+    static struct sb_datadir dir;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;
     if (!sb_options_read(&operands, &status, &k_usage, options, sizeof options / sizeof options[0],

@@ -60,7 +60,8 @@ struct sb_driver_options {
     struct sb_signer signer;
     struct sb_pubkey own_key;
     struct sb_bft_timeouts timeouts;
-    struct sb_verifier verifier; /* the chain's rule; the simulator's stub */
+    struct sb_verifier
+        verifier; /* the chain's rule behind a cache (verify_cache.h); the simulator's stub */
     struct sb_driver_host host;
     const struct sb_logger *log;
 };
