@@ -346,5 +346,31 @@ check "it says which version it lacks" 0 'block 3 follows version 1000 .* instal
 check "so it does at the next start" 1 'block 3 follows version 1000' "$samebit" dev --datadir "$work/old" --port 0
 check "what was decided is in order" 0 '^all is right$' "$samebit" verify --datadir "$work/old"
 
+# ---- localnet: four validators in one command ----
+check "localnet with a delay that is none" 2 '--delay: "25" is not a time' "$samebit" localnet --delay 25
+check "localnet with a loss that is none" 2 '--loss: "much" is not a share' "$samebit" localnet --loss much
+check "localnet in a folder of other things" 1 'has something in it already' "$samebit" localnet --datadir "$work" --base-port 0
+"$samebit" localnet --datadir "$work/localnet" --base-port 0 --delay 2ms --block-time 0.05 >"$work/localnet.log" 2>&1 &
+NODE_PID=$!
+for _ in $(seq 1 300); do
+    ! grep -q '^Listening on' "$work/localnet.log" || break
+    sleep 0.1
+done
+check "its banner has the well-known keys" 0 '^Private key 0: 0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80$' cat "$work/localnet.log"
+same "its nodes" "$(grep -c '^Node [0-3]: ' "$work/localnet.log")" 4
+for URL in $(sed -nE 's/^Node [0-3]: +(http:[^ ]*).*/\1/p' "$work/localnet.log"); do
+    for _ in $(seq 1 200); do
+        [ "$(rpc net_peerCount)" != 0x3 ] || [ $(($(rpc eth_blockNumber))) -lt 3 ] || break
+        sleep 0.1
+    done
+    same "$URL makes blocks" "$([ $(($(rpc eth_blockNumber))) -ge 3 ] && echo yes)" yes
+    same "$URL has three peers" "$(rpc net_peerCount)" 0x3
+done
+check "a second localnet on its ports" 1 'is not free; give others with --base-port' "$samebit" localnet --base-port "${URL##*:}"
+run_stop
+same "localnet ends cleanly" "$STOPPED" 0
+check "a node of it by itself is in order" 0 '^all is right$' "$samebit" verify --datadir "$work/localnet/node2"
+check "localnet with another number of validators" 1 'has 4 validators, not 5' "$samebit" localnet --datadir "$work/localnet" --validators 5
+
 say "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
