@@ -63,7 +63,7 @@ struct net_node {
         has_remote; /* its signer is another process, with a journal of its own that outlives the node */
     struct memory_disk signer_disk;
     struct sb_journal *signer_journal;
-    struct sb_verify_cache *cache;
+    struct sb_verify_cache *cache; /* of driver and application */
     struct sb_driver *driver;
     struct sb_diag diag;
     sb_err failed; /* what the last call answered */
@@ -262,7 +262,6 @@ static sb_err net_node_start(struct net_node *node)
     struct sb_journal_identity identity = net_identity(node);
     struct sb_journal_disk disk = memory_disk_table(&node->disk);
     struct sb_journal_recovery recovery;
-    struct sb_verifier rule = sb_verifier_ed25519();
     node->diag = (struct sb_diag){.text = ""};
     SB_TRY(sb_journal_open(&node->journal, &disk, &identity, node->disk.file_count == 0, &recovery,
                            &node->diag));
@@ -273,8 +272,6 @@ static sb_err net_node_start(struct net_node *node)
     }
     node->local.journal = node->has_remote ? node->signer_journal : node->journal;
     memcpy(node->local.secret, node->secret, sizeof node->secret);
-    node->cache = sb_verify_cache_new(&rule, 256);
-    assert_non_null(node->cache);
     const struct sb_driver_options options = {
         .app = &node->table,
         .journal = node->journal,
@@ -297,10 +294,8 @@ static void net_node_stop(struct net_node *node)
 {
     sb_driver_free(node->driver);
     sb_journal_close(node->journal);
-    sb_verify_cache_free(node->cache);
     node->driver = NULL;
     node->journal = NULL;
-    node->cache = NULL;
     node->failed = SB_OK;
     memset(node->timers, 0, sizeof node->timers);
 }
@@ -324,6 +319,10 @@ static void net_node_init(struct net *net, size_t index)
     node->index = index;
     node->disk.dies = net_dies;
     node->disk.ctx = node;
+    const struct sb_verifier rule = sb_verifier_ed25519();
+    sb_verify_cache_free(node->cache);
+    node->cache = sb_verify_cache_new(&rule, 256);
+    assert_non_null(node->cache);
     const struct stub_application_options options = {
         .domain = {.chain_id = 5, .genesis_hash = {{0x67}}},
         .genesis_time_ms = 1000,
@@ -331,7 +330,7 @@ static void net_node_init(struct net *net, size_t index)
         .validator_count = net->validator_count,
         .timeliness = {.precision_ms = 500, .message_delay_ms = 5000},
         .padding_bytes = net->padding_bytes,
-        .verifier = sb_verifier_ed25519(),
+        .verifier = sb_verify_cache_verifier(node->cache),
         .hooks = {.ctx = node,
                   .refuse = net_refuse_block,
                   .forge = net_forge,
@@ -365,6 +364,7 @@ static void net_fini(struct net *net)
         struct net_node *node = &net->nodes[i];
         net_node_stop(node);
         stub_application_free(node->app);
+        sb_verify_cache_free(node->cache);
         memory_disk_fini(&node->disk);
         sb_journal_close(node->signer_journal);
         memory_disk_fini(&node->signer_disk);

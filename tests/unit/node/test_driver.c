@@ -90,8 +90,11 @@ static void four_drivers_agree_on_blocks_of_several_parts(void **state)
         assert_int_equal(counters.invalid_blocks, 0);
         assert_int_equal(counters.untimely_blocks, 0);
         assert_int_equal(stub_application_executed(net->nodes[i].app), 8);
-        /* a precommit that was checked as a vote is not checked again in a certificate or commit */
-        assert_int_equal(sb_driver_counters(net->nodes[i].driver).conflicting_votes, 0);
+        /* A height: votes of three, a proposal, and our own precommit, met in the next block. A precommit that was checked as a vote is
+         * not checked again in that block's last commit. */
+        struct sb_verify_cache_counters checks = sb_verify_cache_counters(net->nodes[i].cache);
+        assert_true(checks.misses <= 8 * 8);
+        assert_true(checks.hits >= 7 * 2);
     }
 }
 
