@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "node/backend.h"
@@ -18,7 +19,7 @@
 #include "vm/precompile/inference.h"
 
 #define MIB      ((size_t)1 << 20)
-#define LOOK_MS  200 /* how often a waiting service looks whether the node has failed */
+#define LOOK_MS  100 /* how often a halted service looks whether its peers have gone */
 #define NS_IN_MS 1000000L
 #define HALT_MS  2000 /* how long a halted node still gives its last block to peers */
 
@@ -35,12 +36,19 @@ struct sb_service {
 
 /* ---- life ---- */
 
+/* wake_main: the waiting thread sleeps until a signal comes. */
+static void wake_main(void)
+{
+    (void)kill(getpid(), SIGUSR1);
+}
+
 static void on_failed(void *ctx, const char *message)
 {
     struct sb_service *service = ctx;
     (void)pthread_mutex_lock(&service->mutex);
     (void)snprintf(service->failure.text, sizeof service->failure.text, "%s", message);
     (void)pthread_mutex_unlock(&service->mutex);
+    wake_main();
 }
 
 static uint64_t clock_us(void)
@@ -55,6 +63,7 @@ static void on_halted(void *ctx, const char *reason)
     (void)snprintf(service->halt.text, sizeof service->halt.text, "%s", reason);
     (void)pthread_mutex_unlock(&service->mutex);
     atomic_store(&service->halted, true);
+    wake_main();
 }
 
 /* new_node: with peers when there are any to be expected. */
@@ -172,13 +181,15 @@ static sb_err open_all(struct sb_service *service, const struct sb_service_optio
     return SB_OK;
 }
 
-/* What ends the node. A closed terminal (SIGHUP) too, unless it was started with nohup. */
+/* What ends the node, and what says that it has ended by itself (SIGUSR1). A closed terminal (SIGHUP) too, unless it was started with
+ * nohup. */
 static void end_signals(sigset_t *ret_set)
 {
     struct sigaction hangup;
     (void)sigemptyset(ret_set);
     (void)sigaddset(ret_set, SIGINT);
     (void)sigaddset(ret_set, SIGTERM);
+    (void)sigaddset(ret_set, SIGUSR1);
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) {
         (void)sigaddset(ret_set, SIGHUP);
     }
@@ -226,7 +237,8 @@ sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag)
     sigset_t set;
     end_signals(&set);
     for (;;) {
-        int sig = sigtimedwait(&set, NULL, &look);
+        bool is_halted = atomic_load(&service->halted);
+        int sig = sigtimedwait(&set, NULL, is_halted ? &look : NULL);
         if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) {
             return SB_OK;
         }
@@ -237,9 +249,7 @@ sb_err sb_service_wait(struct sb_service *service, struct sb_diag *diag)
             (void)pthread_mutex_unlock(&service->mutex);
             return err;
         }
-        if (atomic_load(&service->halted)) {
-            halted_ms += LOOK_MS;
-        }
+        halted_ms += is_halted ? LOOK_MS : 0;
         if (halted_ms > HALT_MS ||
             (halted_ms != 0 && sb_node_status(service->node).peer_count == 0)) {
             return halt_result(service, diag);

@@ -3,8 +3,8 @@
  *     start:  inference cache -> node (chain, pool, consensus, peers) -> backend -> RPC server -> blocks
  *     stop:   the same backwards
  *
- * Threads: sb_service_start blocks SIGINT, SIGTERM and SIGHUP in the calling thread before it makes others, so that sb_service_wait alone
- * receives them. */
+ * Threads: sb_service_start blocks SIGINT, SIGTERM, SIGHUP and SIGUSR1 in the calling thread before it makes others, so that
+ * sb_service_wait alone receives them; SIGUSR1 is how the node's loop tells it of a failure or a halt. */
 #ifndef SB_NODE_SERVICE_H
 #define SB_NODE_SERVICE_H
 

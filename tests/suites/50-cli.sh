@@ -190,6 +190,9 @@ run_start --instant
 same "the key is back" "$(rpc eth_blockNumber)" "$(printf '0x%x' "$signed")"
 run_stop
 
+check "a height to halt at" 0 "^halted at height $((height + 3)), as asked\$" "$samebit" run --datadir "$dir" --port 0 --halt-height $((height + 3))
+check "halted where it is" 0 "^height: $((height + 3))\$" "$samebit" verify --datadir "$dir"
+
 # ---- damage ----
 cp -r "$dir" "$work/damaged"
 mv "$work/damaged/journal" "$work/journal-away"
