@@ -190,6 +190,7 @@ run_start --instant
 same "the key is back" "$(rpc eth_blockNumber)" "$(printf '0x%x' "$signed")"
 run_stop
 
+height=$("$samebit" verify --silent --datadir "$dir" | sed -n 's/^height: //p')
 check "a height to halt at" 0 "^halted at height $((height + 3)), as asked\$" "$samebit" run --datadir "$dir" --port 0 --halt-height $((height + 3))
 check "halted where it is" 0 "^height: $((height + 3))\$" "$samebit" verify --datadir "$dir"
 
