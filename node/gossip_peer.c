@@ -205,8 +205,9 @@ void sb_early_keep(struct sb_replica *replica, struct gossip_peer *peer, enum sb
 {
     size_t cost = sizeof(struct early_message) + raw.len;
     struct early_message *m = NULL;
-    if (peer->early_bytes + cost <= SB_EARLY_PEER_BYTES_MAX &&
-        replica->early_bytes + cost <= SB_EARLY_BYTES_MAX) {
+    size_t own = peer->early_bytes + cost;
+    if (own <= SB_EARLY_SHARE_BYTES ||
+        (own <= SB_EARLY_PEER_BYTES_MAX && replica->early_bytes + cost <= SB_EARLY_BYTES_MAX)) {
         m = malloc(cost);
     }
     if (m == NULL) {

@@ -9,7 +9,7 @@
  * Each call of the host does its one thing and then settles (replica.c): tells peers of a new head, takes again what came early, goes on
  * with sync, begins the next height. Callbacks of the driver only take note and send; they never call the driver.
  *
- * Memory: SB_REPLICA_PEERS_MAX peers of EARLY_PEER_BYTES_MAX each, EARLY_BYTES_MAX together; SB_ASSEMBLIES_MAX blocks in assembly, of
+ * Memory: SB_REPLICA_PEERS_MAX peers of EARLY_PEER_BYTES_MAX each, twice EARLY_BYTES_MAX together; SB_ASSEMBLIES_MAX blocks in assembly, of
  * the size that their signed proposals state; what sync.h says. */
 #ifndef SB_NODE_REPLICA_IMPL_H
 #define SB_NODE_REPLICA_IMPL_H
@@ -21,13 +21,15 @@
 
 #define SB_EARLY_PEER_BYTES_MAX ((size_t)1024 * 1024)
 #define SB_EARLY_BYTES_MAX      ((size_t)32 * 1024 * 1024)
-#define SB_ASSEMBLIES_MAX       4
-#define SB_SEEN_MAX             4096 /* power of two */
-#define SB_EVIDENCE_KNOWN_MAX   64
-#define SB_SERVE_QUEUE_MAX      32
-#define SB_PEER_VOTE_SETS       12
-#define SB_PEER_PROPOSALS       8
-#define SB_PEER_PARTS_SETS      4
+/* Room that a peer has whatever the others fill. */
+#define SB_EARLY_SHARE_BYTES  (SB_EARLY_BYTES_MAX / SB_REPLICA_PEERS_MAX)
+#define SB_ASSEMBLIES_MAX     4
+#define SB_SEEN_MAX           4096 /* power of two */
+#define SB_EVIDENCE_KNOWN_MAX 64
+#define SB_SERVE_QUEUE_MAX    32
+#define SB_PEER_VOTE_SETS     12
+#define SB_PEER_PROPOSALS     8
+#define SB_PEER_PARTS_SETS    4
 /* Rounds above the present one in which proposals and parts are looked at; also bounds the cost of finding a proposer. */
 #define SB_ROUNDS_AHEAD_MAX 64
 
