@@ -11,8 +11,6 @@
 #include "base/util/assert.h"
 #include "base/util/endian.h"
 
-#define NEW_PLACES      (SB_BOOK_NEW_BUCKETS * SB_BOOK_BUCKET_SLOTS)
-#define PLACES          SB_BOOK_ADDRESSES_MAX
 #define CHAINS          8192
 #define NOWHERE         UINT32_MAX
 #define PROBES_MAX      256
@@ -28,6 +26,11 @@
 #define SUM_BYTES       32
 #define FLAG_TRIED      1
 #define FLAG_ANCHOR     2
+
+enum {
+    NEW_PLACES = SB_BOOK_NEW_BUCKETS * SB_BOOK_BUCKET_SLOTS,
+    PLACES = SB_BOOK_ADDRESSES_MAX,
+};
 
 SB_STATIC_ASSERT(SB_BOOK_KEY_BYTES == crypto_shorthash_KEYBYTES, "key of SipHash");
 
@@ -66,6 +69,7 @@ static uint64_t hash(const struct sb_book *book, char purpose, uint64_t a, uint6
 {
     uint8_t text[HASHED_BYTES] = {(uint8_t)purpose};
     uint8_t out[crypto_shorthash_BYTES];
+    SB_ASSERT(book != NULL);
     be_store64(text + 1, a);
     be_store64(text + 9, b);
     if (endpoint != NULL) {

@@ -18,7 +18,6 @@
 #define SB_BOOK_NEW_BUCKETS      256
 #define SB_BOOK_TRIED_BUCKETS    64
 #define SB_BOOK_BUCKET_SLOTS     64
-#define SB_BOOK_ADDRESSES_MAX    ((SB_BOOK_NEW_BUCKETS + SB_BOOK_TRIED_BUCKETS) * SB_BOOK_BUCKET_SLOTS)
 #define SB_BOOK_NEW_PER_SOURCE   32 /* new buckets that one source group reaches */
 #define SB_BOOK_TRIED_PER_GROUP  4  /* tried buckets that one group reaches */
 #define SB_BOOK_FAILS_MAX        10
@@ -27,7 +26,11 @@
 #define SB_BOOK_KEY_BYTES        16
 #define SB_BOOK_FILE_ENTRY_BYTES 76
 #define SB_BOOK_FILE_BYTES_MAX                                                                     \
-    (8 + SB_BOOK_KEY_BYTES + 4 + SB_BOOK_ADDRESSES_MAX * SB_BOOK_FILE_ENTRY_BYTES + 32)
+    (8 + SB_BOOK_KEY_BYTES + 4 + (size_t)SB_BOOK_ADDRESSES_MAX * SB_BOOK_FILE_ENTRY_BYTES + 32)
+
+enum {
+    SB_BOOK_ADDRESSES_MAX = (SB_BOOK_NEW_BUCKETS + SB_BOOK_TRIED_BUCKETS) * SB_BOOK_BUCKET_SLOTS
+};
 
 struct sb_book;
 
