@@ -247,6 +247,7 @@ static void draw_table(struct localnet *l)
         (void)printf("\x1b[%zuA", l->net.node_count + 1);
     }
     l->is_drawn = true;
+    (void)printf("\x1b[?7l"); /* a long line is cut, not folded: the next drawing counts lines */
     (void)printf("\x1b[Knode    height  round  peers  block time  transactions  RPC\n");
     for (size_t i = 0; i < l->net.node_count; i++) {
         const struct child *child = &l->children[i];
@@ -265,6 +266,7 @@ static void draw_table(struct localnet *l)
         }
         (void)printf("\n");
     }
+    (void)printf("\x1b[?7h");
     (void)fflush(stdout);
 }
 
