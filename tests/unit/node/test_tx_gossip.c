@@ -66,6 +66,14 @@ static size_t sent_to(sb_peer peer)
     return count;
 }
 
+static size_t resumed_of(sb_peer peer)
+{
+    (void)pthread_mutex_lock(&net.lock);
+    size_t count = net.resumed[peer];
+    (void)pthread_mutex_unlock(&net.lock);
+    return count;
+}
+
 static int offence_of(sb_peer peer)
 {
     (void)pthread_mutex_lock(&net.lock);
@@ -270,9 +278,9 @@ static void peer_that_sends_too_much_waits_and_is_resumed(void **state)
         messages++;
         assert_true(messages < 100);
     }
-    WAIT_FOR(net.resumed[1] == 1);
+    WAIT_FOR(resumed_of(1) == 1);
     WAIT_FOR(sb_tx_gossip_counters(gossip).received == 2000 * messages);
-    assert_int_equal(net.resumed[1], 1);
+    assert_int_equal(resumed_of(1), 1);
 }
 
 int main(void)
