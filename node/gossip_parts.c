@@ -83,6 +83,20 @@ void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *pro
     };
 }
 
+/* assembly_of: the assembly of a proposal that the driver holds, begun anew when a restart or a lack of room has ended it; NULL: the
+ * block is here, or memory is not. */
+static struct assembly *assembly_of(struct sb_replica *replica, const struct sb_proposal *proposal)
+{
+    const struct sb_application *app = replica->options.app;
+    const struct sb_rotation *rotation = app->rotation(app->ctx, proposal->height);
+    struct assembly *assembly = find_assembly(replica, proposal);
+    if (assembly == NULL && rotation != NULL) {
+        sb_assembly_begin(replica, proposal, sb_rotation_proposer(rotation, proposal->round));
+        assembly = find_assembly(replica, proposal);
+    }
+    return assembly;
+}
+
 static struct sb_bits all_bits(uint32_t count)
 {
     struct sb_bits bits = {.count = count};
@@ -107,8 +121,9 @@ struct sb_bits sb_assembly_have(const struct sb_replica *replica,
     }
     for (size_t i = 0; i < SB_ASSEMBLIES_MAX; i++) {
         const struct assembly *a = &replica->assemblies[i];
-        if (a->is_used && sb_hash_equal(&a->block_id, &proposal->block_id) &&
-            a->have.count == count) {
+        if (a->is_used && a->have.count == count &&
+            sb_hash_equal(&a->block_id, &proposal->block_id) &&
+            sb_hash_equal(&a->parts_root, &proposal->parts_root)) {
             return a->have;
         }
     }
@@ -160,12 +175,21 @@ static bool is_of(const struct sb_message_part *part, const struct sb_proposal *
     return part->bytes.len == (rest < SB_PART_BYTES ? rest : SB_PART_BYTES);
 }
 
+/* stray: the part fits no proposal that is held here. A proposer may have signed two, and an honest peer hold the other one: no offence,
+ * but the peer pays for it as for a signature, and has only so many. */
+static void stray(struct sb_replica *replica, struct gossip_peer *peer)
+{
+    if (!sb_budget_take(&peer->checks, sb_budget_checks, 1, sb_replica_now(replica))) {
+        sb_replica_report(replica, peer, SB_OFFENCE_WASTE, "parts of blocks that nobody proposed");
+    }
+}
+
 static sb_err take_into(struct sb_replica *replica, struct assembly *assembly,
                         struct gossip_peer *peer, const struct sb_message_part *part, sb_bytes raw,
                         struct sb_diag *diag)
 {
     if (!sb_part_verify(&part->proof, part->bytes, &assembly->parts_root)) {
-        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a part with a false proof");
+        stray(replica, peer);
         return SB_OK;
     }
     memcpy(assembly->memory + part->proof.index * SB_PART_BYTES, part->bytes.data, part->bytes.len);
@@ -196,10 +220,10 @@ sb_err sb_gossip_take_part(struct sb_replica *replica, struct gossip_peer *peer,
     }
     struct sb_proposal proposal = *held;
     if (!is_of(part, &proposal)) {
-        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a part of another block");
+        stray(replica, peer);
         return SB_OK;
     }
-    struct assembly *assembly = find_assembly(replica, &proposal);
+    struct assembly *assembly = assembly_of(replica, &proposal);
     if (assembly == NULL || assembly->is_done || sb_bits_get(&assembly->have, part->proof.index)) {
         if (assembly != NULL) {
             sb_spare_repeated_part(replica, assembly->proposer, peer);
@@ -288,14 +312,15 @@ static const struct sb_proposal *proposal_of(const struct sb_replica *replica, i
     return p != NULL && sb_hash_equal(&p->block_id, block_id) ? p : NULL;
 }
 
-/* is_what_was_signed: the bytes have the root that the proposal signed; without a proposal the driver compares the id. */
+/* is_what_was_signed: the bytes have the root that the proposal signed. Others may still be the block: its proposer may have signed
+ * another root for us alone, and the driver compares the id. */
 static bool is_what_was_signed(const struct sb_replica *replica, sb_bytes encoded)
 {
     const struct block_fetch *f = &replica->fetch;
     const struct sb_proposal *proposal = proposal_of(replica, f->round, &f->block_id);
     sb_hash root;
-    return proposal == NULL ||
-           (sb_parts_root(&root, encoded) == SB_OK && sb_hash_equal(&root, &proposal->parts_root));
+    return proposal != NULL && sb_parts_root(&root, encoded) == SB_OK &&
+           sb_hash_equal(&root, &proposal->parts_root);
 }
 
 sb_err sb_fetch_answer(bool *ret_is_ours, struct sb_replica *replica, struct gossip_peer *peer,
@@ -312,16 +337,10 @@ sb_err sb_fetch_answer(bool *ret_is_ours, struct sb_replica *replica, struct gos
     }
     f->is_asked = false;
     f->due_ms = sb_replica_now(replica) + sb_replica_resend_ms(replica);
-    taken = SB_TAKEN_INVALID;
     sb_hash block_id = f->block_id;
-    if (is_what_was_signed(replica, block->encoded)) {
-        bool was_signed = proposal_of(replica, f->round, &f->block_id) != NULL;
-        SB_TRY(sb_driver_block(&taken, replica->driver, &block_id, block->encoded, diag));
-        if (taken == SB_TAKEN_INVALID && was_signed) {
-            return SB_OK; /* the proposer's fault */
-        }
-    }
-    if (taken == SB_TAKEN_INVALID) {
+    bool was_signed = is_what_was_signed(replica, block->encoded);
+    SB_TRY(sb_driver_block(&taken, replica->driver, &block_id, block->encoded, diag));
+    if (taken == SB_TAKEN_INVALID && !was_signed) { /* else it is the proposer's fault */
         sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "another block than was asked for");
         f->due_ms = sb_replica_now(replica);
         replica->tick_soon = replica->peer_count > 1;
