@@ -99,10 +99,23 @@ void sb_send_item_free(struct sb_send_item *item)
     free(item);
 }
 
+/* What is left of less urgent messages that have begun: they cannot be dropped, and one block must not keep votes out of the queue. */
+static size_t begun_below(const struct sb_send_queue *queue, uint8_t priority)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < SB_CHANNEL_COUNT; i++) {
+        const struct sb_send_item *item = queue->lanes[i].first;
+        if (item != NULL && item->begun && sb_channels[i].priority > priority) {
+            bytes += item->len - item->sent + SB_QUEUE_ITEM_COST;
+        }
+    }
+    return bytes;
+}
+
 /* Whether there is room, after less urgent messages have gone. */
 static bool make_room(struct sb_send_queue *queue, uint8_t priority)
 {
-    while (queue->bytes >= queue->bytes_max) {
+    while (queue->bytes - begun_below(queue, priority) >= queue->bytes_max) {
         if (!drop_below(queue, priority)) {
             return false;
         }

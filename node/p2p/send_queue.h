@@ -4,7 +4,8 @@
  *               VOTE     [ ][ ]        take -->   one frame of fragments: channel | flags | length | bytes
  *               PART     [#####....]              (# = sent already: a message is finished once begun)
  *
- *   - at most bytes_max and one message wait; then lower channels make room, oldest first (docs/spec/p2p.md 3);
+ *   - at most bytes_max and one message of each channel wait; then lower channels make room, oldest first (docs/spec/p2p.md 3);
+ *   - a less urgent message that has begun takes no room from others: behind a block of 10 MiB votes still find theirs;
  *   - a message that has begun is never dropped: its end must follow, or the receiver would join two messages.
  *
  * Pure: no clock, no lock. Callers from several threads hold a lock of their own around each call. */

@@ -475,8 +475,6 @@ static void full_queue_drops_what_is_less_urgent(void **state)
         assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_VOTE, sb_span(bytes, 30000)),
                          SB_PUSH_QUEUED);
     }
-    assert_non_null(q.lanes[SB_CHANNEL_TX].first);
-    assert_ptr_equal(q.lanes[SB_CHANNEL_TX].first, q.lanes[SB_CHANNEL_TX].last);
     assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_TX, sb_span(bytes, 1)), SB_PUSH_DROPPED);
     size_t votes = 0;
     while (sb_send_queue_push(&q, SB_CHANNEL_VOTE, sb_span(bytes, 30000)) == SB_PUSH_QUEUED) {
@@ -484,10 +482,38 @@ static void full_queue_drops_what_is_less_urgent(void **state)
         assert_true(votes < 100);
     }
     assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_VOTE, sb_span(bytes, 1)), SB_PUSH_OVERFLOW);
+    assert_non_null(q.lanes[SB_CHANNEL_TX].first);
+    assert_ptr_equal(q.lanes[SB_CHANNEL_TX].first, q.lanes[SB_CHANNEL_TX].last);
     assert_null(q.lanes[SB_CHANNEL_PART].first);
-    assert_true(q.bytes < q.bytes_max + 60000 + SB_QUEUE_ITEM_COST);
+    /* one vote over the limit, and the rest of the transaction */
+    assert_true(q.bytes < q.bytes_max + 30000 + 60000 + 2 * SB_QUEUE_ITEM_COST);
     sb_send_queue_fini(&q);
     assert_true(sb_send_queue_is_empty(&q));
+}
+
+/* A block longer than the queue is on its way to a slow peer: that is no reason to give the peer up. */
+static void long_block_that_has_begun_leaves_room_for_votes(void **state)
+{
+    (void)state;
+    static uint8_t block[1000000], frame[SB_FRAME_PLAIN_BYTES_MAX];
+    struct sb_send_queue q;
+    sb_send_queue_init(&q, 200000, 1);
+    assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_SYNC, sb_span(block, sizeof block)),
+                     SB_PUSH_QUEUED);
+    assert_int_equal(frame_take(&q, frame, 1), SB_FRAME_PLAIN_BYTES_MAX);
+    assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_STATE, sb_span(block, 20)), SB_PUSH_QUEUED);
+    assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_VOTE, sb_span(block, 300)), SB_PUSH_QUEUED);
+    assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_PART, sb_span(block, 60000)),
+                     SB_PUSH_QUEUED);
+    assert_int_equal(sb_send_queue_push(&q, SB_CHANNEL_SYNC, sb_span(block, 1)), SB_PUSH_DROPPED);
+    size_t votes = 0;
+    while (sb_send_queue_push(&q, SB_CHANNEL_VOTE, sb_span(block, 30000)) == SB_PUSH_QUEUED) {
+        votes++;
+        assert_true(votes < 10); /* but only so many */
+    }
+    assert_true(frame_take(&q, frame, 1) > 0);
+    assert_int_equal(frame[0], SB_CHANNEL_STATE);
+    sb_send_queue_fini(&q);
 }
 
 static void queue_keeps_to_the_rates_and_says_when_to_go_on(void **state)
@@ -553,6 +579,7 @@ int main(void)
         cmocka_unit_test(flood_is_held_back_and_nothing_is_lost),
         cmocka_unit_test(honest_sender_at_full_speed_is_never_held_back),
         cmocka_unit_test(full_queue_drops_what_is_less_urgent),
+        cmocka_unit_test(long_block_that_has_begun_leaves_room_for_votes),
         cmocka_unit_test(queue_keeps_to_the_rates_and_says_when_to_go_on),
         cmocka_unit_test(queue_sends_the_most_urgent_first),
     };
