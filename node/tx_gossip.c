@@ -67,6 +67,7 @@ struct sb_tx_gossip {
     uint32_t seen_next;
     uint32_t buckets[BUCKETS];
     struct peer peers[SB_TX_GOSSIP_PEERS_MAX];
+    size_t place_count; /* of peers that was ever used: the first ones */
     struct message *head, *tail;
     uint64_t flushed_ms; /* when messages last went out */
     bool is_flush_planned, has_new_peer;
@@ -136,7 +137,7 @@ static void seen_mark(struct seen *item, size_t place)
 
 static struct peer *find_peer(struct sb_tx_gossip *g, sb_peer id)
 {
-    for (size_t i = 0; i < SB_TX_GOSSIP_PEERS_MAX; i++) {
+    for (size_t i = 0; i < g->place_count; i++) {
         if (g->peers[i].is_up && g->peers[i].id == id) {
             return &g->peers[i];
         }
@@ -201,7 +202,10 @@ static size_t send_some(struct sb_tx_gossip *g, sb_peer peer, const struct out *
 /* flush: send what waits, to each peer. */
 static void flush(struct sb_tx_gossip *g)
 {
-    for (size_t place = 0; place < SB_TX_GOSSIP_PEERS_MAX; place++) {
+    (void)pthread_mutex_lock(&g->lock);
+    size_t place_count = g->place_count;
+    (void)pthread_mutex_unlock(&g->lock);
+    for (size_t place = 0; place < place_count; place++) {
         struct peer *peer = &g->peers[place];
         (void)pthread_mutex_lock(&g->lock);
         bool has_some = peer->is_up && peer->out.count != 0;
@@ -227,7 +231,7 @@ static void on_pending(void *ctx, const struct sb_pool_tx *tx)
     if (!g->is_stopped) {
         struct seen *item = seen_get(g, &tx->hash);
         item->is_admitted = true;
-        for (size_t place = 0; place < SB_TX_GOSSIP_PEERS_MAX; place++) {
+        for (size_t place = 0; place < g->place_count; place++) {
             if (g->peers[place].is_up) {
                 out_add(g, place, item, tx);
             }
@@ -265,13 +269,13 @@ static void greet(struct sb_tx_gossip *g)
         struct seen *item = seen_get(g, &entries[i].tx->hash);
         item->is_admitted = true;
         told++;
-        for (size_t place = 0; place < SB_TX_GOSSIP_PEERS_MAX; place++) {
+        for (size_t place = 0; place < g->place_count; place++) {
             if (g->peers[place].is_up && g->peers[place].is_new) {
                 out_add(g, place, item, entries[i].tx);
             }
         }
     }
-    for (size_t place = 0; place < SB_TX_GOSSIP_PEERS_MAX; place++) {
+    for (size_t place = 0; place < g->place_count; place++) {
         g->peers[place].is_new = false;
     }
     (void)pthread_mutex_unlock(&g->lock);
@@ -463,6 +467,7 @@ void sb_tx_gossip_peer_up(struct sb_tx_gossip *gossip, sb_peer id)
     }
     if (place < SB_TX_GOSSIP_PEERS_MAX) {
         gossip->peers[place] = (struct peer){.id = id, .is_up = true, .is_new = true};
+        gossip->place_count = place < gossip->place_count ? gossip->place_count : place + 1;
         for (size_t i = 0; i < SB_TX_GOSSIP_SEEN_MAX; i++) {
             gossip->seen[i].peers[place / 64] &= ~((uint64_t)1 << (place % 64));
         }

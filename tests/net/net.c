@@ -10,6 +10,7 @@
 
 #include "base/codec/hex.h"
 #include "base/util/assert.h"
+#include "node/rpc_client.h"
 #include "storage/store.h"
 
 #define GENESIS_ARENA_BYTES ((size_t)256 << 20)
@@ -19,6 +20,7 @@
 #define LOOK_US             20000
 #define BLOCKS_AT_ONCE      200
 #define COMMITS_CHECKED     200
+#define PAGE_BYTES_MAX      ((size_t)1 << 20)
 #define POOL_COUNT_MAX      65536
 
 bool net_fail(struct net *net, const char *fmt, ...)
@@ -243,6 +245,27 @@ bool net_wait_height(struct net *net, size_t node, uint64_t height, uint64_t tim
     return reached >= height ||
            net_fail(net, "node %zu is at height %" PRIu64 ", not %" PRIu64 ", after %" PRIu64 " ms",
                     node, reached, height, timeout_ms);
+}
+
+bool net_metric(struct net *net, uint64_t *ret, size_t node, const char *name)
+{
+    struct sb_rpc_client client;
+    struct sb_diag diag = {.text = ""};
+    struct sb_buf page;
+    char url[64], line[96];
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", net->local.nodes[node].rpc_port);
+    (void)snprintf(line, sizeof line, "\nsamebit_%s ", name);
+    sb_buf_init(&page, PAGE_BYTES_MAX);
+    bool ok = sb_rpc_client_init(&client, url, &diag) == SB_OK &&
+              sb_rpc_client_get(&page, &client, "/metrics", &diag) == SB_OK;
+    sb_buf_add_byte(&page, '\0');
+    const char *at = ok ? strstr((const char *)page.data, line) : NULL;
+    ok = at != NULL || net_fail(net, "node %zu has no metric %s: %s", node, name, diag.text);
+    if (ok) {
+        *ret = strtoull(at + strlen(line), NULL, 10);
+    }
+    sb_buf_fini(&page);
+    return ok;
 }
 
 /* block_hashes: of heights [from, from + count), as an array of texts, owned by the caller; NULL when the node does not answer. */

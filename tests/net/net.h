@@ -56,6 +56,8 @@ bool net_open(struct net *net, struct rpc_session *session, size_t node);
 uint64_t net_height(struct net *net, size_t node);
 uint64_t net_highest(struct net *net);
 bool net_wait_height(struct net *net, size_t node, uint64_t height, uint64_t timeout_ms);
+/* net_metric: a plain number of a node's /metrics, named without samebit_. */
+bool net_metric(struct net *net, uint64_t *ret, size_t node, const char *name);
 /* net_same_blocks: the running nodes agree on every block up to the lowest of their heads. */
 bool net_same_blocks(struct net *net);
 /* net_check_disks: what stopped nodes have stored: `samebit verify` finds nothing, and the newest commits carry the very signatures that

@@ -5,6 +5,8 @@
  *     one_killed      three of four go on; the fourth, started again, is back at the head and votes
  *     partition       2 against 2 stand still, and go on when the wires heal
  *     late_joiner     a validator that starts when the others have many blocks catches up, and votes
+ *     slow_validator  one that hears and is heard 50 ms later than the others: its precommits come too late for every commit, and
+ *                     are counted all the same
  *     bad_wires       delay, jitter and loss: slower, but on it goes
  *     forger          a proposer of forged blocks gets nil from all, and the chain goes on without its blocks
  *     kills           N seconds (30) of kill -9 of random nodes at random moments, under load of transfers, storage, inferences
@@ -30,6 +32,9 @@
 #define STILL_MS      4000 /* how long a partition is watched */
 #define JOIN_HEIGHT   60
 #define FORGER        3
+#define SLOW          3
+#define SLOW_US       50000
+#define SLOW_BLOCKS   30
 #define FORGED_HEIGHT 24
 
 struct options {
@@ -98,6 +103,30 @@ static bool case_late_joiner(void)
     ok = ok && all_at(JOIN_HEIGHT, 2 * CATCH_UP_MS);
     ok = ok && net_start(&net, 3) && all_at(net_highest(&net) + 4, CATCH_UP_MS);
     return ok && net_kill(&net, 0) && all_at(net_highest(&net) + 8, CATCH_UP_MS);
+}
+
+static bool case_slow_validator(void)
+{
+    const struct sb_relay_quality slow = {.delay_us = SLOW_US};
+    for (size_t i = 0; i < NET_NODES; i++) {
+        if (i != SLOW) {
+            sb_relay_set_quality(net.local.relay, net.local.paths[i][SLOW], &slow);
+            sb_relay_set_quality(net.local.relay, net.local.paths[SLOW][i], &slow);
+        }
+    }
+    uint64_t before = 0, after = 0, late = 0;
+    bool ok = net_start_all(&net) && all_at(10, CATCH_UP_MS);
+    ok = ok && net_metric(&net, &before, SLOW, "consensus_validator_missed_blocks");
+    ok = ok && all_at(net_highest(&net) + SLOW_BLOCKS, CATCH_UP_MS);
+    ok = ok && net_metric(&net, &after, SLOW, "consensus_validator_missed_blocks") &&
+         net_metric(&net, &late, 0, "consensus_late_votes");
+    if (ok && (after != before || late == 0)) {
+        return net_fail(&net,
+                        "a slow validator was counted as missing in %" PRIu64 " blocks; %" PRIu64
+                        " votes came late",
+                        after - before, late);
+    }
+    return ok;
 }
 
 static bool case_bad_wires(void)
@@ -325,6 +354,7 @@ static const struct net_case {
     {"one_killed", case_one_killed, k_short_wires},
     {"partition", case_partition, k_short_wires},
     {"late_joiner", case_late_joiner, k_short_wires},
+    {"slow_validator", case_slow_validator, k_short_wires},
     {"bad_wires", case_bad_wires, {.delay_us = 20000, .jitter_us = 20000, .loss_ppm = 5000}},
     {"forger", case_forger, k_short_wires},
     {"kills", case_kills, k_short_wires},
