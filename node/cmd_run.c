@@ -1,4 +1,4 @@
-/* cmd_run.c: `samebit run`: the validator of a data directory. */
+/* cmd_run.c: `samebit run`: the node of a data directory. */
 #include <stdio.h>
 
 #include "node/cli.h"
@@ -9,12 +9,16 @@
 
 static const struct sb_usage k_usage = {
     "run", "--datadir DIR [options]",
-    "Run the validator whose key, chain and settings lie in a data directory. Settings are taken "
-    "from\n"
-    "DIR/config.json; options here override them for this run. Ctrl-C or SIGTERM stops it cleanly.",
+    "Run the node whose keys, chain and settings lie in a data directory: a validator if its key "
+    "is in the set,\n"
+    "else a node that follows. Settings are taken from DIR/config.json; options here override them "
+    "for this\n"
+    "run. Ctrl-C or SIGTERM stops it cleanly. With --halt-height it ends by itself, with status 0.",
     "  samebit run --datadir /var/lib/samebit\n"
     "  samebit run --datadir ./chain --port 9545 --log-format json\n"
-    "  samebit run --datadir ./chain --instant\n"};
+    "  samebit run --datadir ./chain --instant\n"
+    "  samebit run --datadir ./chain --persistent-peers ID@10.0.0.2:23296,ID@10.0.0.3:23296\n"
+    "  samebit run --datadir ./chain --halt-height 100000\n"};
 
 static int serve(const struct sb_datadir *dir, const struct sb_config *config,
                  struct sb_arena *arena)
