@@ -63,6 +63,17 @@ static struct peer *find_peer(struct sb_inbox *inbox, sb_peer id)
     return NULL;
 }
 
+/* cost_of: what an item counts; messages without bytes take memory, too. */
+static size_t cost_of(enum sb_inbox_kind kind, size_t len)
+{
+    return kind == SB_INBOX_MESSAGE ? len + SB_INBOX_ITEM_COST : 0;
+}
+
+static size_t share(const struct sb_inbox *inbox)
+{
+    return inbox->options.total_bytes_max / SB_INBOX_SHARES;
+}
+
 /* admit: under the lock: the peer, if the item may go in. A peer is known from its coming until its going is done. */
 static struct peer *admit(struct sb_inbox *inbox, enum sb_inbox_kind kind, sb_peer id)
 {
@@ -77,7 +88,7 @@ static struct peer *admit(struct sb_inbox *inbox, enum sb_inbox_kind kind, sb_pe
     }
     if (peer != NULL && kind == SB_INBOX_MESSAGE &&
         (peer->bytes >= inbox->options.peer_bytes_max ||
-         inbox->bytes >= inbox->options.total_bytes_max)) {
+         (inbox->bytes >= inbox->options.total_bytes_max && peer->bytes >= share(inbox)))) {
         peer->is_refused = true;
         inbox->has_refused = true;
         return NULL;
@@ -101,8 +112,8 @@ bool sb_inbox_put(struct sb_inbox *inbox, enum sb_inbox_kind kind, sb_peer peer,
     if (admitted != NULL) {
         *(was_empty ? &inbox->head : &inbox->tail->next) = item;
         inbox->tail = item;
-        admitted->bytes += bytes.len;
-        inbox->bytes += bytes.len;
+        admitted->bytes += cost_of(kind, bytes.len);
+        inbox->bytes += cost_of(kind, bytes.len);
     }
     (void)pthread_mutex_unlock(&inbox->lock);
     if (admitted == NULL) {
@@ -128,12 +139,14 @@ static size_t pick_resumed(struct sb_inbox *inbox, sb_peer ret_peers[SB_INBOX_PE
 {
     size_t count = 0;
     bool is_left = false;
-    if (!inbox->has_refused || inbox->bytes > inbox->options.total_bytes_max / 2) {
+    bool has_room = inbox->bytes <= inbox->options.total_bytes_max / 2;
+    if (!inbox->has_refused) {
         return 0;
     }
     for (size_t i = 0; i < inbox->peer_count; i++) {
         struct peer *peer = &inbox->peers[i];
-        if (peer->is_refused && peer->bytes <= inbox->options.peer_bytes_max / 2) {
+        if (peer->is_refused && peer->bytes <= inbox->options.peer_bytes_max / 2 &&
+            (has_room || peer->bytes <= share(inbox) / 2)) {
             peer->is_refused = false;
             ret_peers[count++] = peer->id;
         }
@@ -149,8 +162,8 @@ void sb_inbox_done_take(struct sb_inbox *inbox, struct sb_inbox_item *item)
     (void)pthread_mutex_lock(&inbox->lock);
     struct peer *peer = find_peer(inbox, item->peer);
     SB_ASSERT(peer != NULL);
-    inbox->bytes -= item->len;
-    peer->bytes -= item->len;
+    inbox->bytes -= cost_of(item->kind, item->len);
+    peer->bytes -= cost_of(item->kind, item->len);
     if (item->kind == SB_INBOX_PEER_DOWN) {
         *peer = inbox->peers[--inbox->peer_count];
     }

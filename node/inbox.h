@@ -4,8 +4,10 @@
  *                   false: full                                          done: room again --> resume
  *
  * Order is kept. A message is taken while its peer, and all peers together, are below their bounds, so the bounds are passed by one
- * message at most. A peer whose message was refused is resumed when half of its room, and half of all room, is free again. Coming and
- * going of peers is never refused: there are at most SB_INBOX_PEERS_MAX of them. */
+ * message at most; and while its peer has less than a share of all room, whatever others have filled, so that a few peers that flood
+ * keep nobody's votes out. A peer whose message was refused is resumed when half of its room, and half of all room or of its share, is
+ * free again. A message counts with the memory that it takes beside its bytes. Coming and going of peers is never refused: there are at
+ * most SB_INBOX_PEERS_MAX of them. */
 #ifndef SB_NODE_INBOX_H
 #define SB_NODE_INBOX_H
 
@@ -16,6 +18,8 @@
 #define SB_INBOX_PEERS_MAX       1024
 #define SB_INBOX_PEER_BYTES_MAX  ((size_t)12 << 20)
 #define SB_INBOX_TOTAL_BYTES_MAX ((size_t)64 << 20)
+#define SB_INBOX_SHARES          256 /* of all room; one of them is every peer's own */
+#define SB_INBOX_ITEM_COST       64  /* memory of a message beside its bytes */
 
 enum sb_inbox_kind { SB_INBOX_PEER_UP, SB_INBOX_PEER_DOWN, SB_INBOX_MESSAGE };
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#define COST SB_INBOX_ITEM_COST
+
 struct seen {
     size_t wakes;
     sb_peer resumed[16];
@@ -74,7 +76,7 @@ static void items_come_out_in_order_with_one_wake(void **state)
     (void)state;
     struct seen seen;
     char text[64];
-    struct sb_inbox *inbox = new_inbox(&seen, 100, 100);
+    struct sb_inbox *inbox = new_inbox(&seen, 1000, 1000);
     assert_true(put_up(inbox, 1));
     assert_true(put_message(inbox, 1, "a"));
     assert_true(put_message(inbox, 1, "b"));
@@ -94,7 +96,7 @@ static void messages_of_unknown_peers_are_refused(void **state)
     (void)state;
     struct seen seen;
     char text[64];
-    struct sb_inbox *inbox = new_inbox(&seen, 100, 100);
+    struct sb_inbox *inbox = new_inbox(&seen, 1000, 1000);
     assert_false(put_message(inbox, 1, "a"));
     assert_true(put_up(inbox, 1));
     assert_false(put_up(inbox, 1));
@@ -109,7 +111,7 @@ static void full_peer_is_refused_and_resumed_at_half(void **state)
 {
     (void)state;
     struct seen seen;
-    struct sb_inbox *inbox = new_inbox(&seen, 4, 1000);
+    struct sb_inbox *inbox = new_inbox(&seen, COST + 4, 1000);
     assert_true(put_up(inbox, 1));
     assert_true(put_up(inbox, 2));
     assert_true(put_message(inbox, 1, "abc"));
@@ -117,7 +119,7 @@ static void full_peer_is_refused_and_resumed_at_half(void **state)
     assert_false(put_message(inbox, 1, "g"));
     assert_true(put_message(inbox, 2, "h")); /* others still have room */
     struct sb_inbox_item *item = sb_inbox_take(inbox);
-    for (int i = 0; i < 3; i++) { /* two comings and "abc": 3 bytes are left of 4 */
+    for (int i = 0; i < 3; i++) { /* two comings and "abc": one message is left */
         struct sb_inbox_item *next = item->next;
         sb_inbox_done_take(inbox, item);
         item = next;
@@ -138,7 +140,7 @@ static void full_inbox_refuses_everyone_but_comings(void **state)
     (void)state;
     struct seen seen;
     char text[64];
-    struct sb_inbox *inbox = new_inbox(&seen, 100, 4);
+    struct sb_inbox *inbox = new_inbox(&seen, 1000, COST + 4);
     assert_true(put_up(inbox, 1));
     assert_true(put_message(inbox, 1, "abcd"));
     assert_true(put_up(inbox, 2));
@@ -147,6 +149,62 @@ static void full_inbox_refuses_everyone_but_comings(void **state)
     take_text(inbox, text, sizeof text);
     assert_string_equal(text, "+abcd+");
     assert_int_equal(seen.resumed_count, 2);
+    sb_inbox_free(inbox);
+}
+
+static void messages_without_bytes_fill_the_inbox_too(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct sb_inbox *inbox = new_inbox(&seen, 10 * COST, 1000 * COST);
+    assert_true(put_up(inbox, 1));
+    for (int i = 0; i < 10; i++) {
+        assert_true(put_message(inbox, 1, ""));
+    }
+    assert_false(put_message(inbox, 1, ""));
+    sb_inbox_free(inbox);
+}
+
+/* Peers that flood fill what is everybody's; each other peer still has its share. */
+static void share_of_a_peer_is_its_own(void **state)
+{
+    (void)state;
+    struct seen seen;
+    char text[4096];
+    const size_t total = SB_INBOX_SHARES * 4 * COST;
+    struct sb_inbox *inbox = new_inbox(&seen, total, total);
+    assert_true(put_up(inbox, 1));
+    assert_true(put_up(inbox, 2));
+    while (put_message(inbox, 1, "")) {
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_true(put_message(inbox, 2, ""));
+    }
+    assert_false(put_message(inbox, 2, ""));
+    /* its own messages are done first: it goes on, though all room is still filled */
+    struct sb_inbox_item *item = sb_inbox_take(inbox);
+    struct sb_inbox_item *others = NULL;
+    while (item != NULL) {
+        struct sb_inbox_item *next = item->next;
+        if (item->peer == 2) {
+            sb_inbox_done_take(inbox, item);
+        } else {
+            item->next = others;
+            others = item;
+        }
+        item = next;
+    }
+    assert_int_equal(seen.resumed_count, 1);
+    assert_int_equal(seen.resumed[0], 2);
+    assert_true(put_message(inbox, 2, "x"));
+    while (others != NULL) {
+        item = others;
+        others = item->next;
+        sb_inbox_done_take(inbox, item);
+    }
+    assert_int_equal(seen.resumed_count, 2);
+    take_text(inbox, text, sizeof text);
+    assert_string_equal(text, "x");
     sb_inbox_free(inbox);
 }
 
@@ -192,7 +250,7 @@ static void numbers_cross_threads_in_order_and_each_refusal_is_resumed(void **st
     (void)state;
     struct flow flow = {.refused = 0};
     const struct sb_inbox_options options = {
-        .peer_bytes_max = 64, .ctx = &flow, .wake = flow_wake, .resume = flow_resume};
+        .peer_bytes_max = 16 * COST, .ctx = &flow, .wake = flow_wake, .resume = flow_resume};
     flow.inbox = sb_inbox_new(&options);
     assert_non_null(flow.inbox);
     assert_true(put_up(flow.inbox, 1));
@@ -221,6 +279,8 @@ int main(void)
         cmocka_unit_test(messages_of_unknown_peers_are_refused),
         cmocka_unit_test(full_peer_is_refused_and_resumed_at_half),
         cmocka_unit_test(full_inbox_refuses_everyone_but_comings),
+        cmocka_unit_test(messages_without_bytes_fill_the_inbox_too),
+        cmocka_unit_test(share_of_a_peer_is_its_own),
         cmocka_unit_test(numbers_cross_threads_in_order_and_each_refusal_is_resumed),
     };
     return cmocka_run_group_tests_name("inbox", tests, NULL, NULL);
