@@ -67,14 +67,16 @@ struct sb_conn {
     struct sb_link *link;
     size_t partial_bytes; /* as counted in sb_p2p.partial_bytes */
     bool reading;
-    bool resting;                /* it had its turn; others first */
-    size_t turn_bytes;           /* read since its last rest */
-    bool blocked;                /* the receiver has no room */
+    bool resting;      /* it had its turn; others first */
+    size_t turn_bytes; /* read since its last rest */
+    bool blocked;      /* the receiver has no room */
+    uint64_t blocked_since_us;
     uint64_t throttled_until_us; /* the peer is over a rate; 0: it is not */
     uint64_t waste_counted_us;   /* when that was last an offence */
     uint64_t send_ready_us; /* our own rates: when the queue may go on; UINT64_MAX: nothing waits */
     bool is_free_of_limits; /* persistent or unconditional */
     bool in_list;           /* peer_up was called */
+    bool is_told;           /* the log says that it came */
 
     uint64_t ping_nonce; /* 0: none is open */
     uint64_t pinged_us;

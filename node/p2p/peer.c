@@ -20,6 +20,8 @@
 /* Read in one go; then the other connections have their turn. */
 #define TURN_BYTES_MAX ((size_t)64 * 1024)
 #define WASTE_PAUSE_US UINT64_C(1000000)
+/* A receiver that has no room for so many times the time after which a silent peer is dead: the connection is of no use. */
+#define BLOCKED_DEADS_MAX 4
 
 static void process(struct sb_conn *conn);
 static void flush(struct sb_conn *conn);
@@ -340,9 +342,12 @@ static void come_up(struct sb_conn *conn)
     (void)pthread_mutex_unlock(&p2p->lock);
     char id[2 * SB_P2P_NODE_ID_BYTES + 1] = {0};
     sb_hex_encode(id, sb_span(conn->info.node_id, sizeof conn->info.node_id));
-    sb_log(p2p->options.log, SB_LOG_INFO, "p2p", "a peer is connected", SB_LOG_STR("id", id),
-           SB_LOG_STR("remote", conn->info.remote), SB_LOG_STR("agent", conn->info.agent),
-           SB_LOG_BOOL("outbound", conn->info.is_outbound), SB_LOG_END);
+    conn->is_told = conn->info.is_outbound || conn->info.is_persistent || sb_p2p_may_log(p2p);
+    if (conn->is_told) { /* strangers that come and go do not fill the log */
+        sb_log(p2p->options.log, SB_LOG_INFO, "p2p", "a peer is connected", SB_LOG_STR("id", id),
+               SB_LOG_STR("remote", conn->info.remote), SB_LOG_STR("agent", conn->info.agent),
+               SB_LOG_BOOL("outbound", conn->info.is_outbound), SB_LOG_END);
+    }
     if (p2p->options.callbacks.peer_up != NULL) {
         p2p->options.callbacks.peer_up(p2p->options.callbacks.ctx, &conn->info);
     }
@@ -403,6 +408,7 @@ static void take_message(struct sb_conn *conn, const struct sb_link_event *event
     } else if (p2p->options.callbacks.message != NULL) {
         conn->blocked = !p2p->options.callbacks.message(p2p->options.callbacks.ctx, conn->number,
                                                         event->channel, event->message);
+        conn->blocked_since_us = p2p->now_us;
     }
 }
 
@@ -600,12 +606,14 @@ static void tick_life(struct sb_conn *conn)
 {
     const struct sb_p2p_options *o = &conn->p2p->options;
     uint64_t now = conn->p2p->now_us;
+    uint64_t dead_us = (uint64_t)o->dead_ms * 1000;
     bool deaf = conn->blocked || conn->throttled_until_us != 0;
-    bool silent = !deaf && conn->heard_us + (uint64_t)o->dead_ms * 1000 < now;
+    bool stuck = conn->blocked && conn->blocked_since_us + BLOCKED_DEADS_MAX * dead_us < now;
+    bool silent = !deaf && conn->heard_us + dead_us < now;
     bool overdue = !deaf && conn->pong_by_us != 0 && conn->pong_by_us < now;
     if (silent || overdue) {
         sb_conn_end(conn, SB_GOODBYE_SILENT);
-    } else if (conn->writing && conn->writing_since_us + (uint64_t)o->dead_ms * 1000 < now) {
+    } else if (stuck || (conn->writing && conn->writing_since_us + dead_us < now)) {
         sb_conn_end(conn, SB_GOODBYE_OVERLOADED);
     } else if (conn->pinged_us + (uint64_t)o->ping_ms * 1000 < now && !deaf) {
         sb_conn_ping(conn, o->dead_ms);

@@ -94,7 +94,8 @@ static bool emit_book(struct sb_p2p *p2p)
 
 void sb_pex_save_now(struct sb_p2p *p2p)
 {
-    if (p2p->book_path != NULL && emit_book(p2p)) {
+    /* a copy that a worker is writing is as good, and is the worker's */
+    if (p2p->book_path != NULL && !p2p->saving && emit_book(p2p)) {
         write_book(p2p);
     }
 }

@@ -324,7 +324,7 @@ void sb_switch_gone(struct sb_conn *conn)
         atomic_fetch_add(&p2p->totals.dial_failures, 1);
         sb_book_fail(p2p->book, &conn->endpoint, sb_p2p_wall_s());
     }
-    if (conn->in_list) {
+    if (conn->is_told) {
         sb_log(p2p->options.log, SB_LOG_INFO, "p2p", "a peer is gone",
                SB_LOG_STR("remote", conn->info.remote), SB_LOG_U64("peer", conn->number),
                SB_LOG_END);

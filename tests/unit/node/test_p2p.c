@@ -534,6 +534,30 @@ static void receiver_without_room_stops_the_sender_and_loses_nothing_more(void *
     node_fini(&a);
 }
 
+/* A receiver that never has room again: the connection, which nobody reads any more, does not stay for ever. */
+static void receiver_that_never_has_room_again_costs_the_connection(void **state)
+{
+    (void)state;
+    static struct node a, b;
+    node_init(&a, 1);
+    node_init(&b, 2);
+    a.options.dead_ms = 50;
+    a.options.ping_ms = 20;
+    a.has_no_room = true;
+    node_open(&a);
+    const char *peers[] = {a.address};
+    b.options.persistent_peers = peers;
+    b.options.persistent_count = 1;
+    node_open(&b);
+    WAIT_FOR(get(&a, &a.up_count) >= 1 && get(&b, &b.up_count) >= 1);
+    assert_true(sb_p2p_send(b.p2p, only_peer(&b), SB_CHANNEL_VOTE, sb_span_str("vote")));
+    WAIT_FOR(get(&a, &a.received[SB_CHANNEL_VOTE]) == 1);
+    WAIT_FOR(get(&a, &a.down_count) == 1);
+    WAIT_FOR(get(&a, &a.up_count) >= 2); /* and begins anew */
+    node_fini(&b);
+    node_fini(&a);
+}
+
 /* ---- peer exchange ---- */
 
 static void third_node_is_found_by_peer_exchange_and_kept_in_the_book(void **state)
@@ -695,6 +719,7 @@ int main(void)
         cmocka_unit_test(peer_that_misbehaves_is_banned_for_a_while),
         cmocka_unit_test(persistent_peer_that_misbehaves_is_only_disconnected),
         cmocka_unit_test(receiver_without_room_stops_the_sender_and_loses_nothing_more),
+        cmocka_unit_test(receiver_that_never_has_room_again_costs_the_connection),
         cmocka_unit_test(third_node_is_found_by_peer_exchange_and_kept_in_the_book),
         cmocka_unit_test(private_node_is_never_told_of),
         cmocka_unit_test(stop_while_other_threads_send_is_clean),
