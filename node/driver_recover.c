@@ -88,6 +88,9 @@ static sb_err replay_input(struct sb_driver *driver, sb_bytes payload, struct sb
         input.as.start.set = fresh.as.start.set;
         driver->is_started = true;
     }
+    if (!driver->is_started) {
+        return SB_OK; /* of a height whose first records are gone: the file that began it was dropped */
+    }
     close_answered(driver, &input);
     struct sb_driver_outcome outcome;
     return sb_driver_step(driver, &input, &outcome, diag);
@@ -133,15 +136,15 @@ static sb_err check_place(const struct sb_driver *driver, const struct sb_journa
         return SB_OK;
     }
     return sb_fail(diag, SB_E_CORRUPT,
-                   "the journal ends at height %llu, but the database holds our signature of "
+                   "the journal ends at height %llu, but the chain holds our signature of "
                    "height %llu, round %lu: signatures were lost; restore the newest journal and "
                    "do not vote with this key without it",
                    (unsigned long long)last.height, (unsigned long long)signed_at->height,
                    (unsigned long)signed_at->round);
 }
 
-static sb_err check_commit(const struct sb_driver *driver, const struct sb_commit *commit,
-                           struct sb_diag *diag)
+sb_err sb_driver_check_commit(const struct sb_driver *driver, const struct sb_commit *commit,
+                              struct sb_diag *diag)
 {
     const struct sb_rotation *rotation =
         commit->height != 0 ? driver->app->rotation(driver->app->ctx, commit->height) : NULL;
@@ -175,8 +178,8 @@ static sb_err check_journal_is_whole(struct sb_driver *driver, struct sb_diag *d
         return sb_fail(diag, SB_E_CORRUPT, "block %llu cannot be read: %s",
                        (unsigned long long)head, sb_err_text(err));
     }
-    SB_TRY(check_commit(driver, &commit, diag));
-    SB_TRY(check_commit(driver, &block.last_commit, diag));
+    SB_TRY(sb_driver_check_commit(driver, &commit, diag));
+    SB_TRY(sb_driver_check_commit(driver, &block.last_commit, diag));
     if (sb_addr_equal(&block.header.proposer, &driver->own_address)) {
         const struct sb_journal_place place = {.height = head, .step = SB_JOURNAL_PROPOSAL};
         return check_place(driver, &place, diag);

@@ -382,8 +382,13 @@ sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_r
     if (err != SB_OK) {
         return sb_fail(diag, err, "the journal cannot be written: %s", sb_err_text(err));
     }
-    journal->rolled_back_from = rollback->from;
+    sb_journal_note_rollback(journal, rollback->from);
     return SB_OK;
+}
+
+void sb_journal_note_rollback(struct sb_journal *journal, uint64_t from)
+{
+    journal->rolled_back_from = from > journal->rolled_back_from ? from : journal->rolled_back_from;
 }
 
 uint64_t sb_journal_rolled_back_from(const struct sb_journal *journal)

@@ -93,7 +93,7 @@ struct sb_journal_rollback {
 };
 sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_rollback *rollback,
                            struct sb_diag *diag) SB_MUST_USE;
-/* sb_journal_rolled_back_from: the block from which the database went back the last time; 0: it never did. Until the head is there again,
+/* sb_journal_rolled_back_from: the highest block from which the database ever went back; 0: it never did. Until the head is there again,
  * the journal may be ahead of the database by more than the height in work. */
 uint64_t sb_journal_rolled_back_from(const struct sb_journal *journal);
 

@@ -52,6 +52,9 @@ sb_err sb_journal_file_add(struct sb_journal *journal, uint64_t sequence) SB_MUS
 sb_err sb_journal_file_start(struct sb_journal *journal, uint64_t sequence,
                              struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_journal_note_rollback: the database went back from this block; one that went back before, from a later one, may not be there again. */
+void sb_journal_note_rollback(struct sb_journal *journal, uint64_t from);
+
 const struct sb_journal_made *sb_journal_made_find(const struct sb_journal *journal,
                                                    const struct sb_journal_place *place);
 bool sb_journal_made_is(const struct sb_journal_made *made, sb_bytes sign_bytes);

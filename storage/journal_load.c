@@ -118,7 +118,7 @@ static sb_err load_record(void *ctx, const struct sb_journal_record *record)
         if (record->payload.len != SB_JOURNAL_ROLLBACK_BYTES) {
             return SB_E_CORRUPT;
         }
-        journal->rolled_back_from = le_load64(record->payload.data);
+        sb_journal_note_rollback(journal, le_load64(record->payload.data));
         return SB_OK;
     }
     struct sb_journal_file *file = sb_journal_last_file(journal);

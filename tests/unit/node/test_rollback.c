@@ -291,6 +291,31 @@ static void solo_validator_runs_undone_blocks_again_from_its_journal(void **stat
     solo_fini(&s);
 }
 
+static void blocks_undone_one_by_one_come_back_as_well(void **state)
+{
+    (void)state;
+    static struct solo s;
+    solo_init(&s);
+    for (uint64_t i = 0; i < 7; i++) {
+        solo_step(&s, i);
+    }
+    sb_hash id = net_head(&s.n).block_id;
+    solo_close(&s);
+    for (uint64_t i = 1; i <= 3; i++) {
+        uint64_t height;
+        fixture_check(&s.n.f, solo_undo(&s, 1, &height));
+        assert_int_equal(height, 7 - i);
+    }
+    solo_open(&s, false);
+    while (net_head(&s.n).height < 7) {
+        fixture_check(&s.n.f, sb_driver_start_height(s.driver, &s.n.f.diag));
+    }
+    sb_hash again = net_head(&s.n).block_id;
+    assert_memory_equal(&again, &id, 32);
+    solo_step(&s, 7);
+    solo_fini(&s);
+}
+
 static void rollback_that_ends_after_its_first_step_changes_nothing(void **state)
 {
     (void)state;
@@ -331,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_undone_and_executed_again_give_the_same_database),
         cmocka_unit_test(solo_validator_runs_undone_blocks_again_from_its_journal),
+        cmocka_unit_test(blocks_undone_one_by_one_come_back_as_well),
         cmocka_unit_test(rollback_that_ends_after_its_first_step_changes_nothing),
         cmocka_unit_test(rollback_beyond_the_chain_is_refused_and_changes_nothing),
     };
