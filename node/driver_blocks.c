@@ -9,6 +9,9 @@
 #include "base/util/assert.h"
 #include "node/driver_impl.h"
 
+/* Rounds back from the present one that are looked through for a quorum of precommits. */
+#define CERTIFIED_ROUNDS 16
+
 sb_err sb_driver_block_id(sb_hash *ret_id, sb_bytes encoded)
 {
     struct sb_rlp in = sb_rlp_open(encoded), fields;
@@ -189,6 +192,20 @@ static sb_err judge(struct sb_driver *driver, struct sb_held_block *block, struc
     return SB_OK;
 }
 
+sb_err sb_driver_block_settle(struct sb_driver *driver, const sb_hash *block_id,
+                              struct sb_diag *diag)
+{
+    struct sb_held_block *block = sb_driver_block_find(driver, block_id);
+    if (block == NULL || block->is_judged) {
+        return SB_OK;
+    }
+    SB_TRY(judge(driver, block, diag));
+    if (!block->verdict.valid && block->verdict.malformed) {
+        sb_driver_block_drop(driver, block);
+    }
+    return SB_OK;
+}
+
 static sb_err diverged(const sb_hash *block_id, const char *reason, struct sb_diag *diag)
 {
     return sb_fail(diag, SB_E_CORRUPT,
@@ -286,22 +303,41 @@ sb_err sb_driver_ask(struct sb_driver *driver, const sb_hash *block_id, int32_t 
     return driver->is_replaying ? SB_OK : sb_driver_answer_held(driver, diag);
 }
 
+/* certified_in: the round in which a block has a quorum of precommits, looked for from the round of its question on; -1: none. */
+static int32_t certified_in(const struct sb_driver *driver,
+                            const struct sb_driver_question *question)
+{
+    struct sb_bft_certificate certificate;
+    int32_t present = sb_bft_status(driver->core).round;
+    int32_t last = question->round > present ? question->round : present;
+    int32_t count =
+        last - question->round < CERTIFIED_ROUNDS ? last - question->round : CERTIFIED_ROUNDS;
+    for (int32_t round = last - count; count >= 0; round += count > 0 ? 1 : 0, count--) {
+        if (sb_bft_certificate(&certificate, driver->core, SB_VOTE_PRECOMMIT, round) &&
+            sb_hash_equal(&certificate.commit.block_id, &question->block_id)) {
+            return round;
+        }
+    }
+    return -1;
+}
+
 void sb_driver_fetch_certified(struct sb_driver *driver)
 {
     const struct sb_driver_host *host = &driver->options.host;
     for (size_t i = 0; i < driver->question_count; i++) {
         struct sb_driver_question *question = &driver->questions[i];
-        struct sb_bft_certificate certificate;
         if (question->is_fetched || question->round < 0 ||
-            sb_driver_block_find(driver, &question->block_id) != NULL ||
-            !sb_bft_certificate(&certificate, driver->core, SB_VOTE_PRECOMMIT, question->round) ||
-            !sb_hash_equal(&certificate.commit.block_id, &question->block_id)) {
+            sb_driver_block_find(driver, &question->block_id) != NULL) {
+            continue;
+        }
+        int32_t round = certified_in(driver, question);
+        if (round < 0) {
             continue;
         }
         question->is_fetched = true;
         driver->is_certified = true;
         driver->certified_id = question->block_id;
-        host->fetch(host->ctx, certificate.commit.height, question->round, &question->block_id);
+        host->fetch(host->ctx, sb_bft_status(driver->core).height, round, &question->block_id);
     }
 }
 

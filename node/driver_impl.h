@@ -139,6 +139,10 @@ sb_err sb_driver_block_journal(struct sb_driver *driver, uint64_t height,
 /* sb_driver_ask: a VALIDATE: answered when the block is here and judged. sb_driver_answered: one that the journal answers. */
 sb_err sb_driver_ask(struct sb_driver *driver, const sb_hash *block_id, int32_t round,
                      struct sb_diag *diag) SB_MUST_USE;
+/* sb_driver_block_settle: judge a held block that nobody asks about (its verdict came from the journal), so that no bytes are kept under an
+ * id that is not theirs. */
+sb_err sb_driver_block_settle(struct sb_driver *driver, const sb_hash *block_id,
+                              struct sb_diag *diag) SB_MUST_USE;
 void sb_driver_answered(struct sb_driver *driver, const sb_hash *block_id);
 /* sb_driver_answer_held: answer all questions whose blocks are here. */
 sb_err sb_driver_answer_held(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
@@ -170,6 +174,10 @@ sb_err sb_driver_draft(struct sb_application_draft *ret_draft, struct sb_driver 
 sb_err sb_driver_journal_input(struct sb_driver *driver,
                                const struct sb_bft_input *input) SB_MUST_USE;
 sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
+/* sb_driver_check_commit: SB_E_CORRUPT when the commit holds our signature of a place after all that the journal knows. Its height is one
+ * of the application's rotations. */
+sb_err sb_driver_check_commit(const struct sb_driver *driver, const struct sb_commit *commit,
+                              struct sb_diag *diag) SB_MUST_USE;
 /* sb_driver_rerun: replay the journal's records of height head + 1, if there are any: then it is started, and open questions are left. */
 sb_err sb_driver_rerun(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
 

@@ -38,6 +38,17 @@ static sb_err feed(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
 
 /* ---- proposals ---- */
 
+/* names_other_bytes: the block of this id is here, and its bytes are not those that the proposal signed: whoever lacks the block could never
+ * put it together, and a lock on such a proposal would be proposed again with its false root. */
+static bool names_other_bytes(struct sb_driver *driver, const struct sb_proposal *proposal)
+{
+    const struct sb_held_block *block = sb_driver_block_find(driver, &proposal->block_id);
+    sb_hash root;
+    return block != NULL && (block->len != proposal->block_bytes ||
+                             sb_parts_root(&root, sb_span(block->bytes, block->len)) != SB_OK ||
+                             !sb_hash_equal(&root, &proposal->parts_root));
+}
+
 sb_err sb_driver_proposal(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
                           const struct sb_proposal *proposal, struct sb_diag *diag)
 {
@@ -70,6 +81,10 @@ sb_err sb_driver_proposal(enum sb_driver_taken *ret_taken, struct sb_driver *dri
     if (sb_proposal_verify(proposal, &rotation->validators[index].key, app->domain(app->ctx),
                            &driver->options.verifier, NULL) != SB_OK) {
         *ret_taken = SB_TAKEN_INVALID;
+        return SB_OK;
+    }
+    if (names_other_bytes(driver, proposal)) {
+        *ret_taken = SB_TAKEN_KNOWN; /* the proposer's fault: who passed it on may lack the block */
         return SB_OK;
     }
     struct sb_bft_input input = sb_driver_input(SB_BFT_IN_PROPOSAL);
@@ -254,6 +269,8 @@ static sb_err block_arrived(enum sb_driver_taken *ret_taken, struct sb_driver *d
     SB_TRY(sb_driver_answer_held(driver, diag));
     if (driver->is_deciding) {
         SB_TRY(sb_driver_commit(driver, diag));
+    } else {
+        SB_TRY(sb_driver_block_settle(driver, block_id, diag));
     }
     SB_TRY(sb_driver_run_queue(driver, diag));
     *ret_taken = sb_driver_block_find(driver, block_id) != NULL ? SB_TAKEN_NEW : SB_TAKEN_INVALID;
@@ -372,6 +389,9 @@ sb_err sb_driver_sync_block(enum sb_driver_taken *ret_taken, struct sb_driver *d
     }
     if (!app->version_known(app->ctx, height, reason)) {
         return sb_fail(diag, SB_E_VERSION, "%s", reason);
+    }
+    if (!driver->options.signer.keeps_journal) {
+        SB_TRY(sb_driver_leave(driver, sb_driver_check_commit(driver, commit, diag), diag));
     }
     sb_err err = driver->is_started ? sync_started(ret_taken, driver, encoded, commit, diag)
                                     : sync_idle(ret_taken, driver, encoded, commit, diag);

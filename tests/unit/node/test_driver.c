@@ -455,6 +455,124 @@ static void certificate_asks_for_the_block_and_the_block_decides(void **state)
     sb_arena_fini(&one.arena);
 }
 
+/* make_proposal: of height 1, signed by whoever proposes in that round. */
+static struct sb_proposal make_proposal(const struct net_node *node, int32_t round,
+                                        const struct sb_proposal *like)
+{
+    const struct sb_rotation *rotation = node->table.rotation(node->app, 1);
+    uint32_t index = sb_rotation_proposer(rotation, round);
+    struct sb_proposal proposal = *like;
+    proposal.height = 1;
+    proposal.round = round;
+    proposal.pol_round = -1;
+    for (size_t i = 0; i < net->count; i++) {
+        if (sb_pubkey_equal(&net->nodes[i].key, &rotation->validators[index].key)) {
+            uint8_t bytes[SB_SIGN_BYTES_MAX];
+            size_t len = sb_proposal_sign_bytes(bytes, node->table.domain(node->app), &proposal);
+            proposal.signature.len = 64;
+            sb_ed25519_sign(proposal.signature.bytes, net->nodes[i].secret, sb_span(bytes, len));
+        }
+    }
+    return proposal;
+}
+
+/* two_alone: the proposer of height 1 and one other node, which has its block; they cannot decide. Returns the other. */
+static struct net_node *two_alone(uint64_t late_ms)
+{
+    struct net_node *proposer = NULL, *other = NULL;
+    net_init(net, 4, 4);
+    const struct sb_rotation *rotation = net->nodes[0].table.rotation(net->nodes[0].app, 1);
+    uint32_t index = sb_rotation_proposer(rotation, 0);
+    for (size_t i = 0; i < 4; i++) {
+        struct net_node *node = &net->nodes[i];
+        if (sb_pubkey_equal(&node->key, &rotation->validators[index].key)) {
+            proposer = node;
+        } else {
+            node->is_off = other != NULL;
+            other = other != NULL ? other : node;
+        }
+    }
+    check(proposer, sb_driver_start_height(proposer->driver, &proposer->diag));
+    check(other, sb_driver_start_height(other->driver, &other->diag));
+    net->now_ms += late_ms;
+    net_deliver(net);
+    assert_non_null(sb_bft_proposal(sb_driver_core(other->driver), 0));
+    return other;
+}
+
+static void proposal_of_a_held_block_under_another_root_is_not_taken(void **state)
+{
+    (void)state;
+    struct net_node *node = two_alone(0);
+    const struct sb_bft *core = sb_driver_core(node->driver);
+    struct sb_proposal real = *sb_bft_proposal(core, 0);
+    struct sb_proposal other = real;
+    enum sb_driver_taken taken;
+    assert_true(sb_driver_block_bytes(node->driver, &real.block_id).len != 0);
+    other.parts_root.b[3] ^= 1;
+    other = make_proposal(node, 1, &other);
+    check(node, sb_driver_proposal(&taken, node->driver, &other, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_KNOWN);
+    other = real;
+    other.block_bytes++;
+    other = make_proposal(node, 1, &other);
+    check(node, sb_driver_proposal(&taken, node->driver, &other, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_KNOWN);
+    assert_null(sb_bft_proposal(core, 1));
+    other = make_proposal(node, 1, &real);
+    check(node, sb_driver_proposal(&taken, node->driver, &other, &node->diag));
+    assert_int_equal(taken, SB_TAKEN_NEW);
+}
+
+/* The verdict is in the journal, the block is not, since no signature named it: other bytes of its id are looked at all the same. */
+static void bytes_that_come_after_their_verdict_are_judged(void **state)
+{
+    (void)state;
+    struct net_node *node = two_alone(60000); /* valid, untimely: nil */
+    struct sb_proposal real = *sb_bft_proposal(sb_driver_core(node->driver), 0);
+    sb_bytes held = sb_driver_block_bytes(node->driver, &real.block_id);
+    enum sb_driver_taken taken;
+    uint8_t *bytes = malloc(held.len);
+    assert_non_null(bytes);
+    memcpy(bytes, held.data, held.len);
+    net_node_crash(node, MEMORY_LOSS_NONE);
+    check(node, net_node_start(node));
+    assert_non_null(sb_bft_proposal(sb_driver_core(node->driver), 0));
+    assert_int_equal(sb_driver_block_bytes(node->driver, &real.block_id).len, 0);
+    bytes[real.block_bytes - 40] ^= 1;
+    check(node, sb_driver_block(&taken, node->driver, &real.block_id,
+                                sb_span(bytes, real.block_bytes), &node->diag));
+    assert_int_equal(taken, SB_TAKEN_INVALID);
+    bytes[real.block_bytes - 40] ^= 1;
+    check(node, sb_driver_block(&taken, node->driver, &real.block_id,
+                                sb_span(bytes, real.block_bytes), &node->diag));
+    assert_int_equal(taken, SB_TAKEN_NEW);
+    free(bytes);
+}
+
+/* The block was asked about in round 0 and got its quorum in round 1. */
+static void quorum_of_a_later_round_asks_for_the_block_too(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[3];
+    enum sb_driver_taken taken;
+    struct sb_proposal proposal = {.block_id = {{9}}, .parts_root = {{8}}, .block_bytes = 1000};
+    check(node, sb_driver_start_height(node->driver, &node->diag));
+    for (int32_t round = 0; round < 2; round++) {
+        if (sb_bft_proposal(sb_driver_core(node->driver), round) == NULL) {
+            proposal = make_proposal(node, round, &proposal);
+            check(node, sb_driver_proposal(&taken, node->driver, &proposal, &node->diag));
+        }
+    }
+    for (size_t i = 0; i < 3; i++) {
+        struct sb_vote vote =
+            make_vote(&net->nodes[i], SB_VOTE_PRECOMMIT, 1, 1, &proposal.block_id);
+        assert_int_equal(hand_vote(node, &vote), SB_TAKEN_NEW);
+    }
+    assert_int_equal(node->fetches, 1);
+}
+
 static void sync_refuses_wrong_bytes_and_stops_where_results_differ(void **state)
 {
     (void)state;
@@ -654,6 +772,24 @@ static void older_journal_is_refused(void **state)
     assert_non_null(strstr(node->diag.text, "signatures were lost"));
 }
 
+/* Journal and database were put back together: what sync brings shows what is missing. */
+static void older_journal_beside_an_older_database_is_found_by_sync(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[0];
+    run(4);
+    net_node_stop(node);
+    memory_disk_fini(&node->disk);
+    stub_application_free(node->app);
+    memset(&node->disk, 0, sizeof node->disk);
+    net_node_init(net, 0);
+    check(node, net_node_start(node)); /* both empty, with the old key */
+    assert_false(net_run(net, 5) && node->failed == SB_OK);
+    assert_int_equal(node->failed, SB_E_CORRUPT);
+    assert_non_null(strstr(node->diag.text, "signatures were lost"));
+}
+
 static void journal_of_a_full_node_may_be_old(void **state)
 {
     (void)state;
@@ -704,6 +840,9 @@ int main(void)
         CASE(node_that_was_away_syncs_and_then_votes),
         CASE(height_in_work_is_decided_by_its_block_and_commit),
         CASE(certificate_asks_for_the_block_and_the_block_decides),
+        CASE(proposal_of_a_held_block_under_another_root_is_not_taken),
+        CASE(bytes_that_come_after_their_verdict_are_judged),
+        CASE(quorum_of_a_later_round_asks_for_the_block_too),
         CASE(sync_refuses_wrong_bytes_and_stops_where_results_differ),
         CASE(crash_at_every_place_alone_loses_and_signs_nothing_twice),
         CASE(power_cut_at_every_place_alone_loses_and_signs_nothing_twice),
@@ -714,6 +853,7 @@ int main(void)
         CASE(node_with_a_remote_signer_may_lose_its_journal),
         CASE(node_that_differs_from_two_thirds_stops),
         CASE(older_journal_is_refused),
+        CASE(older_journal_beside_an_older_database_is_found_by_sync),
         CASE(journal_of_a_full_node_may_be_old),
         CASE(journal_two_heights_ahead_is_refused),
     };
