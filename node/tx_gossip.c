@@ -490,29 +490,29 @@ void sb_tx_gossip_peer_down(struct sb_tx_gossip *gossip, sb_peer id)
     out_free(&out);
 }
 
-bool sb_tx_gossip_receive(struct sb_tx_gossip *gossip, sb_peer id, sb_bytes bytes)
+bool sb_tx_gossip_receive(struct sb_tx_gossip *gossip, sb_peer id, sb_bytes message)
 {
-    struct message *message = malloc(sizeof *message + bytes.len);
+    struct message *item = malloc(sizeof *item + message.len);
     bool is_taken = false;
-    if (message == NULL) {
+    if (item == NULL) {
         return false;
     }
-    *message = (struct message){.peer = id, .len = bytes.len};
-    sb_copy(message->bytes, bytes.data, bytes.len);
+    *item = (struct message){.peer = id, .len = message.len};
+    sb_copy(item->bytes, message.data, message.len);
     (void)pthread_mutex_lock(&gossip->lock);
     struct peer *peer = find_peer(gossip, id);
     if (peer != NULL && peer->waiting_bytes < SB_TX_GOSSIP_QUEUE_BYTES_MAX) {
         is_taken = true;
-        peer->waiting_bytes += bytes.len;
-        *(gossip->head == NULL ? &gossip->head : &gossip->tail->next) = message;
-        gossip->tail = message;
+        peer->waiting_bytes += message.len;
+        *(gossip->head == NULL ? &gossip->head : &gossip->tail->next) = item;
+        gossip->tail = item;
         (void)pthread_cond_signal(&gossip->wake);
     } else if (peer != NULL) {
         peer->is_refused = true;
     }
     (void)pthread_mutex_unlock(&gossip->lock);
     if (!is_taken) {
-        free(message);
+        free(item);
     }
     return is_taken;
 }

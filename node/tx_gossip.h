@@ -55,10 +55,10 @@ sb_err sb_tx_gossip_start(struct sb_tx_gossip *gossip, struct sb_diag *diag) SB_
 void sb_tx_gossip_stop(struct sb_tx_gossip *gossip);
 void sb_tx_gossip_free(struct sb_tx_gossip *gossip);
 
-void sb_tx_gossip_peer_up(struct sb_tx_gossip *gossip, sb_peer peer);
-void sb_tx_gossip_peer_down(struct sb_tx_gossip *gossip, sb_peer peer);
+void sb_tx_gossip_peer_up(struct sb_tx_gossip *gossip, sb_peer id);
+void sb_tx_gossip_peer_down(struct sb_tx_gossip *gossip, sb_peer id);
 /* sb_tx_gossip_receive: a message on TX (copied). false: no room; the peer is resumed later. */
-bool sb_tx_gossip_receive(struct sb_tx_gossip *gossip, sb_peer peer, sb_bytes message);
+bool sb_tx_gossip_receive(struct sb_tx_gossip *gossip, sb_peer id, sb_bytes message);
 struct sb_tx_gossip_counters sb_tx_gossip_counters(struct sb_tx_gossip *gossip);
 
 #endif
