@@ -365,7 +365,13 @@ void sb_gossip_take_want(struct sb_replica *replica, struct gossip_peer *peer,
     sb_bytes block = want->height == head + 1
                          ? sb_driver_block_bytes(replica->driver, &want->block_id)
                          : sb_span(NULL, 0);
+    if (block.len != 0 &&
+        (!sb_replica_may_give(replica) ||
+         !sb_budget_take(&peer->wants, sb_budget_wants, 1, sb_replica_now(replica)))) {
+        return; /* it asks others, and again */
+    }
     if (block.len != 0) {
+        sb_replica_given(replica, block.len);
         const struct sb_proposal *proposal = proposal_of(replica, want->round, &want->block_id);
         if (proposal != NULL) {
             sb_gossip_mark_proposal(peer, want->height, want->round, false);

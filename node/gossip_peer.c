@@ -8,6 +8,7 @@
 const struct sb_budget_rule sb_budget_checks = {.burst = 1024, .per_s = 200};
 const struct sb_budget_rule sb_budget_answers = {.burst = 8, .per_s = 4};
 const struct sb_budget_rule sb_budget_blocks = {.burst = 64, .per_s = 100};
+const struct sb_budget_rule sb_budget_wants = {.burst = 4, .per_s = 2};
 
 /* ---- the table ---- */
 
@@ -37,6 +38,7 @@ struct gossip_peer *sb_gossip_add(struct sb_replica *replica, sb_peer id)
         peer->checks = (struct sb_budget){sb_budget_checks.burst * 1000U, now};
         peer->answers = (struct sb_budget){sb_budget_answers.burst * 1000U, now};
         peer->blocks = (struct sb_budget){sb_budget_blocks.burst * 1000U, now};
+        peer->wants = (struct sb_budget){sb_budget_wants.burst * 1000U, now};
         replica->peers[i] = peer;
         replica->peer_count++;
         replica->peer_end = i >= replica->peer_end ? i + 1 : replica->peer_end;

@@ -254,12 +254,12 @@ void sb_gossip_ask_some(struct sb_replica *replica)
 /* unstick: send what a full queue kept back. */
 static void unstick(struct sb_replica *replica)
 {
+    sb_replica_serve(replica);
     for (uint32_t i = 0; i < replica->peer_end; i++) {
         struct gossip_peer *peer = replica->peers[i];
         if (peer == NULL) {
             continue;
         }
-        sb_replica_serve(replica, peer);
         if (peer->is_stuck) {
             peer->is_stuck = false;
             if (peer->has_status && peer->status.head == sb_replica_head(replica) &&

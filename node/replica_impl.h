@@ -84,6 +84,7 @@ struct gossip_peer {
     struct sb_budget checks;  /* signature checks that brought nothing new */
     struct sb_budget answers; /* to its status that asks */
     struct sb_budget blocks;  /* given for sync and by want */
+    struct sb_budget wants;   /* of them whole ones that are not committed yet */
     /* messages that came too early, oldest first */
     struct early_message *early_first, *early_last;
     size_t early_bytes;
@@ -91,6 +92,8 @@ struct gossip_peer {
     /* blocks that it has asked for */
     uint64_t serve[SB_SERVE_QUEUE_MAX];
     size_t serve_count;
+    uint64_t serve_at_ms,
+        serve_pause_ms; /* its queue was full: not before, and how long that was */
 };
 
 /* ---- the node ---- */
@@ -200,6 +203,10 @@ struct sb_replica {
     uint64_t moved_head, moved_ms, asked_ms;
     uint32_t asked_next;
 
+    /* giving blocks */
+    uint32_t serve_next;            /* whose turn it is */
+    uint64_t given_bytes, given_ms; /* not yet paid for by time, since */
+
     /* sync */
     bool is_syncing_block; /* one is being committed */
     bool synced_last;      /* the last block came from a peer: there may be more */
@@ -253,7 +260,8 @@ void sb_gossip_set_parts(struct gossip_peer *peer, uint64_t height, const sb_has
 struct sb_budget_rule {
     uint32_t burst, per_s;
 };
-extern const struct sb_budget_rule sb_budget_checks, sb_budget_answers, sb_budget_blocks;
+extern const struct sb_budget_rule sb_budget_checks, sb_budget_answers, sb_budget_blocks,
+    sb_budget_wants;
 bool sb_budget_take(struct sb_budget *budget, struct sb_budget_rule rule, uint32_t count,
                     uint64_t now_ms);
 void sb_budget_give(struct sb_budget *budget, struct sb_budget_rule rule, uint32_t count);
@@ -389,7 +397,10 @@ sb_err sb_replica_take_sync_block(struct sb_replica *replica, struct gossip_peer
 void sb_replica_take_no_block(struct sb_replica *replica, struct gossip_peer *peer,
                               uint64_t height);
 void sb_replica_take_request(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height);
-/* sb_replica_serve: give a peer the blocks that it has asked for, as far as they go. */
-void sb_replica_serve(struct sb_replica *replica, struct gossip_peer *peer);
+/* sb_replica_serve: give all peers, in turn, the blocks that they have asked for, as far as they go. */
+void sb_replica_serve(struct sb_replica *replica);
+/* sb_replica_may_give: blocks given to all peers together may cost this node more now. sb_replica_given: so many bytes were read. */
+bool sb_replica_may_give(struct sb_replica *replica);
+void sb_replica_given(struct sb_replica *replica, size_t bytes);
 
 #endif

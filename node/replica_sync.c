@@ -209,6 +209,86 @@ void sb_replica_take_no_block(struct sb_replica *replica, struct gossip_peer *pe
 
 /* ---- giving ---- */
 
+/* What blocks cost this node to read and to copy is bounded over all peers, so that consensus keeps its share of the loop. */
+#define GIVEN_BYTES_PER_MS   ((uint64_t)64 * 1024)
+#define GIVEN_BYTES_MAX      ((uint64_t)8 * 1024 * 1024)
+#define SERVE_PAUSE_MS_FIRST 20
+#define SERVE_PAUSE_MS_MAX   1000
+
+bool sb_replica_may_give(struct sb_replica *replica)
+{
+    uint64_t now = sb_replica_now(replica);
+    uint64_t paid = (now - replica->given_ms) * GIVEN_BYTES_PER_MS;
+    replica->given_bytes -= paid < replica->given_bytes ? paid : replica->given_bytes;
+    replica->given_ms = now;
+    return replica->given_bytes < GIVEN_BYTES_MAX;
+}
+
+void sb_replica_given(struct sb_replica *replica, size_t bytes)
+{
+    replica->given_bytes += bytes;
+}
+
+/* pause: the peer's queue is full: a block that is read again and again for somebody who does not take it costs us, not him. */
+static void pause(struct gossip_peer *peer, uint64_t now)
+{
+    uint64_t next = peer->serve_pause_ms == 0 ? SERVE_PAUSE_MS_FIRST : 2 * peer->serve_pause_ms;
+    peer->serve_pause_ms = next < SERVE_PAUSE_MS_MAX ? next : SERVE_PAUSE_MS_MAX;
+    peer->serve_at_ms = now + peer->serve_pause_ms;
+}
+
+/* serve_one: false when it must wait: for its budget, or for room in its queue. */
+static bool serve_one(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
+{
+    const struct sb_application *app = replica->options.app;
+    uint64_t now = sb_replica_now(replica);
+    struct sb_message m = {.kind = SB_MESSAGE_SYNC_BLOCK};
+    m.as.sync_block.height = height;
+    if (now < peer->serve_at_ms || !sb_replica_may_give(replica) ||
+        !sb_budget_take(&peer->blocks, sb_budget_blocks, 1, now)) {
+        return false;
+    }
+    struct sb_arena_mark mark = sb_arena_mark(&replica->arena);
+    if (app->block(app->ctx, &replica->arena, height, &m.as.sync_block.encoded,
+                   &m.as.sync_block.commit) != SB_OK) {
+        m = (struct sb_message){.kind = SB_MESSAGE_SYNC_NO_BLOCK, .as.sync_height = height};
+    } else {
+        sb_replica_given(replica, m.as.sync_block.encoded.len);
+    }
+    bool is_sent = sb_gossip_send_message(replica, peer, &m);
+    sb_arena_rewind(&replica->arena, mark);
+    if (!is_sent) {
+        sb_budget_give(&peer->blocks, sb_budget_blocks, 1);
+        pause(peer, now);
+        return false;
+    }
+    peer->serve_pause_ms = 0;
+    return true;
+}
+
+static void serve_peer(struct sb_replica *replica, struct gossip_peer *peer)
+{
+    size_t done = 0;
+    while (done < peer->serve_count && serve_one(replica, peer, peer->serve[done])) {
+        done++;
+    }
+    peer->serve_count -= done;
+    memmove(peer->serve, peer->serve + done, peer->serve_count * sizeof peer->serve[0]);
+}
+
+void sb_replica_serve(struct sb_replica *replica)
+{
+    for (uint32_t n = 0; n < replica->peer_end; n++) {
+        if (!sb_replica_may_give(replica)) {
+            return; /* the next one's turn stays */
+        }
+        struct gossip_peer *peer = replica->peers[replica->serve_next++ % replica->peer_end];
+        if (peer != NULL) {
+            serve_peer(replica, peer);
+        }
+    }
+}
+
 void sb_replica_take_request(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
 {
     const struct sb_application *app = replica->options.app;
@@ -226,38 +306,7 @@ void sb_replica_take_request(struct sb_replica *replica, struct gossip_peer *pee
     }
     if (peer->serve_count < SB_SERVE_QUEUE_MAX) {
         peer->serve[peer->serve_count++] = height;
-        sb_replica_serve(replica, peer);
+        serve_peer(replica, peer);
+        replica->tick_soon = replica->tick_soon || peer->serve_count > 0;
     }
-}
-
-/* serve_one: false when it must wait: for its budget, or for room in its queue. */
-static bool serve_one(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
-{
-    const struct sb_application *app = replica->options.app;
-    struct sb_message m = {.kind = SB_MESSAGE_SYNC_BLOCK};
-    m.as.sync_block.height = height;
-    if (!sb_budget_take(&peer->blocks, sb_budget_blocks, 1, sb_replica_now(replica))) {
-        return false;
-    }
-    struct sb_arena_mark mark = sb_arena_mark(&replica->arena);
-    if (app->block(app->ctx, &replica->arena, height, &m.as.sync_block.encoded,
-                   &m.as.sync_block.commit) != SB_OK) {
-        m = (struct sb_message){.kind = SB_MESSAGE_SYNC_NO_BLOCK, .as.sync_height = height};
-    }
-    bool is_sent = sb_gossip_send_message(replica, peer, &m);
-    sb_arena_rewind(&replica->arena, mark);
-    if (!is_sent) {
-        sb_budget_give(&peer->blocks, sb_budget_blocks, 1);
-    }
-    return is_sent;
-}
-
-void sb_replica_serve(struct sb_replica *replica, struct gossip_peer *peer)
-{
-    size_t done = 0;
-    while (done < peer->serve_count && serve_one(replica, peer, peer->serve[done])) {
-        done++;
-    }
-    peer->serve_count -= done;
-    memmove(peer->serve, peer->serve + done, peer->serve_count * sizeof peer->serve[0]);
 }

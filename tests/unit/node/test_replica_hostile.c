@@ -619,6 +619,75 @@ static void false_root_of_a_decided_block_costs_no_honest_node_his_standing(void
     finish(net, 3, 20000);
 }
 
+/* ---- blocks that cost more to give than to ask for ---- */
+
+static size_t reads;
+static struct sb_application real_table;
+
+static sb_err count_reads(void *ctx, struct sb_arena *arena, uint64_t height, sb_bytes *ret_encoded,
+                          struct sb_commit *ret_commit)
+{
+    reads++;
+    return real_table.block(ctx, arena, height, ret_encoded, ret_commit);
+}
+
+/* It asks for blocks and takes none: they are not read again and again for it. */
+static void peer_that_takes_nothing_does_not_keep_the_disk_busy(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 240, 1000, 60000);
+    assert_true(replica_net_run_to(net, 40, 60000));
+    real_table = net->nodes[0].table;
+    net->nodes[0].table.block = count_reads;
+    reads = 0;
+    net->links[0][actor].delay_ms = 1000000;
+    net->nodes[0].queue_limit = 8;
+    for (uint64_t i = 0; i < 10000; i++) {
+        struct sb_message request = {.kind = SB_MESSAGE_SYNC_REQUEST, .as.sync_height = 1 + i % 40};
+        replica_net_send_message(net, actor, 0, &request);
+        replica_net_run(net, i % 2);
+    }
+    printf("# %zu blocks read in 5 s\n", reads);
+    assert_true(reads < 40);
+    finish(net, 3, 10000);
+}
+
+/* It asks again and again for the block that is being decided, whole. */
+static void block_that_is_not_decided_is_given_whole_a_few_times(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 241, 1000, 60000);
+    struct counter counter = {.messages = 0};
+    uint64_t height = until_proposer(net, 0);
+    for (size_t i = 0; i < 2; i++) {
+        replica_net_cut(net, i, 2, true);
+        replica_net_cut(net, i, 3, true);
+    }
+    const struct sb_bft *core = sb_replica_core(net->nodes[0].replica);
+    while (sb_bft_status(core).height != height || sb_bft_proposal(core, 0) == NULL) {
+        replica_net_run(net, 1);
+    }
+    struct sb_message want = {.kind = SB_MESSAGE_WANT};
+    want.as.want = (struct sb_message_want){
+        .height = height, .round = 0, .block_id = sb_bft_proposal(core, 0)->block_id};
+    replica_net_run(net, 100);
+    net->nodes[actor].on_message = count_messages;
+    net->nodes[actor].on_message_ctx = &counter;
+    for (int i = 0; i < 2000; i++) {
+        replica_net_send_message(net, actor, 0, &want);
+        replica_net_run(net, 1);
+    }
+    printf("# %zu bytes in 2 s\n", counter.bytes);
+    assert_in_range(counter.bytes, 60000, 12 * 62000);
+    for (size_t i = 0; i < 2; i++) {
+        replica_net_cut(net, i, 2, false);
+        replica_net_cut(net, i, 3, false);
+    }
+    finish(net, 3, 60000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +706,8 @@ int main(void)
         cmocka_unit_test(proposal_without_its_parts_costs_a_round),
         cmocka_unit_test(blocks_and_answers_that_nobody_asked_for_end_the_connection),
         cmocka_unit_test(replay_of_everything_costs_little),
+        cmocka_unit_test(peer_that_takes_nothing_does_not_keep_the_disk_busy),
+        cmocka_unit_test(block_that_is_not_decided_is_given_whole_a_few_times),
         cmocka_unit_test(two_proposals_of_a_round_set_no_honest_nodes_against_each_other),
         cmocka_unit_test(false_root_of_a_decided_block_costs_no_honest_node_his_standing),
     };
