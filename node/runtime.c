@@ -430,14 +430,13 @@ static sb_err open_network(struct sb_node *node, struct sb_diag *diag)
 
 static sb_err open_metrics(struct sb_node *node, struct sb_diag *diag)
 {
-    struct sb_pubkey key = sb_pubkey_ed25519(node->options.validator_secret + 32);
     const struct sb_metrics_options options = {.chain = node->chain,
                                                .mempool = node->mempool,
                                                .inference = node->options.inference,
                                                .app = node->app,
                                                .journal = node->meter,
                                                .has_validator = true,
-                                               .validator = sb_pubkey_address(&key),
+                                               .validator = sb_pubkey_address(&node->key),
                                                .wake_ctx = node,
                                                .wake = wake_loop};
     SB_TRY(sb_metrics_new(&node->metrics, &options, diag));

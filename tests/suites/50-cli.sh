@@ -173,6 +173,7 @@ signer_start
 check "the socket is private" 0 '^600$' stat -c %a "$signer/socket"
 run_start --signer-socket "$signer/socket"
 sleep 1
+check "the node knows its signer's votes" 0 '^samebit_consensus_validator_last_signed_height [1-9]' curl -s -m 10 "$URL/metrics"
 run_stop
 same "clean end of a node with a signer" "$STOPPED" 0
 kill -TERM "$SIGNER_PID"
