@@ -77,6 +77,14 @@ static sb_err journal_before_signing(struct sb_driver *driver, const struct sb_b
     return driver->options.signer.keeps_journal ? sb_journal_sync(driver->journal) : SB_OK;
 }
 
+void sb_driver_note_refusal(struct sb_driver *driver, const struct sb_bft_message *message)
+{
+    if (driver->options.signer.keeps_journal && !message->is_proposal) {
+        driver->is_owed = true;
+        driver->owed = message->as.vote;
+    }
+}
+
 sb_err sb_driver_sign(struct sb_driver *driver, const struct sb_bft_message *message,
                       struct sb_diag *diag)
 {
@@ -96,15 +104,55 @@ sb_err sb_driver_sign(struct sb_driver *driver, const struct sb_bft_message *mes
         struct sb_journal_place place = sb_signing_place(message);
         memset(slot, 0, sizeof *slot);
         driver->counters.refused_signatures++;
+        sb_driver_note_refusal(driver, message);
         sb_log(driver->options.log, SB_LOG_WARN, "consensus", "the signer refused",
                SB_LOG_U64("height", place.height), SB_LOG_U64("round", place.round),
                SB_LOG_U64("step", (uint64_t)place.step), SB_LOG_STR("reason", why.text),
                SB_LOG_END);
     } else if (err != SB_OK) {
         return sb_fail(diag, err, "%s", why.text);
+    } else {
+        driver->is_owed = false; /* it lies before this place now */
     }
     sb_driver_push(driver, &input);
     return SB_OK;
+}
+
+bool sb_driver_owes_vote(const struct sb_driver *driver)
+{
+    return driver->is_owed && driver->is_started && !driver->is_deciding;
+}
+
+/* sign_owed: the core has gone on without the vote, so it comes back as any validator's vote does. */
+static sb_err sign_owed(struct sb_driver *driver, struct sb_diag *diag)
+{
+    const struct sb_driver_host *host = &driver->options.host;
+    const struct sb_signer *signer = &driver->options.signer;
+    struct sb_bft_message message = {.as.vote = driver->owed};
+    struct sb_driver_outcome outcome;
+    struct sb_diag why = {.text = ""};
+    sb_err err = journal_before_signing(driver, &message);
+    if (err != SB_OK) {
+        return sb_driver_journal_fail(err, diag);
+    }
+    err = signer->sign(signer->ctx, &message.as.vote.signature, &message,
+                       driver->app->domain(driver->app->ctx), &why);
+    if (err != SB_OK) {
+        return err == SB_E_REFUSED ? SB_OK : sb_fail(diag, err, "%s", why.text);
+    }
+    driver->is_owed = false;
+    host->send(host->ctx, &message, sb_span(NULL, 0));
+    struct sb_bft_input input = sb_driver_input(SB_BFT_IN_VOTE);
+    input.as.vote = message.as.vote;
+    SB_TRY(sb_driver_step(driver, &input, &outcome, diag));
+    return sb_driver_run_queue(driver, diag);
+}
+
+sb_err sb_driver_sign_owed(struct sb_driver *driver, struct sb_diag *diag)
+{
+    SB_TRY(sb_driver_enter(driver, diag));
+    return sb_driver_owes_vote(driver) ? sb_driver_leave(driver, sign_owed(driver, diag), diag)
+                                       : SB_OK;
 }
 
 /* ---- proposing ---- */

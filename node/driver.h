@@ -123,6 +123,12 @@ sb_err sb_driver_sync_block(enum sb_driver_taken *ret_taken, struct sb_driver *d
 sb_err sb_driver_timeout(struct sb_driver *driver, enum sb_bft_timeout kind, uint64_t height,
                          int32_t round, struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_driver_owes_vote: the last vote of the height in work has no signature, because a signer of its own journal refused it or was away.
+ * sb_driver_sign_owed: ask it again, and send the vote when it comes: as if it had been long under way. Without that, a height that needs
+ * every validator who is left would wait for this vote for ever. */
+bool sb_driver_owes_vote(const struct sb_driver *driver);
+sb_err sb_driver_sign_owed(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
+
 /* ---- for status and gossip ---- */
 
 /* sb_driver_core: votes, proposals and certificates of the started or last decided height. */

@@ -407,6 +407,7 @@ sb_err sb_driver_commit(struct sb_driver *driver, struct sb_diag *diag)
     driver->is_started = false;
     driver->is_deciding = false;
     driver->is_certified = false;
+    driver->is_owed = false;
     driver->question_count = 0;
     return sb_driver_committed(driver, decided, diag);
 }

@@ -80,6 +80,10 @@ struct sb_driver {
     bool has_signed; /* goes before the queue: the core waits for it */
     struct sb_bft_input signed_answer;
 
+    bool
+        is_owed; /* nothing was signed since this vote was refused, by a signer that keeps its own journal */
+    struct sb_vote owed;
+
     struct sb_held_block blocks[SB_DRIVER_BLOCKS_MAX];
     uint64_t arrivals;
     bool
@@ -117,6 +121,8 @@ sb_err sb_driver_start_input(struct sb_bft_input *ret_input, struct sb_driver *d
                              struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_driver_sign(struct sb_driver *driver, const struct sb_bft_message *message,
                       struct sb_diag *diag) SB_MUST_USE;
+/* sb_driver_note_refusal: of this message, now or in an earlier life. */
+void sb_driver_note_refusal(struct sb_driver *driver, const struct sb_bft_message *message);
 sb_err sb_driver_get_value(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
 /* sb_driver_enter, sb_driver_leave: around each public call: answer an earlier failure; note a new one. */
 sb_err sb_driver_enter(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;

@@ -55,11 +55,22 @@ static sb_err replay_block(struct sb_driver *driver, sb_bytes payload, struct sb
     return SB_OK;
 }
 
+static void close_signed(struct sb_driver *driver, const struct sb_bft_message *answer)
+{
+    bool is_refused = answer->is_proposal ? answer->as.proposal.signature.len == 0
+                                          : answer->as.vote.signature.len == 0;
+    driver->is_owed = driver->is_owed && is_refused;
+    if (is_refused) {
+        sb_driver_note_refusal(driver, &driver->to_sign);
+    }
+}
+
 static void close_answered(struct sb_driver *driver, const struct sb_bft_input *input)
 {
     switch (input->type) {
     case SB_BFT_IN_SIGNED:
         driver->open_sign = false;
+        close_signed(driver, &input->as.signed_message);
         break;
     case SB_BFT_IN_VALUE:
         driver->open_value = false;

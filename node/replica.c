@@ -337,8 +337,9 @@ static uint64_t tick_in(const struct sb_replica *replica)
 static void arm_tick(struct sb_replica *replica)
 {
     const struct sb_replica_host *host = &replica->options.host;
-    if ((replica->peer_count == 0 && !replica->is_unsettled) ||
-        (replica->tick_armed && !replica->tick_soon)) {
+    bool has_work =
+        replica->peer_count > 0 || replica->is_unsettled || sb_driver_owes_vote(replica->driver);
+    if (!has_work || (replica->tick_armed && !replica->tick_soon)) {
         return;
     }
     uint64_t delay = tick_in(replica);
@@ -560,6 +561,18 @@ sb_err sb_replica_receive(struct sb_replica *replica, sb_peer id, enum sb_channe
     return leave(replica, err, diag);
 }
 
+/* sign_owed: ask a signer again that was away; it is waited for, so not at every tick. */
+static sb_err sign_owed(struct sb_replica *replica, struct sb_diag *diag)
+{
+    uint64_t now = sb_replica_now(replica);
+    if (!sb_driver_owes_vote(replica->driver) ||
+        now - replica->owed_ms < replica->options.resend_ms) {
+        return SB_OK;
+    }
+    replica->owed_ms = now;
+    return sb_driver_sign_owed(replica->driver, diag);
+}
+
 sb_err sb_replica_timer(struct sb_replica *replica, enum sb_replica_timer timer,
                         struct sb_diag *diag)
 {
@@ -584,6 +597,7 @@ sb_err sb_replica_timer(struct sb_replica *replica, enum sb_replica_timer timer,
         sb_gossip_repair_tick(replica);
         sb_fetch_tick(replica);
         sb_replica_sync_tick(replica);
+        err = sign_owed(replica, diag);
         break;
     case SB_REPLICA_TIMER_COUNT:
         SB_UNREACHABLE();

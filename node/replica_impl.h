@@ -201,6 +201,7 @@ struct sb_replica {
     /* for noticing that nothing moves */
     struct sb_bft_status moved_status;
     uint64_t moved_head, moved_ms, asked_ms;
+    uint64_t owed_ms; /* when a signer was last asked again */
     uint32_t asked_next;
 
     /* giving blocks */

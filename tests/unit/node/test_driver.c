@@ -173,6 +173,38 @@ static void refused_signature_keeps_the_validator_silent_and_the_chain_going(voi
     assert_true(net->nodes[2].signed_count > 0);
 }
 
+/* A signer that was away for one vote, of a height that needs that vote: alone, or with one of four validators gone. */
+static void vote_that_a_signer_owes_comes_when_it_is_back(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        size_t count = way % 2 == 0 ? 1 : 4;
+        for (size_t i = 0; i < count; i++) {
+            net->nodes[i].has_remote = true;
+        }
+        net_init(net, count, count);
+        run(2);
+        struct net_node *node = &net->nodes[0];
+        net->nodes[3].is_off = count == 4;
+        node->refuses = true;
+        assert_false(net_run(net, 3));
+        node->refuses = false;
+        assert_false(net_run(net, 3)); /* nothing moves by itself */
+        if (way >= 2) {
+            net_node_crash(node, MEMORY_LOSS_NONE);
+            check(node, net_node_start(node));
+        }
+        assert_true(sb_driver_owes_vote(node->driver));
+        check(node, sb_driver_sign_owed(node->driver, &node->diag));
+        assert_false(sb_driver_owes_vote(node->driver));
+        run(5);
+        if (way < 3) {
+            net_fini(net);
+            memset(net, 0, sizeof *net);
+        }
+    }
+}
+
 static void imported_history_is_a_refusal_until_the_chain_has_passed_it(void **state)
 {
     (void)state;
@@ -833,6 +865,7 @@ int main(void)
         CASE(forged_block_gets_nil_and_the_next_round_decides),
         CASE(untimely_block_gets_nil_and_is_counted),
         CASE(refused_signature_keeps_the_validator_silent_and_the_chain_going),
+        CASE(vote_that_a_signer_owes_comes_when_it_is_back),
         CASE(imported_history_is_a_refusal_until_the_chain_has_passed_it),
         CASE(late_precommits_fill_the_next_commit_and_the_one_after),
         CASE(second_vote_becomes_evidence_in_a_block),
