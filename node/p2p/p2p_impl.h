@@ -111,8 +111,9 @@ struct sb_target {
     struct sb_conn *conn; /* while there is one */
     uint64_t next_us;     /* when to dial again */
     uint64_t pause_us;
-    size_t resolved; /* names: so often; the answer that is tried next */
-    bool was_told;   /* that it cannot be reached: the log says it once */
+    size_t resolved;      /* names: so often; the answer that is tried next */
+    bool was_told;        /* that it cannot be reached: the log says it once */
+    bool was_turned_away; /* the same of its refusal */
 };
 
 /* New connections of one address. */

@@ -365,6 +365,22 @@ static void take_pong(struct sb_conn *conn, uint64_t nonce)
     atomic_store(&conn->rtt_ms, (unsigned)((conn->p2p->now_us - conn->pinged_us) / 1000));
 }
 
+/* A node that was named in the settings and turns us away is a matter for a person; the log says it once. */
+static void take_goodbye(struct sb_conn *conn, uint8_t reason)
+{
+    struct sb_target *target = conn->target;
+    bool is_news = target != NULL && !target->was_turned_away && conn->state == SB_CONN_GREETING &&
+                   reason != SB_GOODBYE_DUPLICATE && reason != SB_GOODBYE_STOPPING;
+    if (is_news) {
+        target->was_turned_away = true;
+    }
+    sb_log(conn->p2p->options.log, is_news ? SB_LOG_WARN : SB_LOG_DEBUG, "p2p",
+           is_news ? "a node turns us away; it is tried again and again" : "a peer says goodbye",
+           SB_LOG_STR("remote", conn->info.remote), SB_LOG_STR("reason", sb_goodbye_text(reason)),
+           SB_LOG_END);
+    sb_conn_close(conn);
+}
+
 static void take_control(struct sb_conn *conn, sb_bytes message)
 {
     struct sb_control control;
@@ -375,10 +391,7 @@ static void take_control(struct sb_conn *conn, sb_bytes message)
     }
     bool greeting = conn->state == SB_CONN_GREETING;
     if (control.type == SB_CONTROL_GOODBYE) {
-        sb_log(conn->p2p->options.log, SB_LOG_DEBUG, "p2p", "a peer says goodbye",
-               SB_LOG_STR("remote", conn->info.remote),
-               SB_LOG_STR("reason", sb_goodbye_text(control.reason)), SB_LOG_END);
-        sb_conn_close(conn);
+        take_goodbye(conn, control.reason);
     } else if ((control.type == SB_CONTROL_WELCOME) != greeting) {
         sb_offence_count(conn, SB_OFFENCE_PROTOCOL, "a control message out of place");
         sb_conn_close(conn);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/codec/hex.h"
 #include "base/util/assert.h"
 #include "base/util/endian.h"
 #include "node/p2p/p2p_impl.h"
@@ -215,15 +216,18 @@ static struct load load_beside(const struct sb_conn *conn)
     return load;
 }
 
-static bool has_room(const struct sb_conn *conn)
+/* full_by: the setting that leaves no room for a connection; NULL when there is room. */
+static const char *full_by(const struct sb_conn *conn)
 {
     const struct sb_p2p_options *o = &conn->p2p->options;
     if (conn->purpose != SB_PURPOSE_INBOUND || conn->is_free_of_limits) {
-        return true;
+        return NULL;
     }
     struct load load = load_beside(conn);
-    return load.inbound < o->inbound_max && load.of_host < o->per_ip_max &&
-           load.of_subnet < o->per_subnet_max;
+    return load.of_host >= o->per_ip_max         ? "p2pPerIpMax"
+           : load.of_subnet >= o->per_subnet_max ? "p2pPerSubnetMax"
+           : load.inbound >= o->inbound_max      ? "p2pInboundMax"
+                                                 : NULL;
 }
 
 /* duplicate_wins: whether `conn` stays and not `other`, a connection to the same node (docs/spec/p2p.md 4.1). */
@@ -279,6 +283,19 @@ static void refuse(struct sb_conn *conn, enum sb_goodbye reason)
     sb_conn_end(conn, reason);
 }
 
+/* refuse_full: tell which setting it was: an operator's own nodes may be meant. */
+static void refuse_full(struct sb_conn *conn, const char *setting)
+{
+    if (sb_p2p_may_log(conn->p2p)) {
+        char id[2 * SB_P2P_NODE_ID_BYTES + 1] = {0};
+        sb_hex_encode(id, sb_span(conn->info.node_id, sizeof conn->info.node_id));
+        sb_log(conn->p2p->options.log, SB_LOG_INFO, "p2p", "no room for a peer",
+               SB_LOG_STR("id", id), SB_LOG_STR("remote", conn->info.remote),
+               SB_LOG_STR("limit", setting), SB_LOG_END);
+    }
+    refuse(conn, SB_GOODBYE_FULL);
+}
+
 void sb_switch_admit(struct sb_conn *conn)
 {
     struct sb_p2p *p2p = conn->p2p;
@@ -300,8 +317,9 @@ void sb_switch_admit(struct sb_conn *conn)
         refuse(conn, SB_GOODBYE_DUPLICATE);
         return;
     }
-    if (!has_room(conn)) {
-        refuse(conn, SB_GOODBYE_FULL);
+    const char *limit = full_by(conn);
+    if (limit != NULL) {
+        refuse_full(conn, limit);
         return;
     }
     if (other != NULL) {
@@ -325,9 +343,10 @@ void sb_switch_gone(struct sb_conn *conn)
         sb_book_fail(p2p->book, &conn->endpoint, sb_p2p_wall_s());
     }
     if (conn->is_told) {
-        sb_log(p2p->options.log, SB_LOG_INFO, "p2p", "a peer is gone",
-               SB_LOG_STR("remote", conn->info.remote), SB_LOG_U64("peer", conn->number),
-               SB_LOG_END);
+        char id[2 * SB_P2P_NODE_ID_BYTES + 1] = {0};
+        sb_hex_encode(id, sb_span(conn->info.node_id, sizeof conn->info.node_id));
+        sb_log(p2p->options.log, SB_LOG_INFO, "p2p", "a peer is gone", SB_LOG_STR("id", id),
+               SB_LOG_STR("remote", conn->info.remote), SB_LOG_END);
     }
     /* A persistent peer that came to us is dialled again when its connection ends, too. */
     struct sb_target *again =
@@ -337,6 +356,7 @@ void sb_switch_gone(struct sb_conn *conn)
             again->pause_us = 0;
         }
         again->was_told = again->was_told && !conn->in_list;
+        again->was_turned_away = again->was_turned_away && !conn->in_list;
         again->conn = again->conn == conn ? NULL : again->conn;
         sb_dial_wait(again);
     }

@@ -418,13 +418,20 @@ static void limits_keep_nodes_out_but_not_unconditional_ones(void **state)
     node_dial(&friend, a.address);
     WAIT_FOR(sb_p2p_peer_count(friend.p2p) == 1);
     assert_int_equal(sb_p2p_peer_count(a.p2p), 3);
-    size_t connected = 0;
+    size_t connected = 0, told = 0;
     for (size_t i = 0; i < 3; i++) {
         connected += sb_p2p_peer_count(others[i].p2p);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        node_close(&others[i]);
+        told += log_has(&others[i], "a node turns us away") ? 1 : 0;
         node_fini(&others[i]);
     }
     assert_int_equal(connected, 2);
+    assert_int_equal(told, 1);
     node_fini(&friend);
+    node_close(&a);
+    assert_true(log_has(&a, "limit=p2pPerIpMax"));
     node_fini(&a);
 }
 
