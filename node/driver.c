@@ -10,7 +10,8 @@
 #include "node/driver_impl.h"
 
 /* A block, what it was built from, and the last one with its commit. */
-#define ARENA_BYTES_MAX ((size_t)1024 * 1024 * 1024)
+#define ARENA_BYTES_MAX   ((size_t)1024 * 1024 * 1024)
+#define UNTIMELY_PAUSE_MS 60000
 
 struct sb_bft_input sb_driver_input(enum sb_bft_input_type type)
 {
@@ -217,6 +218,11 @@ static sb_err evidence(struct sb_driver *driver, const struct sb_evidence *found
                        struct sb_diag *diag)
 {
     driver->counters.conflicting_votes++;
+    if (sb_addr_equal(&found->a.validator_address, &driver->own_address)) {
+        sb_log(driver->options.log, SB_LOG_ERROR, "consensus",
+               "another process signs with the key of this validator: stop one of the two now",
+               SB_LOG_U64("height", found->a.height), SB_LOG_END);
+    }
     sb_log(
         driver->options.log, SB_LOG_WARN, "consensus", "a validator voted twice",
         SB_LOG_U64("height", found->a.height), SB_LOG_U64("round", (uint64_t)found->a.round),
@@ -317,8 +323,27 @@ static void count_rounds(struct sb_driver *driver)
     driver->round = round;
 }
 
-/* count_untimely: a valid block of the round's own proposer that we may not prevote although no lock stands against it. */
-static void count_untimely(struct sb_driver *driver, const struct sb_bft_input *input,
+/* untimely: count a block whose time does not fit our clock; at most once a minute, tell who may have to set it. */
+static void untimely(struct sb_driver *driver, const sb_addr *proposer, uint64_t time_ms)
+{
+    const struct sb_driver_host *host = &driver->options.host;
+    uint64_t now = host->now_ms(host->ctx);
+    driver->counters.untimely_blocks++;
+    if (driver->is_replaying ||
+        (driver->untimely_told_ms != 0 && now - driver->untimely_told_ms < UNTIMELY_PAUSE_MS)) {
+        return;
+    }
+    driver->untimely_told_ms = now;
+    sb_log(
+        driver->options.log, SB_LOG_WARN, "consensus",
+        "the time of a block does not fit this clock: a clock is wrong, or the block was very late",
+        SB_LOG_U64("height", sb_bft_status(driver->core).height),
+        SB_LOG_HEX("proposer", proposer->b, sizeof proposer->b),
+        SB_LOG_I64("block_ahead_ms", (int64_t)time_ms - (int64_t)now), SB_LOG_END);
+}
+
+/* judge_untimely: a valid block of the round's own proposer that we may not prevote although no lock stands against it. */
+static void judge_untimely(struct sb_driver *driver, const struct sb_bft_input *input,
                            const struct sb_bft_effect *effect)
 {
     struct sb_bft_status status = sb_bft_status(driver->core);
@@ -334,10 +359,9 @@ static void count_untimely(struct sb_driver *driver, const struct sb_bft_input *
         return;
     }
     uint32_t index = sb_rotation_proposer(&driver->rotation, status.round);
-    driver->counters.untimely_blocks +=
-        sb_addr_equal(&driver->rotation.validators[index].address, &input->as.validity.proposer)
-            ? 1
-            : 0;
+    if (sb_addr_equal(&driver->rotation.validators[index].address, &input->as.validity.proposer)) {
+        untimely(driver, &input->as.validity.proposer, input->as.validity.time_ms);
+    }
 }
 
 sb_err sb_driver_step(struct sb_driver *driver, const struct sb_bft_input *input,
@@ -354,7 +378,7 @@ sb_err sb_driver_step(struct sb_driver *driver, const struct sb_bft_input *input
         if (driver->is_replaying) {
             SB_TRY(note_open(driver, effect, diag));
         } else {
-            count_untimely(driver, input, effect);
+            judge_untimely(driver, input, effect);
             SB_TRY(carry_out(driver, effect, input, diag));
         }
     }

@@ -74,6 +74,7 @@ struct sb_driver {
     bool is_replaying;
     int32_t round; /* of the last step, to count new ones */
     struct sb_driver_counters counters;
+    uint64_t untimely_told_ms; /* wall clock, when the log last spoke of a wrong clock; 0: never */
 
     struct sb_bft_input queue[SB_DRIVER_QUEUE_MAX];
     size_t queue_count;

@@ -216,8 +216,8 @@ sb_err sb_driver_rerun(struct sb_driver *driver, struct sb_diag *diag)
         sb_driver_blocks_forget(driver);
     }
     if (replay.record_count != 0) {
-        sb_log(driver->options.log, SB_LOG_WARN, "consensus",
-               "the journal is ahead of the database: running its height again",
+        sb_log(driver->options.log, SB_LOG_INFO, "consensus",
+               "going on in a height that the journal holds",
                SB_LOG_U64("height", replay.next_height), SB_LOG_U64("records", replay.record_count),
                SB_LOG_END);
     }
