@@ -124,6 +124,14 @@ static bool is_held(const struct sb_replica *replica, const struct sb_vote *vote
            memcmp(held->signature.bytes, vote->signature.bytes, vote->signature.len) == 0;
 }
 
+/* had_no_room: valid, and not counted: its round is too far ahead, or too long gone. It may come again when its round is there. */
+static bool had_no_room(const struct sb_replica *replica, const struct sb_vote *vote)
+{
+    const struct sb_bft *core = sb_driver_core(replica->driver);
+    return sb_bft_status(core).height == vote->height &&
+           sb_bft_vote(core, vote->type, vote->round, vote->validator_index) == NULL;
+}
+
 static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
                        enum sb_driver_taken taken, const struct sb_vote *vote, sb_bytes raw)
 {
@@ -135,6 +143,10 @@ static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
         sb_gossip_push_vote(replica, vote, raw);
         return;
     case SB_TAKEN_KNOWN:
+        if (!had_no_room(replica, vote)) {
+            sb_seen_add(replica, raw);
+        }
+        return;
     case SB_TAKEN_LATE:
         sb_seen_add(replica, raw);
         return;

@@ -688,6 +688,35 @@ static void block_that_is_not_decided_is_given_whole_a_few_times(void **state)
     finish(net, 3, 60000);
 }
 
+/* A vote that found no room while its round was far away counts when it comes again in its round. */
+static void vote_without_room_is_taken_when_its_round_has_come(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t node;
+        int32_t round;
+    } votes[] = {{3, 9}, {3, 8}, {3, 5}, {1, 5}, {2, 5}, {3, 5}};
+    struct replica_net_options options = {.nodes = 4, .seed = 239, .delay_ms = 1};
+    struct replica_net *net = replica_net_new(&options);
+    replica_net_start(net, 0);
+    size_t actor = replica_net_actor(net);
+    const struct sb_bft *core = sb_replica_core(net->nodes[0].replica);
+    while (sb_bft_status(core).height != 1) {
+        replica_net_run(net, 10);
+    }
+    sb_hash nil = {{0}};
+    struct sb_message m = {.kind = SB_MESSAGE_VOTE};
+    for (size_t i = 0; i < sizeof votes / sizeof votes[0]; i++) {
+        m.as.vote =
+            replica_net_sign_vote(net, votes[i].node, SB_VOTE_PREVOTE, 1, votes[i].round, &nil);
+        replica_net_send_message(net, actor, 0, &m);
+        replica_net_run(net, 5);
+    }
+    assert_int_equal(sb_bft_status(core).round, 5);
+    assert_non_null(sb_bft_vote(core, SB_VOTE_PREVOTE, 5, m.as.vote.validator_index));
+    replica_net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -708,6 +737,7 @@ int main(void)
         cmocka_unit_test(replay_of_everything_costs_little),
         cmocka_unit_test(peer_that_takes_nothing_does_not_keep_the_disk_busy),
         cmocka_unit_test(block_that_is_not_decided_is_given_whole_a_few_times),
+        cmocka_unit_test(vote_without_room_is_taken_when_its_round_has_come),
         cmocka_unit_test(two_proposals_of_a_round_set_no_honest_nodes_against_each_other),
         cmocka_unit_test(false_root_of_a_decided_block_costs_no_honest_node_his_standing),
     };
