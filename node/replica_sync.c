@@ -5,7 +5,8 @@
  *          |                                                               |     ^
  *          +--- somebody is ---> SYNC <--- the last block came from a peer-+     |
  *                                  |       that has more: it proved it           |
- *                                  +--- nobody is ahead by more than one --------+
+ *                                  +--- nobody is ahead by more than one, -------+
+ *                                       or no block came for STALL_MS
  *
  * In CONSENSUS a claim alone stops nothing: the block of head + 1 is asked for beside the votes, and when it comes with its commit it
  * decides the height. So a liar cannot make a validator stop voting, and a node that fell behind finds its way. */
@@ -15,6 +16,8 @@
 
 #define ACTIONS_MAX   64
 #define LOG_PERIOD_MS 5000
+/* So long without a block, and sync ends, whatever peers claim: if they are ahead, their next block will prove it. */
+#define STALL_MS 20000
 
 static void enter(struct sb_replica *replica, enum replica_mode mode)
 {
@@ -37,6 +40,13 @@ static void enter(struct sb_replica *replica, enum replica_mode mode)
     replica->mode = mode;
 }
 
+static bool is_stalled(const struct sb_replica *replica)
+{
+    uint64_t begun = replica->sync_begun_ms;
+    uint64_t since = replica->commit_ms > begun ? replica->commit_ms : begun;
+    return sb_replica_now(replica) - since >= STALL_MS;
+}
+
 void sb_replica_sync_mode(struct sb_replica *replica)
 {
     uint64_t head = sb_replica_head(replica);
@@ -53,8 +63,9 @@ void sb_replica_sync_mode(struct sb_replica *replica)
         }
         break;
     case MODE_SYNC:
-        if (!is_behind) {
+        if (!is_behind || is_stalled(replica)) {
             enter(replica, MODE_CONSENSUS);
+            replica->synced_last = replica->synced_last && !is_behind;
         }
         break;
     case MODE_HALTED:

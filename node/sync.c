@@ -286,8 +286,10 @@ static size_t find_slow(struct sb_sync *sync, struct sb_sync_action *ret_actions
         if (slot->state != SLOT_ASKED || now_ms < slot->asked_ms + slot_limit(sync, slot)) {
             continue;
         }
-        ret_actions[n++] = (struct sb_sync_action){
-            .type = SB_SYNC_SLOW, .peer = sync->peers[slot->peer].id, .height = sync->head + 1};
+        if (now_ms >= slot->asked_ms + time_limit(sync, slot->place)) {
+            ret_actions[n++] = (struct sb_sync_action){
+                .type = SB_SYNC_SLOW, .peer = sync->peers[slot->peer].id, .height = sync->head + 1};
+        } /* else another peer has its turn sooner than this one is at fault */
         slot->refused = slot->peer;
         slot->attempts++;
         if (sync->mode == SB_SYNC_SINGLE) {

@@ -221,6 +221,31 @@ static void starting_node_gives_up_a_peer_that_never_delivers(void **state)
     finish(net, 10, 2000);
 }
 
+/* All validators start, and two liars come again under new names in turn, each before its claim is forgotten: they vote all the same. */
+static void liars_that_come_one_after_another_do_not_stop_a_start(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {.nodes = 4, .seed = 242, .delay_ms = 10};
+    struct replica_net *net = replica_net_new(&options);
+    struct sb_message high = status_message(1, 1000000, false);
+    size_t actors[2] = {replica_net_actor(net), replica_net_actor(net)};
+    for (size_t i = 0; i < 4; i++) {
+        replica_net_start(net, i);
+    }
+    for (size_t name = 0; name < 20; name++) {
+        size_t actor = actors[name % 2];
+        for (size_t i = 0; i < 4; i++) {
+            replica_net_disconnect(net, actor, i);
+            replica_net_connect(net, actor, i);
+            net->links[actor][i].delay_ms = 0;
+            replica_net_send_message(net, actor, i, &high);
+        }
+        replica_net_run(net, 2000);
+    }
+    assert_true(replica_net_height(net, 0) > 100);
+    finish(net, 10, 2000);
+}
+
 /* ---- GHSA-hg58-rf2h-6rr7: false blocks for a node that syncs ---- */
 
 struct forger {
@@ -727,6 +752,7 @@ int main(void)
         cmocka_unit_test(peer_that_lowers_its_height_is_dropped),
         cmocka_unit_test(peer_that_claims_a_height_does_not_slow_validators),
         cmocka_unit_test(starting_node_gives_up_a_peer_that_never_delivers),
+        cmocka_unit_test(liars_that_come_one_after_another_do_not_stop_a_start),
         cmocka_unit_test(false_blocks_are_refused_and_asked_of_others),
         cmocka_unit_test(requests_and_questions_are_answered_at_a_bounded_rate),
         cmocka_unit_test(messages_of_the_height_after_next_take_bounded_memory),

@@ -183,6 +183,22 @@ static void peer_that_never_delivers_is_given_up(void **state)
     sb_sync_free(sync);
 }
 
+/* Beside consensus another peer is asked soon; that is not yet the first one's fault. */
+static void peer_that_is_not_the_quickest_is_not_slow(void **state)
+{
+    (void)state;
+    struct sb_sync *sync = sync_with(1, 10);
+    struct sb_sync_action actions[ACTIONS_MAX];
+    sb_sync_mode(sync, SB_SYNC_SINGLE);
+    assert_int_equal(sb_sync_poll(sync, actions, ACTIONS_MAX, 0), 1);
+    assert_int_equal(sb_sync_poll(sync, actions, ACTIONS_MAX, 600), 1);
+    assert_int_equal(actions[0].type, SB_SYNC_REQUEST);
+    assert_int_equal(sb_sync_poll(sync, actions, ACTIONS_MAX, 1590), 0);
+    assert_int_equal(sb_sync_poll(sync, actions, ACTIONS_MAX, 1600), 2);
+    assert_int_equal(actions[0].type, SB_SYNC_SLOW);
+    sb_sync_free(sync);
+}
+
 /* A peer that answers what is far ahead and keeps the next block back is found out by the time limit of that request. */
 static void peer_that_keeps_the_next_block_back_is_struck(void **state)
 {
@@ -300,6 +316,7 @@ int main(void)
         cmocka_unit_test(blocks_in_any_order_come_out_in_height_order),
         cmocka_unit_test(peer_that_lowers_its_head_is_dropped),
         cmocka_unit_test(peer_that_never_delivers_is_given_up),
+        cmocka_unit_test(peer_that_is_not_the_quickest_is_not_slow),
         cmocka_unit_test(peer_that_keeps_the_next_block_back_is_struck),
         cmocka_unit_test(peer_down_or_without_the_block_sends_the_request_elsewhere),
         cmocka_unit_test(sender_of_a_false_block_is_never_asked_again),
