@@ -247,11 +247,19 @@ static void link_changes(struct sim *sim, const struct sim_event *event)
     bool is_up = event->detail % 2 == 1;
     uint64_t current = is_up ? sim->network.connection[event->node][other]
                              : sim->network.known[event->node][other];
-    if (node->is_up && current == event->generation && !is_deferred(sim, node, event)) {
+    if (!node->is_up || current != event->generation || is_deferred(sim, node, event)) {
+        return;
+    }
+    uint64_t before = sim->network.known[event->node][other];
+    if (is_up &&
+        before != 0) { /* the new connection was faster than the word of the old one's end */
+        sim_node_link(node, other, sim_peer_of(before, other), false);
+    }
+    if (node->is_up) {
         sim_node_link(node, other, sim_peer_of(event->generation, other), is_up);
-        if (!is_up && node->is_up && sim->nodes[other].is_up) {
-            sim_network_connect(sim, event->node, other);
-        }
+    }
+    if (!is_up && node->is_up && sim->nodes[other].is_up) {
+        sim_network_connect(sim, event->node, other);
     }
 }
 
