@@ -214,21 +214,27 @@ static void fetch(struct sb_driver *driver, const struct sb_bft_effect *effect)
     }
 }
 
-static sb_err evidence(struct sb_driver *driver, const struct sb_evidence *found,
+sb_err sb_driver_evidence(struct sb_driver *driver, const struct sb_evidence *evidence,
+                          struct sb_diag *diag)
+{
+    if (sb_addr_equal(&evidence->a.validator_address, &driver->own_address)) {
+        sb_log(driver->options.log, SB_LOG_ERROR, "consensus",
+               "another process signs with the key of this validator: stop one of the two now",
+               SB_LOG_U64("height", evidence->a.height), SB_LOG_END);
+    }
+    return driver->app->evidence_add(driver->app->ctx, evidence, diag);
+}
+
+static sb_err conflict(struct sb_driver *driver, const struct sb_evidence *found,
                        struct sb_diag *diag)
 {
     driver->counters.conflicting_votes++;
-    if (sb_addr_equal(&found->a.validator_address, &driver->own_address)) {
-        sb_log(driver->options.log, SB_LOG_ERROR, "consensus",
-               "another process signs with the key of this validator: stop one of the two now",
-               SB_LOG_U64("height", found->a.height), SB_LOG_END);
-    }
     sb_log(
         driver->options.log, SB_LOG_WARN, "consensus", "a validator voted twice",
         SB_LOG_U64("height", found->a.height), SB_LOG_U64("round", (uint64_t)found->a.round),
         SB_LOG_HEX("validator", found->a.validator_address.b, sizeof found->a.validator_address.b),
         SB_LOG_END);
-    return driver->app->evidence_add(driver->app->ctx, found, diag);
+    return sb_driver_evidence(driver, found, diag);
 }
 
 /* carry_out: one effect, for real. */
@@ -262,7 +268,7 @@ static sb_err carry_out(struct sb_driver *driver, const struct sb_bft_effect *ef
         sb_driver_note_decision(driver, &effect->as.decide);
         return sb_driver_commit(driver, diag);
     case SB_BFT_EVIDENCE:
-        return evidence(driver, &effect->as.evidence, diag);
+        return conflict(driver, &effect->as.evidence, diag);
     case SB_BFT_FETCH:
         fetch(driver, effect);
         return SB_OK;

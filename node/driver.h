@@ -119,6 +119,11 @@ sb_err sb_driver_sync_block(enum sb_driver_taken *ret_taken, struct sb_driver *d
                             sb_bytes encoded, const struct sb_commit *commit,
                             struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_driver_evidence: evidence that was verified goes to the application; it is an error worth a line when it is of this very
+ * validator, whose key is then in use elsewhere. */
+sb_err sb_driver_evidence(struct sb_driver *driver, const struct sb_evidence *evidence,
+                          struct sb_diag *diag) SB_MUST_USE;
+
 /* sb_driver_timeout: a timer has run out. */
 sb_err sb_driver_timeout(struct sb_driver *driver, enum sb_bft_timeout kind, uint64_t height,
                          int32_t round, struct sb_diag *diag) SB_MUST_USE;

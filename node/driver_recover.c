@@ -148,8 +148,8 @@ static sb_err check_place(const struct sb_driver *driver, const struct sb_journa
     }
     return sb_fail(diag, SB_E_CORRUPT,
                    "the journal ends at height %llu, but the chain holds our signature of "
-                   "height %llu, round %lu: signatures were lost; restore the newest journal and "
-                   "do not vote with this key without it",
+                   "height %llu, round %lu: signatures were lost, or the key signs elsewhere, too; "
+                   "restore the newest journal and do not vote with this key without it",
                    (unsigned long long)last.height, (unsigned long long)signed_at->height,
                    (unsigned long)signed_at->round);
 }

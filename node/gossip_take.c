@@ -287,7 +287,6 @@ sb_err sb_gossip_take_certificate(struct sb_replica *replica, struct gossip_peer
 sb_err sb_gossip_take_evidence(struct sb_replica *replica, struct gossip_peer *peer,
                                const struct sb_evidence *evidence, struct sb_diag *diag)
 {
-    const struct sb_application *app = replica->options.app;
     const struct sb_rotation *rotation = rotation_of(replica, evidence->a.height);
     bool is_new;
     if (rotation == NULL || evidence->a.height > sb_replica_head(replica) + 1 ||
@@ -306,7 +305,7 @@ sb_err sb_gossip_take_evidence(struct sb_replica *replica, struct gossip_peer *p
     }
     sb_budget_give(&peer->checks, sb_budget_checks, 2);
     replica->evidence_due = true;
-    return app->evidence_add(app->ctx, evidence, diag);
+    return sb_driver_evidence(replica->driver, evidence, diag);
 }
 
 /* ---- what came too early ---- */
