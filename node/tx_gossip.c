@@ -15,6 +15,7 @@
 #include "base/codec/rlp.h"
 #include "base/util/assert.h"
 #include "base/util/endian.h"
+#include "node/p2p/token_bucket.h"
 
 #define BUCKETS (2 * SB_TX_GOSSIP_SEEN_MAX)
 #define NONE    UINT32_MAX
@@ -53,6 +54,7 @@ struct peer {
     bool is_new;     /* not yet told of what is pending */
     size_t waiting_bytes;
     size_t refusals;
+    struct sb_token_bucket may_fail; /* checks that end in a refusal */
     struct out out;
 };
 
@@ -311,6 +313,9 @@ static bool note_result(struct sb_tx_gossip *g, sb_peer id, const sb_hash *hash,
     } else {
         g->counters.refused++;
     }
+    if (peer != NULL && err != SB_OK && err != SB_E_EXISTS) {
+        sb_token_bucket_take(&peer->may_fail, 1);
+    }
     if (peer != NULL) {
         peer->refusals = err == SB_E_ARG ? peer->refusals + 1 : 0;
         is_too_often = peer->refusals >= SB_TX_GOSSIP_REFUSALS_MAX;
@@ -336,13 +341,24 @@ static bool is_known(struct sb_tx_gossip *g, sb_peer id, const sb_hash *hash)
     return known;
 }
 
+/* may_check: whether the peer has not been refused too much of late; else the transaction is counted as dropped. */
+static bool may_check(struct sb_tx_gossip *g, sb_peer id)
+{
+    (void)pthread_mutex_lock(&g->lock);
+    struct peer *peer = find_peer(g, id);
+    bool may = peer == NULL || sb_token_bucket_ready(&peer->may_fail, now_ms() * 1000);
+    g->counters.dropped += may ? 0 : 1;
+    (void)pthread_mutex_unlock(&g->lock);
+    return may;
+}
+
 /* take_tx: false when the rest of the message is not worth a look. */
 static bool take_tx(struct sb_tx_gossip *g, sb_peer peer, sb_bytes raw)
 {
     sb_hash hash = sb_tx_hash(raw);
     sb_hash added;
     struct sb_diag diag = {.text = ""};
-    if (is_known(g, peer, &hash)) {
+    if (is_known(g, peer, &hash) || !may_check(g, peer)) {
         return true;
     }
     sb_err err = sb_mempool_add(g->options.mempool, raw, &added, &diag);
@@ -466,7 +482,12 @@ void sb_tx_gossip_peer_up(struct sb_tx_gossip *gossip, sb_peer id)
         place++;
     }
     if (place < SB_TX_GOSSIP_PEERS_MAX) {
-        gossip->peers[place] = (struct peer){.id = id, .is_up = true, .is_new = true};
+        gossip->peers[place] = (struct peer){
+            .id = id,
+            .is_up = true,
+            .is_new = true,
+            .may_fail = sb_token_bucket_full(SB_TX_GOSSIP_REFUSED_PER_S, SB_TX_GOSSIP_REFUSED_BURST,
+                                             now_ms() * 1000)};
         gossip->place_count = place < gossip->place_count ? gossip->place_count : place + 1;
         for (size_t i = 0; i < SB_TX_GOSSIP_SEEN_MAX; i++) {
             gossip->seen[i].peers[place / 64] &= ~((uint64_t)1 << (place % 64));

@@ -24,6 +24,9 @@
 #define SB_TX_GOSSIP_QUEUE_BYTES_MAX ((size_t)1 << 20)
 #define SB_TX_GOSSIP_FLUSH_MS        4
 #define SB_TX_GOSSIP_REFUSALS_MAX    512
+/* Transactions of a peer that the pool may refuse: so many a second, and at once. Beyond that they are dropped unchecked. */
+#define SB_TX_GOSSIP_REFUSED_PER_S 1000
+#define SB_TX_GOSSIP_REFUSED_BURST 4096
 
 struct sb_tx_gossip_options {
     struct sb_mempool *
@@ -40,6 +43,7 @@ struct sb_tx_gossip_counters {
     uint64_t received; /* transactions in messages of peers */
     uint64_t known;    /* of them seen before, dropped unchecked */
     uint64_t refused;  /* of them refused by the pool */
+    uint64_t dropped;  /* of them dropped unchecked, since too many of their peer were refused */
     uint64_t sent;     /* transactions sent, once for each peer */
     uint64_t sent_messages;
 };

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/codec/rlp.h"
 #include "node/tx_gossip.h"
@@ -251,6 +252,39 @@ static void refusals_without_end_are_an_offence(void **state)
     WAIT_FOR(offence_of(1) == SB_OFFENCE_WASTE);
 }
 
+/* Each refusal costs the check of a signature: of one peer only so many are made. */
+static void refused_transactions_of_a_peer_have_a_rate(void **state)
+{
+    (void)state;
+    static sb_bytes raws[8 * 1024];
+    const size_t count = sizeof raws / sizeof raws[0];
+    struct sb_tx tx = fixture_tx(&f, 0, 0);
+    tx.value = fixture_gwei(UINT32_MAX);
+    tx.value = sb_u256_mul(&tx.value, &tx.value); /* more than anybody has */
+    raws[0] = fixture_sign(&f, &tx, 0);
+    for (size_t i = 1; i < count; i++) {
+        raws[i] = raws[0];
+    }
+    sb_tx_gossip_peer_up(gossip, 1);
+    sb_tx_gossip_peer_up(gossip, 2);
+    time_t begun = time(NULL);
+    for (size_t i = 0; i < 8; i++) {
+        while (!receive(1, raws + i * (count / 8), count / 8)) {
+            (void)usleep(1000);
+        }
+    }
+    WAIT_FOR(sb_tx_gossip_counters(gossip).received == count);
+    struct sb_tx_gossip_counters counters = sb_tx_gossip_counters(gossip);
+    uint64_t seconds = (uint64_t)(time(NULL) - begun) + 1;
+    assert_true(counters.refused <=
+                SB_TX_GOSSIP_REFUSED_BURST + 1 + seconds * SB_TX_GOSSIP_REFUSED_PER_S);
+    assert_int_equal(counters.refused + counters.dropped, count);
+    /* others have an account of their own */
+    sb_bytes other = signed_tx(1, 0);
+    assert_true(receive(2, &other, 1));
+    WAIT_FOR(sent_to(1) == 1);
+}
+
 static void new_peer_is_told_of_what_is_pending(void **state)
 {
     (void)state;
@@ -297,6 +331,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_that_are_no_transactions_are_an_offence, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(refusals_without_end_are_an_offence, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_transactions_of_a_peer_have_a_rate, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(new_peer_is_told_of_what_is_pending, setup, teardown),
         cmocka_unit_test_setup_teardown(peer_that_sends_too_much_waits_and_is_resumed, setup,
                                         teardown),
