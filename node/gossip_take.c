@@ -303,7 +303,7 @@ sb_err sb_gossip_take_evidence(struct sb_replica *replica, struct gossip_peer *p
     if (!is_new) {
         return SB_OK;
     }
-    sb_budget_give(&peer->checks, sb_budget_checks, 2);
+    /* the checks stay paid for: a validator can sign any number of pieces, and each is news */
     replica->evidence_due = true;
     return sb_driver_evidence(replica->driver, evidence, diag);
 }

@@ -463,6 +463,31 @@ static void double_vote_becomes_evidence_everywhere(void **state)
 }
 
 /* cometbft PR #5324: a proposal that is larger than the chain allows takes no memory. A proposer that keeps its parts back costs a round. */
+/* A validator signs as many double votes as it likes, all true and all new. */
+static void evidence_without_end_costs_few_checks(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 243, 1000, 0);
+    uint64_t height = replica_net_height(net, 0);
+    const struct sb_verify_cache *cache = net->nodes[0].cache;
+    uint64_t before = sb_verify_cache_counters(cache).misses;
+    for (int32_t round = 0; round < 2000; round++) {
+        struct sb_message m = {.kind = SB_MESSAGE_EVIDENCE};
+        m.as.evidence.kind = SB_EVIDENCE_DUPLICATE_VOTE;
+        sb_hash a = {.b = {1}};
+        sb_hash b = {.b = {2}};
+        m.as.evidence.a = replica_net_sign_vote(net, 3, SB_VOTE_PREVOTE, height, round, &a);
+        m.as.evidence.b = replica_net_sign_vote(net, 3, SB_VOTE_PREVOTE, height, round, &b);
+        replica_net_send_message(net, actor, 0, &m);
+    }
+    replica_net_run(net, 100);
+    uint64_t checks = sb_verify_cache_counters(cache).misses - before;
+    printf("# %zu checks for 2000 pieces\n", (size_t)checks);
+    assert_in_range(checks, 100, 1200);
+    finish(net, 3, 10000);
+}
+
 static void proposal_without_its_parts_costs_a_round(void **state)
 {
     (void)state;
@@ -758,6 +783,7 @@ int main(void)
         cmocka_unit_test(messages_of_the_height_after_next_take_bounded_memory),
         cmocka_unit_test(validator_that_votes_in_all_rounds_changes_nothing),
         cmocka_unit_test(double_vote_becomes_evidence_everywhere),
+        cmocka_unit_test(evidence_without_end_costs_few_checks),
         cmocka_unit_test(proposal_without_its_parts_costs_a_round),
         cmocka_unit_test(blocks_and_answers_that_nobody_asked_for_end_the_connection),
         cmocka_unit_test(replay_of_everything_costs_little),
