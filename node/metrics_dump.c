@@ -8,6 +8,7 @@
  * bits: one character a validator, in the order of the set: x voted for a block, n for nil, _ no vote held. */
 #include <time.h>
 
+#include "base/codec/hex.h"
 #include "node/metrics_impl.h"
 
 #define ROUNDS_SHOWN 4 /* the present one, the next, and the two before */
@@ -148,8 +149,9 @@ static void put_peers(struct sb_metrics *metrics, struct sb_arena *arena, struct
     for (size_t i = 0; i < count; i++) {
         const struct sb_p2p_peer_status *p = &peers[i];
         sb_json_object_begin(out);
-        sb_json_key(out, "id");
-        sb_json_hex(out, sb_span(p->info.node_id, sizeof p->info.node_id));
+        char id[2 * SB_P2P_NODE_ID_BYTES + 1] = {0};
+        sb_hex_encode(id, sb_span(p->info.node_id, sizeof p->info.node_id));
+        put_text(out, "id", id); /* as in ID@HOST:PORT */
         put_text(out, "remote", p->info.remote);
         put_text(out, "agent", p->info.agent);
         put_bool(out, "outbound", p->info.is_outbound);
