@@ -359,6 +359,10 @@ static bool may_choose(const struct entry *e, struct choice *choice)
         return false;
     }
     struct sb_pex_address address = address_of(e);
+    if (e->success_s == 0) {
+        /* Hearsay: who told of it may have given it the id of a node that is banned or connected, so that it is never dialled. */
+        memset(address.node_id, 0, sizeof address.node_id);
+    }
     bool allowed = choice->filter == NULL || choice->filter(choice->ctx, &address);
     choice->refusals += allowed ? 0 : 1;
     return allowed;

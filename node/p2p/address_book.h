@@ -56,6 +56,8 @@ void sb_book_remove(struct sb_book *book, const struct sb_endpoint *endpoint);
 /* Whether an address may be chosen: the caller's own rule. */
 typedef bool (*sb_book_filter)(void *ctx, const struct sb_pex_address *address);
 
+/* The filter of the pickers sees the node id of an address only once it has answered, else zeros: hearsay keeps no address from being
+ * dialled. */
 /* sb_book_pick: an address to dial, tried and new ones alike, that the filter allows and that has not been dialled just now. false: none. */
 bool sb_book_pick(struct sb_pex_address *ret, struct sb_book *book, sb_book_filter filter,
                   void *ctx, uint64_t now_s);

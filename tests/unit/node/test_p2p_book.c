@@ -136,6 +136,27 @@ static void groups_and_subnets_are_counted_by_their_prefix(void **state)
 
 /* ---- the book ---- */
 
+static bool is_another_node(void *ctx, const struct sb_pex_address *address)
+{
+    const struct sb_pex_address *refused = ctx;
+    return memcmp(address->node_id, refused->node_id, sizeof address->node_id) != 0;
+}
+
+/* Somebody tells of an honest address under the id of a node that is banned, or connected already. */
+static void hearsay_of_an_id_keeps_no_address_from_being_dialled(void **state)
+{
+    (void)state;
+    struct sb_book *book = book_new();
+    struct sb_pex_address a = node_at(0x08080808), got;
+    struct sb_endpoint source = v4(0x09090909, 1);
+    assert_true(sb_book_add(book, &a, &source, NOW));
+    assert_true(sb_book_pick(&got, book, is_another_node, &a, NOW));
+    assert_true(sb_book_pick_feeler(&got, book, is_another_node, &a, NOW));
+    sb_book_good(book, &a, NOW); /* it is that node indeed */
+    assert_false(sb_book_pick(&got, book, is_another_node, &a, NOW));
+    sb_book_free(book);
+}
+
 static void address_goes_from_new_to_tried_when_it_answers(void **state)
 {
     (void)state;
@@ -431,6 +452,7 @@ int main(void)
         cmocka_unit_test(node_addresses_are_parsed_or_refused_with_the_text),
         cmocka_unit_test(addresses_that_nobody_can_reach_are_known_as_such),
         cmocka_unit_test(groups_and_subnets_are_counted_by_their_prefix),
+        cmocka_unit_test(hearsay_of_an_id_keeps_no_address_from_being_dialled),
         cmocka_unit_test(address_goes_from_new_to_tried_when_it_answers),
         cmocka_unit_test(address_that_never_answers_is_forgotten_after_ten_dials),
         cmocka_unit_test(one_source_reaches_a_small_part_of_the_book),
