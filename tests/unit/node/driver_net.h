@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/crypto/ed25519.h"
+#include "base/util/log.h"
 #include "node/driver.h"
 #include "node/verify_cache.h"
 #include "tests/support/memory_disk.h"
@@ -249,6 +250,9 @@ static size_t net_changes(void *ctx, uint64_t height, struct sb_validator_change
 
 /* ---- nodes ---- */
 
+/* Of the nodes that start from now on; NULL: they are silent. */
+static const struct sb_logger *net_log;
+
 static struct sb_journal_identity net_identity(const struct net_node *node)
 {
     struct sb_journal_identity identity = {.genesis_hash = {{0x67}}};
@@ -279,6 +283,7 @@ static sb_err net_node_start(struct net_node *node)
         .own_key = node->key,
         .timeouts = sb_bft_timeouts_default(),
         .verifier = sb_verify_cache_verifier(node->cache),
+        .log = net_log,
         .host = {.ctx = node,
                  .now_ms = net_now,
                  .set_timer = net_set_timer,

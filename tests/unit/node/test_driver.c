@@ -136,9 +136,43 @@ static void forged_block_gets_nil_and_the_next_round_decides(void **state)
     assert_true(sb_driver_counters(net->nodes[0].driver).rounds > 0);
 }
 
-static void untimely_block_gets_nil_and_is_counted(void **state)
+/* ---- what the log says ---- */
+
+static struct {
+    struct sb_logger log;
+    FILE *file;
+    char *text;
+    size_t len;
+} spoken;
+
+/* log_begin: keep what the nodes say that start from now on. */
+static void log_begin(void)
+{
+    spoken.file = open_memstream(&spoken.text, &spoken.len);
+    assert_non_null(spoken.file);
+    sb_log_init(&spoken.log, spoken.file, SB_LOG_FORM_LOGFMT, SB_LOG_INFO, false, NULL, NULL);
+    net_log = &spoken.log;
+}
+
+/* log_end: how many lines had this text; the nodes are gone. */
+static size_t log_end(const char *text)
+{
+    size_t count = 0;
+    net_fini(net);
+    memset(net, 0, sizeof *net);
+    net_log = NULL;
+    (void)fclose(spoken.file);
+    for (const char *at = spoken.text; (at = strstr(at, text)) != NULL; at++) {
+        count++;
+    }
+    free(spoken.text);
+    return count;
+}
+
+static void untimely_block_gets_nil_and_is_told_of(void **state)
 {
     (void)state;
+    log_begin();
     net_init(net, 4, 4);
     run(1);
     /* The proposer's clock is far behind: its blocks come long after their time. */
@@ -158,6 +192,7 @@ static void untimely_block_gets_nil_and_is_counted(void **state)
         untimely += sb_driver_counters(net->nodes[i].driver).untimely_blocks;
     }
     assert_int_equal(untimely, 3); /* all but the proposer */
+    assert_int_equal(log_end("the time of a block does not fit this clock"), 3);
 }
 
 static void refused_signature_keeps_the_validator_silent_and_the_chain_going(void **state)
@@ -332,6 +367,22 @@ static void second_vote_becomes_evidence_in_a_block(void **state)
     }
     assert_int_equal(pieces, 1);
     sb_arena_fini(&arena);
+}
+
+static void second_vote_with_the_own_key_is_an_error(void **state)
+{
+    (void)state;
+    log_begin();
+    net_init(net, 4, 4);
+    run(2);
+    struct net_node *node = &net->nodes[3];
+    check(node, sb_driver_start_height(node->driver, &node->diag));
+    sb_hash x = {{1}}, y = {{2}};
+    struct sb_vote first = make_vote(node, SB_VOTE_PREVOTE, 3, 5, &x);
+    struct sb_vote second = make_vote(node, SB_VOTE_PREVOTE, 3, 5, &y);
+    assert_int_equal(hand_vote(node, &first), SB_TAKEN_NEW);
+    assert_int_equal(hand_vote(node, &second), SB_TAKEN_CONFLICT);
+    assert_int_equal(log_end("another process signs with the key of this validator"), 1);
 }
 
 static void messages_out_of_place_are_told_apart(void **state)
@@ -863,12 +914,13 @@ int main(void)
         CASE(driver_that_is_no_validator_follows_and_signs_nothing),
         CASE(validator_that_leaves_the_set_goes_on_as_a_full_node),
         CASE(forged_block_gets_nil_and_the_next_round_decides),
-        CASE(untimely_block_gets_nil_and_is_counted),
+        CASE(untimely_block_gets_nil_and_is_told_of),
         CASE(refused_signature_keeps_the_validator_silent_and_the_chain_going),
         CASE(vote_that_a_signer_owes_comes_when_it_is_back),
         CASE(imported_history_is_a_refusal_until_the_chain_has_passed_it),
         CASE(late_precommits_fill_the_next_commit_and_the_one_after),
         CASE(second_vote_becomes_evidence_in_a_block),
+        CASE(second_vote_with_the_own_key_is_an_error),
         CASE(messages_out_of_place_are_told_apart),
         CASE(node_that_was_away_syncs_and_then_votes),
         CASE(height_in_work_is_decided_by_its_block_and_commit),
