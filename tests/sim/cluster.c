@@ -17,7 +17,7 @@
 #define HEALED_HEIGHTS  3
 #define START_SPREAD_US UINT64_C(500000)
 #define FIXED_US        UINT64_C(30000000)
-#define EVENTS_MAX      UINT64_C(200000000)
+#define EVENTS_MAX      UINT64_C(20000000)
 
 void sim_fail(struct sim *sim, const char *fmt, ...)
 {
