@@ -172,7 +172,7 @@ void sim_faults_heal(struct sim *sim)
             node->is_down_for_ever = true;
             sim->counts.fault[SIM_FAULT_DOWN_FOR_EVER]++;
             sim_node_crash(node);
-        } else if (!node->is_up) {
+        } else if (!node->is_up && !node->is_down_for_ever) {
             sim_node_start(node);
         }
     }

@@ -26,7 +26,9 @@
 #define TIMER_SLOTS  16
 #define TIMER_VALIDITY                                                                             \
     (TIMER_FIRST + TIMER_KINDS * TIMER_SLOTS) /* and the following: late verdicts */
-#define VERDICTS_MAX  8
+#define VERDICTS_MAX 8
+#define BLOCKS_SEEN                                                                                \
+    256 /* valid blocks that the checks remember: one a round, and more than any seed needs */
 #define ROUNDS_SEEN   64
 #define QUEUE_MAX     32
 #define SIGNED_MAX    512
@@ -84,7 +86,7 @@ struct core_machine {
     sb_hash late_verdicts[VERDICTS_MAX]; /* being executed */
     uint32_t late_verdict_count;
     /* for the checks: what the host knows beside the core */
-    sb_hash found_valid[VERDICTS_MAX];
+    sb_hash found_valid[BLOCKS_SEEN];
     uint32_t found_valid_count;
     uint64_t received_ms[ROUNDS_SEEN]; /* of the proposal of each round; 0: none */
     uint64_t accused;                  /* bits of validators with evidence in this height */
@@ -397,7 +399,7 @@ static void verdict(struct sim_node *node, const sb_hash *block_id)
     if (input.as.validity.valid) {
         input.as.validity.time_ms = value.time_ms;
         input.as.validity.proposer = node->sim->nodes[value.proposer].key.address;
-        m->found_valid[m->found_valid_count++ % VERDICTS_MAX] = *block_id;
+        m->found_valid[m->found_valid_count++ % BLOCKS_SEEN] = *block_id;
     }
     push(m, &input);
 }
@@ -427,7 +429,7 @@ static sb_hash next_state(const struct sim_core_disk *disk, const sb_hash *block
 
 static bool was_found_valid(const struct core_machine *m, const sb_hash *block_id)
 {
-    for (uint32_t i = 0; i < VERDICTS_MAX; i++) {
+    for (uint32_t i = 0; i < BLOCKS_SEEN; i++) {
         if (sb_hash_equal(&m->found_valid[i], block_id)) {
             return true;
         }
@@ -695,7 +697,7 @@ static void close_answered(struct core_machine *m, const struct sb_bft_input *in
         m->asks_value = false;
     } else if (input->type == SB_BFT_IN_VALIDITY) {
         if (input->as.validity.valid) {
-            m->found_valid[m->found_valid_count++ % VERDICTS_MAX] = input->as.validity.block_id;
+            m->found_valid[m->found_valid_count++ % BLOCKS_SEEN] = input->as.validity.block_id;
         }
         for (size_t i = 0; i < m->validate_count; i++) {
             if (sb_hash_equal(&m->validate[i], &input->as.validity.block_id)) {

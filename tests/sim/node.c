@@ -120,6 +120,14 @@ static void leave(struct sim_node *node, struct sim_alloc *before, sb_err err,
         fall(node);
         return;
     }
+    if (err == SB_E_CORRUPT && !sim_is_honest(sim, node->index)) {
+        /* its other self signed what this one's journal lacks, and the chain shows it: it must stop, and does */
+        sim_note(sim, node->index, "stops for good: %s", diag->text);
+        sim->counts.fault[SIM_FAULT_TWIN_FOUND]++;
+        node->is_down_for_ever = true;
+        fall(node);
+        return;
+    }
     if (err != SB_OK) {
         sim_fail(sim, "node %u failed: %s (%s)", node->index, diag->text, sb_err_text(err));
         return;
