@@ -499,6 +499,18 @@ static void check_first_prevote(struct sim_node *node, const struct sb_vote *vot
     }
 }
 
+/* check_growth: timeouts grow with the round, or slow networks never decide. */
+static void check_growth(struct sim_node *node, enum sb_bft_timeout kind, const struct timer *timer)
+{
+    const struct sb_bft_timeouts *t = &node->sim->config.timeouts;
+    const uint64_t base[TIMER_KINDS] = {t->propose_ms, t->prevote_ms, t->precommit_ms};
+    uint64_t expected = base[kind] + (uint64_t)timer->round * t->delta_ms;
+    if (timer->delay_ms != expected) {
+        sim_fail(node->sim, "node %u sets a timer of %llu ms in round %d, not %llu", node->index,
+                 (unsigned long long)timer->delay_ms, timer->round, (unsigned long long)expected);
+    }
+}
+
 static sb_err carry_out(struct sim_node *node, const struct sb_bft_effect *effect,
                         const struct sb_bft_input *input, struct sb_diag *diag)
 {
@@ -521,6 +533,7 @@ static sb_err carry_out(struct sim_node *node, const struct sb_bft_effect *effec
     }
     case SB_BFT_SET_TIMER: {
         struct timer timer = timer_of(effect);
+        check_growth(node, effect->as.timer.kind, &timer);
         set_timer(node, (uint32_t)effect->as.timer.kind, &timer);
         return SB_OK;
     }
