@@ -321,6 +321,7 @@ bool sim_run(struct sim *sim)
     if (sim->scenario != NULL && !sim->has_failed) {
         sim->unproved = sim->scenario->proves(sim);
     }
+    sim->counts.deep = sim->counts.heights_faulty >= SIM_HEIGHTS_DEEP ? 1 : 0;
     end(sim);
     return !sim->has_failed;
 }

@@ -90,14 +90,19 @@ struct sim_machine {
 extern const struct sim_machine sim_machine_core;
 extern const struct sim_machine sim_machine_replica;
 
+/* Heights under faults that make a seed deep. */
+#define SIM_HEIGHTS_DEEP 20
+
 enum sim_phase { SIM_PHASE_FAULTS, SIM_PHASE_HEALED };
 
 /* Counts of one seed; totals.h adds them up. */
 struct sim_counts {
     uint64_t heights;        /* decided by the first honest node */
     uint64_t heights_faulty; /* of these, while there were faults */
-    uint64_t decisions;      /* by all honest nodes */
-    uint64_t rounds;         /* that honest nodes entered beyond round 0 */
+    uint64_t
+        deep; /* 1: at least SIM_HEIGHTS_DEEP of them; summed, the seeds that a campaign counts */
+    uint64_t decisions; /* by all honest nodes */
+    uint64_t rounds;    /* that honest nodes entered beyond round 0 */
     uint64_t events, messages, message_bytes;
     uint64_t virtual_us;
     uint64_t signatures, syncs, recoveries;

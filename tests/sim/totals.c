@@ -12,6 +12,7 @@
 #define SUMS(X)                                                                                    \
     X(heights)                                                                                     \
     X(heights_faulty)                                                                              \
+    X(deep)                                                                                        \
     X(decisions)                                                                                   \
     X(rounds)                                                                                      \
     X(events)                                                                                      \
