@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/codec/hex.h"
 #include "base/crypto/keccak.h"
@@ -208,6 +209,7 @@ static void acknowledge(struct load *load, const char *tx_hash, const json_t *re
         (void)sb_hex_format(addr, sb_span(load->senders[i].addr.b, sizeof load->senders[i].addr.b));
         load->senders[i].known_nonce += strcmp(member(receipt, "from"), addr) == 0;
     }
+    load->inference_count += strcasecmp(member(receipt, "to"), load->reader) == 0;
     const char *contract = member(receipt, "contractAddress");
     if (!load->has_contract && strlen(contract) == 42) {
         load->has_contract = true;
@@ -255,13 +257,19 @@ static bool await_receipts(struct load *load, struct rpc_session *session, json_
     return true;
 }
 
+bool load_step(struct load *load, struct rpc_session *session, struct sb_random *random)
+{
+    json_t *hashes = send_batch(load, session, random);
+    bool alive = hashes != NULL && await_receipts(load, session, hashes);
+    json_decref(hashes);
+    return alive && load->problem[0] == '\0';
+}
+
 void load_drive(struct load *load, struct rpc_session *session, struct sb_random *random)
 {
-    bool alive = true;
-    while (alive && load->problem[0] == '\0') {
-        json_t *hashes = send_batch(load, session, random);
-        alive = hashes != NULL && await_receipts(load, session, hashes);
-        json_decref(hashes);
+    bool alive = load->problem[0] == '\0';
+    while (alive) {
+        alive = load_step(load, session, random);
     }
 }
 

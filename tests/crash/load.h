@@ -34,7 +34,8 @@ struct load {
     struct load_receipt *receipts; /* owned, in the order of acknowledgement */
     size_t receipt_count, receipt_capacity;
     uint64_t sent_count;
-    uint64_t head_number; /* the highest block that was seen */
+    uint64_t inference_count; /* of the receipts, those of the reader */
+    uint64_t head_number;     /* the highest block that was seen */
     char head_hash[67];
     bool has_contract;
     char contract[43];
@@ -49,6 +50,8 @@ void load_init(struct load *load, uint64_t chain_id);
 void load_use_senders(struct load *load, uint32_t group);
 void load_fini(struct load *load);
 
+/* load_step: send a batch and read its receipts. false when the connection broke or `problem` is set. */
+bool load_step(struct load *load, struct rpc_session *session, struct sb_random *random);
 /* load_drive: send and read receipts until the connection breaks or `problem` is set. */
 void load_drive(struct load *load, struct rpc_session *session, struct sb_random *random);
 

@@ -136,7 +136,7 @@ bool net_start(struct net *net, size_t node)
     (void)snprintf(program, sizeof program, "%s", wanted);
     (void)snprintf(dir, sizeof dir, "%s", net->local.nodes[node].dir.path);
     char *const argv[] = {program, run, datadir, dir, NULL};
-    net->pids[node] = process_start(argv, NULL, net->logs[node]);
+    net->pids[node] = process_start(argv, net->environments[node], net->logs[node]);
     if (process_wait_listening(net->pids[node], net->logs[node], START_MS_MAX) == 0) {
         return net_fail(net, "node %zu does not start; see %s", node, net->logs[node]);
     }
@@ -245,6 +245,15 @@ bool net_wait_height(struct net *net, size_t node, uint64_t height, uint64_t tim
     return reached >= height ||
            net_fail(net, "node %zu is at height %" PRIu64 ", not %" PRIu64 ", after %" PRIu64 " ms",
                     node, reached, height, timeout_ms);
+}
+
+bool net_wait_all(struct net *net, uint64_t height, uint64_t timeout_ms)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < NET_NODES; i++) {
+        ok = net->pids[i] == 0 || net_wait_height(net, i, height, timeout_ms);
+    }
+    return ok;
 }
 
 bool net_metric(struct net *net, uint64_t *ret, size_t node, const char *name)
@@ -454,4 +463,30 @@ bool net_command(struct net *net, const char *const *args, const char *field, ch
         return net_fail(net, "samebit %s failed", args[0]);
     }
     return true;
+}
+
+bool net_deploy_reader(struct net *net, char ret_address[NET_ADDRESS_BYTES],
+                       const uint8_t secret[32])
+{
+    char url[64], key[67], model[NET_PATH_BYTES], id[128];
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", net->local.nodes[0].rpc_port);
+    (void)snprintf(model, sizeof model, "%s/digits.sbm", net->dir);
+    (void)sb_hex_format(key, sb_span(secret, 32));
+    const char *const import[] = {"model",
+                                  "import",
+                                  "examples/models/digits_cnn.onnx",
+                                  "--calibrate",
+                                  "examples/models/digits_cnn_rows.npz",
+                                  "--output",
+                                  model,
+                                  NULL};
+    const char *const deploy[] = {"model", "deploy", model,      "--rpc", url,
+                                  "--key", key,      "--silent", NULL};
+    const char *const create[] = {"contract", "deploy", "contracts/artifacts/DigitReader.json",
+                                  "--args",   id,       "--rpc",
+                                  url,        "--key",  key,
+                                  NULL};
+    return net_command(net, import, NULL, NULL, 0) &&
+           net_command(net, deploy, "id", id, sizeof id) &&
+           net_command(net, create, "address", ret_address, NET_ADDRESS_BYTES);
 }

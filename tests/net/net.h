@@ -24,6 +24,8 @@
 struct net {
     const char *program; /* of each node, unless programs says otherwise */
     const char *programs[NET_NODES];
+    char *const
+        *environments[NET_NODES]; /* "NAME=VALUE" texts, NULL-terminated; NULL: nothing is added */
     char dir[TEMP_DIR_PATH_BYTES];
     struct sb_arena arena;
     struct sb_genesis genesis;
@@ -56,6 +58,8 @@ bool net_open(struct net *net, struct rpc_session *session, size_t node);
 uint64_t net_height(struct net *net, size_t node);
 uint64_t net_highest(struct net *net);
 bool net_wait_height(struct net *net, size_t node, uint64_t height, uint64_t timeout_ms);
+/* net_wait_all: every running node comes to this height. */
+bool net_wait_all(struct net *net, uint64_t height, uint64_t timeout_ms);
 /* net_metric: a plain number of a node's /metrics, named without samebit_. */
 bool net_metric(struct net *net, uint64_t *ret, size_t node, const char *name);
 /* net_same_blocks: the running nodes agree on every block up to the lowest of their heads. */
@@ -67,5 +71,10 @@ bool net_check_disks(struct net *net);
 /* net_command: run the program with these arguments (NULL-terminated) and read the value of its line "field: value". */
 bool net_command(struct net *net, const char *const *args, const char *field, char *ret,
                  size_t room);
+
+/* net_deploy_reader: the digits model and a DigitReader that asks it, on the running network, paid by this key; ret_address: 0x... */
+#define NET_ADDRESS_BYTES 43
+bool net_deploy_reader(struct net *net, char ret_address[NET_ADDRESS_BYTES],
+                       const uint8_t secret[32]);
 
 #endif
