@@ -237,6 +237,7 @@ void sim_config_draw(struct sim_config *ret, uint64_t seed, bool is_core_only, u
     memset(c, 0, sizeof *c);
     c->seed = seed;
     c->is_core_only = is_core_only;
+    c->honours_bans = seed % 2 == 1; /* not drawn: the same seeds stay the same */
     draw_size(c, &random);
     draw_powers(c, &random);
     draw_times(c, &random);

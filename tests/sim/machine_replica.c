@@ -64,6 +64,7 @@ static void report(void *ctx, sb_peer peer, enum sb_offence offence, const char 
     struct sim_alloc *before = sim_alloc_enter(NULL);
     sim_note(node->sim, node->index, "reports node %u: %s", other, why);
     sim_check_offence(node->sim, node->index, other, offence, why);
+    sim_bans_count(node->sim, node->index, other, offence, why);
     (void)sim_alloc_enter(before);
 }
 

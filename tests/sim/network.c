@@ -177,7 +177,7 @@ static void tell(struct sim *sim, uint32_t node, uint32_t other, uint64_t connec
 void sim_network_connect(struct sim *sim, uint32_t a, uint32_t b)
 {
     struct sim_network *net = &sim->network;
-    if (!net->is_adjacent[a][b] || net->connection[a][b] != 0) {
+    if (!net->is_adjacent[a][b] || net->connection[a][b] != 0 || sim_bans_part(sim, a, b)) {
         return;
     }
     uint64_t connection = ++net->connections;

@@ -81,6 +81,7 @@ static void fall(struct sim_node *node)
     stop(node);
     node->is_dying = false;
     node->crash_in = 0;
+    sim_bans_forget(sim, node->index);
     sim_disk_crash(&node->disk, &sim->fault_random);
     sim->counts.fault[SIM_FAULT_TORN] += node->disk.torn_files - torn;
     for (uint32_t other = 0; other < sim->config.node_count; other++) {

@@ -10,6 +10,7 @@
  *         |       |--- machine_core.c      the consensus core alone, with a small host    (--core-only)
  *         |       +--- machine_replica.c   sb_replica: driver, gossip, block sync, journal on disk.c, over application.c
  *         |--- adversary.c  what Byzantine validators send instead
+ *         |--- bans.c     offences of peers, and who is not spoken to any more
  *         +--- check.c      every signature, every decision, every standing; accountability.c: who is to blame for a fork
  *
  * Two phases. Faults: as drawn, until the heights are decided or time is up. Healed (the paper's GST): the network is timely, who is
@@ -21,6 +22,7 @@
 #include "node/p2p/channel.h"
 #include "tests/sim/alloc.h"
 #include "tests/sim/application.h"
+#include "tests/sim/bans.h"
 #include "tests/sim/config.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/events.h"
@@ -110,6 +112,7 @@ struct sim_counts {
     uint64_t evidence;        /* pieces that honest nodes made */
     uint64_t synced_blocks;   /* that came by block sync */
     uint64_t waste;           /* light offences that honest nodes saw in one another */
+    uint64_t bans;            /* of Byzantine nodes, by honest ones */
     uint64_t forks;           /* with a third or more Byzantine; each with its culprits found */
     uint64_t bytes_max;       /* most memory that one replica held */
     uint64_t recovery_ms_max; /* from the healing to the goal */
@@ -129,6 +132,7 @@ struct sim {
     int32_t best_round;   /* highest round that an honest node has been in */
     struct sim_events events;
     struct sim_network network;
+    struct sim_bans bans;
     struct sim_node nodes[SIM_NODES_MAX];
     struct sb_chain_domain domain;
     struct sim_rotations *rotations;

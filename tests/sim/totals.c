@@ -26,6 +26,7 @@
     X(evidence)                                                                                    \
     X(synced_blocks)                                                                               \
     X(waste)                                                                                       \
+    X(bans)                                                                                        \
     X(forks)
 #define GREATEST(X)                                                                                \
     X(bytes_max)                                                                                   \
