@@ -287,19 +287,49 @@ void sb_fetch_tick(struct sb_replica *replica)
         m.as.want = (struct sb_message_want){
             .height = f->height, .round = f->round, .block_id = f->block_id};
         f->asked = peer->id;
-        (void)sb_gossip_send_message(replica, peer, &m);
+        if (sb_gossip_send_message(replica, peer, &m)) {
+            peer->wanted[peer->wanted_next++ % SB_PEER_WANTED] = f->height;
+        }
     }
 }
 
-bool sb_fetch_refused(struct sb_replica *replica, const struct gossip_peer *peer, uint64_t height)
+/* settle_wanted: an answer came: false when none was due. Each question allows one, however late. */
+static bool settle_wanted(struct gossip_peer *peer, uint64_t height)
+{
+    for (size_t i = 0; i < SB_PEER_WANTED && height != 0; i++) {
+        if (peer->wanted[i] == height) {
+            peer->wanted[i] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* is_asked_now: the answer to the present question may come from this peer. */
+static bool is_asked_now(const struct block_fetch *f, const struct gossip_peer *peer,
+                         uint64_t height)
+{
+    return f->is_active && f->is_asked && f->asked == peer->id && f->height == height;
+}
+
+void sb_fetch_lost(struct sb_replica *replica, const struct gossip_peer *peer)
 {
     struct block_fetch *f = &replica->fetch;
-    if (!f->is_active || !f->is_asked || f->asked != peer->id || f->height != height) {
+    if (is_asked_now(f, peer, f->height)) {
+        f->is_asked = false;
+        f->due_ms = sb_replica_now(replica);
+        replica->tick_soon = replica->peer_count > 1;
+    }
+}
+
+bool sb_fetch_refused(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
+{
+    if (!settle_wanted(peer, height)) {
         return false;
     }
-    f->is_asked = false;
-    f->due_ms = sb_replica_now(replica);
-    replica->tick_soon = replica->peer_count > 1;
+    if (replica->fetch.height == height) {
+        sb_fetch_lost(replica, peer);
+    }
     return true;
 }
 
@@ -328,22 +358,26 @@ sb_err sb_fetch_answer(bool *ret_is_ours, struct sb_replica *replica, struct gos
 {
     struct block_fetch *f = &replica->fetch;
     enum sb_driver_taken taken;
-    *ret_is_ours =
-        f->is_active && f->is_asked && f->asked == peer->id && f->height == block->height &&
-        (block->commit.sig_count == 0 || sb_hash_equal(&block->commit.block_id, &f->block_id));
-    if (!*ret_is_ours || !sb_replica_is_begun(replica) ||
-        f->height != sb_replica_head(replica) + 1) {
+    *ret_is_ours = settle_wanted(peer, block->height);
+    if (!*ret_is_ours || !f->is_active || f->height != block->height ||
+        !sb_replica_is_begun(replica) || f->height != sb_replica_head(replica) + 1 ||
+        (block->commit.sig_count != 0 && !sb_hash_equal(&block->commit.block_id, &f->block_id))) {
         return SB_OK;
     }
+    bool is_late =
+        !is_asked_now(f, peer, block->height); /* then the question may have been another */
     f->is_asked = false;
     f->due_ms = sb_replica_now(replica) + sb_replica_resend_ms(replica);
     sb_hash block_id = f->block_id;
     bool was_signed = is_what_was_signed(replica, block->encoded);
     SB_TRY(sb_driver_block(&taken, replica->driver, &block_id, block->encoded, diag));
-    if (taken == SB_TAKEN_INVALID && !was_signed) { /* else it is the proposer's fault */
-        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "another block than was asked for");
+    if (taken == SB_TAKEN_INVALID) {
         f->due_ms = sb_replica_now(replica);
         replica->tick_soon = replica->peer_count > 1;
+    }
+    if (taken == SB_TAKEN_INVALID && !is_late &&
+        !was_signed) { /* else it is the proposer's fault */
+        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "another block than was asked for");
     }
     return SB_OK;
 }

@@ -484,7 +484,7 @@ sb_err sb_replica_peer_down(struct sb_replica *replica, sb_peer id, struct sb_di
     }
     struct gossip_peer *peer = sb_gossip_find(replica, id);
     if (peer != NULL) {
-        (void)sb_fetch_refused(replica, peer, replica->fetch.height);
+        sb_fetch_lost(replica, peer);
         sb_spare_peer_down(replica, peer);
         sb_gossip_remove(replica, peer);
         sb_sync_peer_down(replica->sync, id);

@@ -30,6 +30,7 @@
 #define SB_PEER_VOTE_SETS     12
 #define SB_PEER_PROPOSALS     8
 #define SB_PEER_PARTS_SETS    4
+#define SB_PEER_WANTED        16
 /* Rounds above the present one in which proposals and parts are looked at; also bounds the cost of finding a proposer. */
 #define SB_ROUNDS_AHEAD_MAX 64
 
@@ -85,6 +86,10 @@ struct gossip_peer {
     struct sb_budget answers; /* to its status that asks */
     struct sb_budget blocks;  /* given for sync and by want */
     struct sb_budget wants;   /* of them whole ones that are not committed yet */
+    uint64_t slow_ms;         /* when it was last reported as slow; 0: never */
+    /* heights of blocks that it was asked for by id and has not answered; a ring; 0: free */
+    uint64_t wanted[SB_PEER_WANTED];
+    size_t wanted_next;
     /* messages that came too early, oldest first */
     struct early_message *early_first, *early_last;
     size_t early_bytes;
@@ -346,10 +351,12 @@ const struct sb_part_tree *sb_replica_tree(struct sb_replica *replica, const sb_
 void sb_fetch_begin(struct sb_replica *replica, uint64_t height, int32_t round,
                     const sb_hash *block_id);
 void sb_fetch_tick(struct sb_replica *replica);
-/* sb_fetch_answer: *ret_is_ours when the message answers what was asked. */
+/* sb_fetch_answer: *ret_is_ours when the message answers what the peer was asked for, now or some time ago. */
 sb_err sb_fetch_answer(bool *ret_is_ours, struct sb_replica *replica, struct gossip_peer *peer,
                        const struct sb_message_sync_block *block, struct sb_diag *diag) SB_MUST_USE;
-bool sb_fetch_refused(struct sb_replica *replica, const struct gossip_peer *peer, uint64_t height);
+/* sb_fetch_refused: the peer has not got it: ask another; true when it was asked. sb_fetch_lost: it is gone. */
+bool sb_fetch_refused(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height);
+void sb_fetch_lost(struct sb_replica *replica, const struct gossip_peer *peer);
 void sb_gossip_take_want(struct sb_replica *replica, struct gossip_peer *peer,
                          const struct sb_message_want *want);
 

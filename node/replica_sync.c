@@ -16,6 +16,8 @@
 
 #define ACTIONS_MAX   64
 #define LOG_PERIOD_MS 5000
+/* A peer is reported as slow at most so often: less than what is forgiven meanwhile, so that slowness alone bans nobody. */
+#define SLOW_PERIOD_MS 60000
 /* So long without a block, and sync ends, whatever peers claim: if they are ahead, their next block will prove it. */
 #define STALL_MS 20000
 
@@ -108,6 +110,11 @@ static void act(struct sb_replica *replica, const struct sb_sync_action *action)
         return;
     }
     if (action->type == SB_SYNC_SLOW) {
+        uint64_t now = sb_replica_now(replica);
+        if (peer->slow_ms != 0 && now - peer->slow_ms < SLOW_PERIOD_MS) {
+            return;
+        }
+        peer->slow_ms = now;
         sb_replica_report(replica, peer, SB_OFFENCE_SLOW,
                           "does not deliver the blocks that it announces");
         return;
@@ -187,33 +194,35 @@ void sb_replica_sync_tick(struct sb_replica *replica)
 
 /* ---- answers ---- */
 
+/* An answer counts for one question: of sync if that is due, else of a block that was wanted by id. */
+
 sb_err sb_replica_take_sync_block(struct sb_replica *replica, struct gossip_peer *peer,
                                   const struct sb_message_sync_block *block, struct sb_diag *diag)
 {
-    bool is_fetched;
+    bool is_wanted = false;
     enum sb_sync_answer answer = SB_SYNC_UNASKED;
-    SB_TRY(sb_fetch_answer(&is_fetched, replica, peer, block, diag));
-    if (block->commit.sig_count != 0 && block->height > sb_replica_head(replica)) {
-        sb_err err =
-            sb_sync_block(&answer, replica->sync, peer->id, block->encoded, &block->commit);
+    if (block->commit.sig_count != 0) {
         replica->sync_due = true;
-        if (err != SB_OK) {
+        if (sb_sync_block(&answer, replica->sync, peer->id, block->encoded, &block->commit) !=
+            SB_OK) {
             return SB_OK; /* no memory now: it is asked for again */
         }
     }
-    if (!is_fetched && answer == SB_SYNC_UNASKED) {
-        sb_replica_report(replica, peer, SB_OFFENCE_WASTE, "a block that was not asked for");
+    if (answer == SB_SYNC_UNASKED) {
+        SB_TRY(sb_fetch_answer(&is_wanted, replica, peer, block, diag));
+        if (!is_wanted) {
+            sb_replica_report(replica, peer, SB_OFFENCE_WASTE, "a block that was not asked for");
+        }
     }
     return SB_OK;
 }
 
 void sb_replica_take_no_block(struct sb_replica *replica, struct gossip_peer *peer, uint64_t height)
 {
-    bool was_fetched = sb_fetch_refused(replica, peer, height);
-    enum sb_sync_answer answer =
-        sb_sync_no_block(replica->sync, peer->id, height, sb_replica_now(replica));
     replica->sync_due = true;
-    if (!was_fetched && answer == SB_SYNC_UNASKED) {
+    if (sb_sync_no_block(replica->sync, peer->id, height, sb_replica_now(replica)) ==
+            SB_SYNC_UNASKED &&
+        !sb_fetch_refused(replica, peer, height)) {
         sb_replica_report(replica, peer, SB_OFFENCE_WASTE, "an answer that was not asked for");
     }
 }

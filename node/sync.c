@@ -27,6 +27,9 @@ struct sync_peer {
     uint32_t strikes;
     uint64_t struck_ms; /* the last of them; one is forgiven each FORGIVE_MS */
     bool is_false;      /* sent a false block or lowered its head: never forgiven */
+    uint64_t
+        owed[SB_SYNC_OWED_MAX]; /* heights that it was asked for and has not answered; 0: free */
+    size_t owed_next;
 };
 
 enum slot_state { SLOT_FREE, SLOT_ASKED, SLOT_READY };
@@ -168,6 +171,25 @@ bool sb_sync_peer_status(struct sb_sync *sync, sb_peer peer, uint64_t head, uint
     sync->peers[i].head = head;
     sync->peers[i].oldest = oldest;
     return true;
+}
+
+/* ---- answers that are due: each request allows one, however late ---- */
+
+static void owe(struct sync_peer *peer, uint64_t height)
+{
+    peer->owed[peer->owed_next++ % SB_SYNC_OWED_MAX] = height;
+}
+
+/* settle_owed: an answer came: false when none was due. */
+static bool settle_owed(struct sync_peer *peer, uint64_t height)
+{
+    for (size_t i = 0; i < SB_SYNC_OWED_MAX && height != 0; i++) {
+        if (peer->owed[i] == height) {
+            peer->owed[i] = 0;
+            return true;
+        }
+    }
+    return false;
 }
 
 uint64_t sb_sync_target(const struct sb_sync *sync)
@@ -333,6 +355,7 @@ size_t sb_sync_poll(struct sb_sync *sync, struct sb_sync_action *ret_actions, si
         slot->peer = i;
         slot->place = ++p->open_count;
         slot->asked_ms = now_ms;
+        owe(p, h);
         ret_actions[n++] =
             (struct sb_sync_action){.type = SB_SYNC_REQUEST, .peer = p->id, .height = h};
     }
@@ -354,11 +377,23 @@ void sb_sync_unsent(struct sb_sync *sync, sb_peer peer, uint64_t height)
     uint32_t i = find_peer(sync, peer);
     struct slot *slot = asked_slot(sync, i, height);
     if (slot != NULL) {
+        (void)settle_owed(&sync->peers[i], height);
         empty_slot(sync, slot);
     }
 }
 
 /* ---- answers ---- */
+
+/* lacking_slot: the slot of a height that a peer brings, asked of it or of another by now; NULL when the block is of no use. */
+static struct slot *lacking_slot(struct sb_sync *sync, uint32_t peer, uint64_t height)
+{
+    if (height <= sync->head || height > sync->head + SB_SYNC_WINDOW ||
+        sync->peers[peer].is_false) {
+        return NULL;
+    }
+    struct slot *slot = slot_of(sync, height);
+    return slot->state != SLOT_READY ? slot : NULL;
+}
 
 static bool store(struct slot *slot, sb_bytes encoded, const struct sb_commit *commit)
 {
@@ -381,9 +416,13 @@ sb_err sb_sync_block(enum sb_sync_answer *ret_answer, struct sb_sync *sync, sb_p
                      sb_bytes encoded, const struct sb_commit *commit)
 {
     uint32_t i = find_peer(sync, peer);
-    struct slot *slot = asked_slot(sync, i, commit->height);
-    if (slot == NULL || commit->sig_count == 0) {
+    if (i == NO_PEER || commit->sig_count == 0 || !settle_owed(&sync->peers[i], commit->height)) {
         *ret_answer = SB_SYNC_UNASKED;
+        return SB_OK;
+    }
+    struct slot *slot = lacking_slot(sync, i, commit->height);
+    if (slot == NULL) {
+        *ret_answer = SB_SYNC_LATE;
         return SB_OK;
     }
     sync->typical_bytes =
@@ -408,9 +447,12 @@ enum sb_sync_answer sb_sync_no_block(struct sb_sync *sync, sb_peer peer, uint64_
                                      uint64_t now_ms)
 {
     uint32_t i = find_peer(sync, peer);
+    if (i == NO_PEER || !settle_owed(&sync->peers[i], height)) {
+        return SB_SYNC_UNASKED;
+    }
     struct slot *slot = asked_slot(sync, i, height);
     if (slot == NULL) {
-        return SB_SYNC_UNASKED;
+        return SB_SYNC_LATE;
     }
     empty_slot(sync, slot);
     slot->refused = i;

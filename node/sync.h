@@ -10,8 +10,11 @@
  * Two modes. `single` (consensus is running): only head + 1 is asked for, of one peer at a time: what a peer says of its height proves
  * nothing, and must not stop a validator from voting. `full` (nothing is voted on): the whole window at once.
  * A claim that is not kept costs the peer a strike: its requests go to others; after SB_SYNC_STRIKES_MAX its claims count no more, so
- * sync always ends; strikes are forgiven slowly, since loss looks the same. A false block costs it everything at once. A peer that lowers its height has lied about one of the two and is
- * dropped (ASA-2025-001).
+ * sync always ends; strikes are forgiven slowly, since loss looks the same. A false block costs it everything at once. A peer that lowers
+ * its height has lied about one of the two and is dropped (ASA-2025-001).
+ *
+ * What a peer was asked for and has not answered is remembered, the last SB_SYNC_OWED_MAX of each, also when its time was up: a late
+ * answer is taken if the block is still lacking, and is no fault if it is not.
  *
  * No clock and no sending: time is handed in, and requests come out of sb_sync_poll. Memory: SB_SYNC_WINDOW blocks and bytes_max,
  * and one block more. The state to resume is the head. */
@@ -24,6 +27,7 @@
 #define SB_SYNC_PEERS       256
 #define SB_SYNC_WINDOW      128
 #define SB_SYNC_STRIKES_MAX 3
+#define SB_SYNC_OWED_MAX    128
 
 struct sb_sync_options {
     uint32_t open_max;  /* requests at a time of one peer; 0 takes 20 */
@@ -47,7 +51,8 @@ struct sb_sync_action {
 /* What became of an answer. */
 enum sb_sync_answer {
     SB_SYNC_TAKEN,
-    SB_SYNC_UNASKED, /* nobody asked this peer for it, or no longer */
+    SB_SYNC_LATE,    /* this peer was asked for it; it is not needed any more */
+    SB_SYNC_UNASKED, /* it was not */
 };
 
 struct sb_sync;

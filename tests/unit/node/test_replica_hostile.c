@@ -246,6 +246,30 @@ static void liars_that_come_one_after_another_do_not_stop_a_start(void **state)
     finish(net, 10, 2000);
 }
 
+/* Honest peers behind a slow way: every answer is late, none of them costs more than slowness does, and the blocks are of use. */
+static void slow_honest_peers_are_never_banned(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {
+        .nodes = 4, .seed = 243, .delay_ms = 10, .interval_ms = 1000};
+    struct replica_net *net = replica_net_new(&options);
+    for (size_t i = 0; i < 3; i++) {
+        replica_net_start(net, i);
+        net->links[i][3].delay_ms = net->links[3][i].delay_ms = 2500;
+    }
+    assert_true(replica_net_run_to(net, 60, 200000));
+    replica_net_start(net, 3);
+    replica_net_run(net, 240000);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(net->nodes[3].offences[i] <= 5 * SB_OFFENCE_SLOW);
+        assert_int_equal(net->nodes[i].offences[3], 0);
+        assert_false(net->nodes[3].drops[i]);
+    }
+    assert_true(replica_net_height(net, 3) + 20 > replica_net_height(net, 0));
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
 /* ---- GHSA-hg58-rf2h-6rr7: false blocks for a node that syncs ---- */
 
 struct forger {
@@ -777,6 +801,7 @@ int main(void)
         cmocka_unit_test(peer_that_lowers_its_height_is_dropped),
         cmocka_unit_test(peer_that_claims_a_height_does_not_slow_validators),
         cmocka_unit_test(starting_node_gives_up_a_peer_that_never_delivers),
+        cmocka_unit_test(slow_honest_peers_are_never_banned),
         cmocka_unit_test(liars_that_come_one_after_another_do_not_stop_a_start),
         cmocka_unit_test(false_blocks_are_refused_and_asked_of_others),
         cmocka_unit_test(requests_and_questions_are_answered_at_a_bounded_rate),

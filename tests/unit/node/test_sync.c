@@ -306,6 +306,82 @@ static void unasked_blocks_are_not_kept(void **state)
     sb_sync_free(sync);
 }
 
+/* An answer after its time limit is no fault of an honest peer: taken while the block is lacking, and else of no use. */
+static void late_answers_are_no_fault(void **state)
+{
+    (void)state;
+    struct sb_sync *sync = sync_with(2, 10);
+    struct sb_sync_action actions[ACTIONS_MAX];
+    size_t n = sb_sync_poll(sync, actions, ACTIONS_MAX, 0);
+    assert_int_equal(n, 10);
+    sb_peer first = actions[0].peer, other = actions[1].peer;
+    assert_int_not_equal(first, other);
+    n = sb_sync_poll(sync, actions, ACTIONS_MAX, 5000);
+    assert_int_equal(actions[0].type, SB_SYNC_SLOW);
+    assert_int_equal(answer(sync, first, 1, 100), SB_SYNC_TAKEN); /* nobody else has brought it */
+    assert_int_equal(commit_ready(sync, 0), 1);
+    assert_int_equal(answer(sync, first, 1, 100), SB_SYNC_UNASKED); /* one question, one answer */
+    sb_sync_head(sync, 10);                                         /* by consensus */
+    for (uint64_t height = 3; height <= 9; height += 2) {
+        assert_int_equal(answer(sync, first, height, 100), SB_SYNC_LATE);
+        assert_int_equal(sb_sync_no_block(sync, other, height - 1, 6000), SB_SYNC_LATE);
+    }
+    assert_int_equal(sb_sync_target(sync), 10);
+    assert_int_equal(sb_sync_held_bytes(sync), 0);
+    sb_sync_free(sync);
+}
+
+/* A link so slow that no block comes within the first time limit: the first one that comes teaches how long blocks are. */
+static void slow_link_syncs_all_the_same(void **state)
+{
+    (void)state;
+    struct sb_sync *sync = sync_with(1, 30);
+    struct sb_sync_action open[SB_SYNC_WINDOW];
+    uint64_t due[SB_SYNC_WINDOW];
+    size_t count = 0;
+    uint64_t head = 0, link_ms = 0, now = 0;
+    for (; head < 30; now += 100) {
+        struct sb_sync_action actions[ACTIONS_MAX];
+        size_t n = sb_sync_poll(sync, actions, ACTIONS_MAX, now);
+        for (size_t i = 0; i < n; i++) {
+            if (actions[i].type == SB_SYNC_REQUEST && count < SB_SYNC_WINDOW) {
+                link_ms = (link_ms > now ? link_ms : now) +
+                          1500; /* a block takes longer than the limit */
+                due[count] = link_ms;
+                open[count++] = actions[i];
+            }
+        }
+        for (size_t i = 0; i < count;) {
+            if (due[i] > now) {
+                i++;
+                continue;
+            }
+            assert_int_not_equal(answer(sync, 1, open[i].height, 150000), SB_SYNC_UNASKED);
+            open[i] = open[--count];
+            due[i] = due[count];
+        }
+        head = commit_ready(sync, head);
+        assert_true(now < 600000);
+    }
+    sb_sync_free(sync);
+}
+
+/* Of each peer the last SB_SYNC_OWED_MAX questions are remembered, so memory is bounded whatever is never answered. */
+static void questions_are_forgotten_when_there_are_too_many(void **state)
+{
+    (void)state;
+    struct sb_sync *sync = sync_with(1, 1000000);
+    struct sb_sync_action actions[ACTIONS_MAX];
+    uint64_t head = 0;
+    for (; head < 20 * (SB_SYNC_OWED_MAX / 20 + 1); head += 20) {
+        assert_int_equal(sb_sync_poll(sync, actions, ACTIONS_MAX, head), 20);
+        sb_sync_head(sync, head + 20);
+    }
+    assert_int_equal(answer(sync, 1, 1, 100), SB_SYNC_UNASKED);
+    assert_int_equal(answer(sync, 1, head, 100), SB_SYNC_LATE);
+    sb_sync_free(sync);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +398,9 @@ int main(void)
         cmocka_unit_test(sender_of_a_false_block_is_never_asked_again),
         cmocka_unit_test(blocks_over_the_byte_limit_wait_and_the_next_one_always_fits),
         cmocka_unit_test(unasked_blocks_are_not_kept),
+        cmocka_unit_test(late_answers_are_no_fault),
+        cmocka_unit_test(slow_link_syncs_all_the_same),
+        cmocka_unit_test(questions_are_forgotten_when_there_are_too_many),
     };
     return cmocka_run_group_tests_name("node/sync", tests, NULL, NULL);
 }
