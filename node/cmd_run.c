@@ -5,6 +5,7 @@
 #include "node/commands.h"
 #include "node/service.h"
 
+#define OWN_OPTIONS         2 /* that are no settings */
 #define GENESIS_ARENA_BYTES ((size_t)1 << 30)
 
 static const struct sb_usage k_usage = {
@@ -18,9 +19,10 @@ static const struct sb_usage k_usage = {
     "  samebit run --datadir ./chain --port 9545 --log-format json\n"
     "  samebit run --datadir ./chain --instant\n"
     "  samebit run --datadir ./chain --persistent-peers ID@10.0.0.2:23296,ID@10.0.0.3:23296\n"
-    "  samebit run --datadir ./chain --halt-height 100000\n"};
+    "  samebit run --datadir ./chain --halt-height 100000\n"
+    "  samebit run --datadir ./chain --resync\n"};
 
-static int serve(const struct sb_datadir *dir, const struct sb_config *config,
+static int serve(const struct sb_datadir *dir, const struct sb_config *config, bool resync,
                  struct sb_arena *arena)
 {
     struct sb_diag diag = {.text = ""};
@@ -33,8 +35,12 @@ static int serve(const struct sb_datadir *dir, const struct sb_config *config,
         (!has_signer && sb_datadir_load_key(&key, dir, &diag) != SB_OK)) {
         return sb_cli_fail(&diag);
     }
-    const struct sb_service_options options = {
-        .dir = dir, .config = config, .genesis = &genesis, .key = &key, .log = &log};
+    const struct sb_service_options options = {.dir = dir,
+                                               .config = config,
+                                               .genesis = &genesis,
+                                               .key = &key,
+                                               .log = &log,
+                                               .resync = resync};
     if (sb_service_start(&service, &options, &diag) != SB_OK) {
         return sb_cli_fail(&diag);
     }
@@ -50,21 +56,27 @@ int sb_cmd_run(int argc, char **argv)
 {
     const char *path = NULL;
     struct sb_config_flags flags;
-    struct sb_option options[SB_CONFIG_COUNT + 1] = {
+    bool resync = false;
+    struct sb_option options[OWN_OPTIONS + SB_CONFIG_COUNT] = {
         {.name = "datadir",
          .kind = SB_OPTION_TEXT,
          .ret = &path,
          .value = "DIR",
-         .help = "the data directory, made by samebit init"}};
+         .help = "the data directory, made by samebit init"},
+        {.name = "resync",
+         .kind = SB_OPTION_FLAG,
+         .ret = &resync,
+         .help =
+             "the database was lost or is an old copy: get its blocks from peers (say it once)"}};
     struct sb_operands operands;
     static struct sb_datadir dir;
     static struct sb_config config;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;
     sb_config_flags_init(&flags);
-    sb_config_options(options + 1, &flags);
-    if (!sb_options_read(&operands, &status, &k_usage, options, SB_CONFIG_COUNT + 1, 0, 0, argc,
-                         argv)) {
+    sb_config_options(options + OWN_OPTIONS, &flags);
+    if (!sb_options_read(&operands, &status, &k_usage, options, OWN_OPTIONS + SB_CONFIG_COUNT, 0, 0,
+                         argc, argv)) {
         return status;
     }
     if (path == NULL) {
@@ -84,7 +96,7 @@ int sb_cmd_run(int argc, char **argv)
     }
     struct sb_arena arena;
     sb_arena_init(&arena, GENESIS_ARENA_BYTES);
-    status = serve(&dir, &config, &arena);
+    status = serve(&dir, &config, resync, &arena);
     sb_arena_fini(&arena);
     return status;
 }

@@ -86,10 +86,26 @@ void sb_driver_note_refusal(struct sb_driver *driver, const struct sb_bft_messag
     }
 }
 
+/* ask_signer: a signer with a journal of its own cannot know up to where ours forbids to sign. */
+static sb_err ask_signer(struct sb_signature *ret_signature, struct sb_driver *driver,
+                         const struct sb_bft_message *message, struct sb_diag *why)
+{
+    const struct sb_signer *signer = &driver->options.signer;
+    if (signer->keeps_journal) {
+        struct sb_journal_place place = sb_signing_place(message);
+        uint8_t none[64];
+        sb_err err = sb_journal_may_sign(none, driver->journal, &place, sb_span(NULL, 0), why);
+        if (err != SB_OK) {
+            return err == SB_E_ARG ? SB_E_REFUSED : err;
+        }
+    }
+    return signer->sign(signer->ctx, ret_signature, message, driver->app->domain(driver->app->ctx),
+                        why);
+}
+
 sb_err sb_driver_sign(struct sb_driver *driver, const struct sb_bft_message *message,
                       struct sb_diag *diag)
 {
-    const struct sb_signer *signer = &driver->options.signer;
     sb_err err = journal_before_signing(driver, message);
     if (err != SB_OK) {
         return sb_driver_journal_fail(err, diag);
@@ -100,7 +116,7 @@ sb_err sb_driver_sign(struct sb_driver *driver, const struct sb_bft_message *mes
                                     ? &input.as.signed_message.as.proposal.signature
                                     : &input.as.signed_message.as.vote.signature;
     struct sb_diag why = {.text = ""};
-    err = signer->sign(signer->ctx, slot, message, driver->app->domain(driver->app->ctx), &why);
+    err = ask_signer(slot, driver, message, &why);
     if (err == SB_E_REFUSED) {
         struct sb_journal_place place = sb_signing_place(message);
         memset(slot, 0, sizeof *slot);
@@ -128,7 +144,6 @@ bool sb_driver_owes_vote(const struct sb_driver *driver)
 static sb_err sign_owed(struct sb_driver *driver, struct sb_diag *diag)
 {
     const struct sb_driver_host *host = &driver->options.host;
-    const struct sb_signer *signer = &driver->options.signer;
     struct sb_bft_message message = {.as.vote = driver->owed};
     struct sb_driver_outcome outcome;
     struct sb_diag why = {.text = ""};
@@ -136,8 +151,7 @@ static sb_err sign_owed(struct sb_driver *driver, struct sb_diag *diag)
     if (err != SB_OK) {
         return sb_driver_journal_fail(err, diag);
     }
-    err = signer->sign(signer->ctx, &message.as.vote.signature, &message,
-                       driver->app->domain(driver->app->ctx), &why);
+    err = ask_signer(&message.as.vote.signature, driver, &message, &why);
     if (err != SB_OK) {
         return err == SB_E_REFUSED ? SB_OK : sb_fail(diag, err, "%s", why.text);
     }

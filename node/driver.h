@@ -60,6 +60,8 @@ struct sb_driver_options {
     struct sb_signer signer;
     struct sb_pubkey own_key;
     struct sb_bft_timeouts timeouts;
+    bool
+        may_resync; /* a database that lost blocks which the journal saw committed gets them again */
     struct sb_verifier
         verifier; /* the chain's rule behind a cache (verify_cache.h); the simulator's stub */
     struct sb_driver_host host;
@@ -80,8 +82,10 @@ struct sb_driver_counters {
 
 /* sb_driver_new: recover from the journal: a height that it has begun and the application does not hold is run again to where an answer
  * from outside is awaited. Questions that were open are asked when sb_driver_resume is called.
- * SB_E_CORRUPT: the journal is ahead by more than one height, what it holds cannot be executed, or a commit of the last heights holds
- * our signature at a place after the journal's last. Else the errors of journal and application. */
+ * SB_E_CORRUPT: the journal saw blocks committed that the database does not hold (more than the one that it runs again by itself) and
+ * may_resync is false, what it holds cannot be executed, or a commit of the last heights holds our signature at a place after the
+ * journal's last. Else the errors of journal and application. With may_resync, nothing new is signed up to the last of the lost blocks,
+ * in this life or a later one; the host has to bring them (sb_driver_sync_block). */
 sb_err sb_driver_new(struct sb_driver **ret_driver, const struct sb_driver_options *options,
                      struct sb_diag *diag) SB_MUST_USE;
 void sb_driver_free(struct sb_driver *driver);

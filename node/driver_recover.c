@@ -5,7 +5,17 @@
  *
  * Replay feeds the inputs of height head + 1 to the core and carries nothing out: a question stays open until a later record answers
  * it. What is open at the end is asked by sb_driver_resume. After a rollback of the database there are records of later heights too:
- * each such height is replayed when it is its turn, instead of being begun anew, so that no lock and no vote is forgotten. A BLOCK before the START_HEIGHT of its height was built in advance. */
+ * each such height is replayed when it is its turn, instead of being begun anew, so that no lock and no vote is forgotten. A BLOCK
+ * before the START_HEIGHT of its height was built in advance.
+ *
+ *      heights     1 ... head | head + 1 ............ ended | begun
+ *      database    here       | lost
+ *      journal     (dropped)  | perhaps some records        | the height in work: all of its records
+ *
+ * A database that ends before the journal has lost blocks: deleted, or an older copy put back. The driver refuses to start, unless it is
+ * told to get them again (may_resync). Then the journal notes a rollback from `ended`, so that the records are replayed as after any
+ * rollback, and a floor, so that nothing new is signed up to `ended`: what the records of those heights do not say is not known. In
+ * `begun` it goes on where the journal stood. */
 #include "node/driver_impl.h"
 
 #define INPUT_BYTES_MAX ((size_t)64 * 1024)
@@ -110,18 +120,11 @@ static sb_err replay_input(struct sb_driver *driver, sb_bytes payload, struct sb
 static sb_err replay_record(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
 {
     struct replay *replay = ctx;
-    if (height > replay->next_height &&
-        sb_journal_rolled_back_from(replay->driver->journal) >= replay->next_height) {
-        replay->is_ahead = true; /* its turn comes when the blocks before it are back */
+    if (height > replay->next_height) { /* its turn comes when the blocks before it are back */
+        replay->is_ahead = true;
         return SB_OK;
     }
     replay->record_count++;
-    if (height > replay->next_height) {
-        return sb_fail(replay->diag, SB_E_CORRUPT,
-                       "the journal has reached height %llu, but the database ends at block %llu: "
-                       "committed blocks were lost; restore the database",
-                       (unsigned long long)height, (unsigned long long)replay->next_height - 1);
-    }
     if (type == SB_DRIVER_RECORD_BLOCK) {
         return replay_block(replay->driver, payload, replay->diag);
     }
@@ -198,6 +201,71 @@ static sb_err check_journal_is_whole(struct sb_driver *driver, struct sb_diag *d
     return SB_OK;
 }
 
+/* ---- is the database whole? ---- */
+
+static sb_err note_height(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
+{
+    uint64_t *highest = ctx;
+    (void)type;
+    (void)payload;
+    *highest = height > *highest ? height : *highest;
+    return SB_OK;
+}
+
+/* refuse_lost: what to do depends on whether others have the blocks. */
+static sb_err refuse_lost(const struct sb_driver *driver, uint64_t head, uint64_t ended,
+                          struct sb_diag *diag)
+{
+    const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, head + 1);
+    bool is_sole = rotation != NULL && rotation->set.count == 1 &&
+                   sb_validator_set_find(&rotation->set, &driver->own_address) == 0;
+    return sb_fail(diag, SB_E_CORRUPT,
+                   "the journal says that block %llu was committed, but the database ends at block "
+                   "%llu: committed blocks were lost; restore the newest database%s",
+                   (unsigned long long)ended, (unsigned long long)head,
+                   is_sole
+                       ? ": this validator is the only one, so that no other can be expected to "
+                         "hold its blocks (if one does, it can be asked: --resync)"
+                       : ", or get the blocks again from peers: start once with --resync");
+}
+
+/* resync: note in the journal that the database is behind, and that nothing new is to be signed up to block `ended`. */
+static sb_err resync(struct sb_driver *driver, uint64_t head, uint64_t ended, struct sb_diag *diag)
+{
+    const struct sb_journal_history floor = {
+        .place = {.height = ended, .round = SB_ROUND_MAX, .step = SB_JOURNAL_PRECOMMIT}};
+    const struct sb_journal_rollback rollback = {.from = ended, .to = head};
+    bool is_raised;
+    SB_TRY(sb_journal_import(&is_raised, driver->journal, &floor, diag));
+    SB_TRY(sb_journal_rollback(driver->journal, &rollback, diag));
+    sb_log(driver->options.log, SB_LOG_WARN, "consensus",
+           "blocks were lost: they are fetched again, and nothing new is signed before they are "
+           "back",
+           SB_LOG_U64("height", head), SB_LOG_U64("lost_to", ended), SB_LOG_END);
+    return SB_OK;
+}
+
+/* check_database_is_whole: one block may be missing whose height the journal runs again by itself. */
+static sb_err check_database_is_whole(struct sb_driver *driver, struct sb_diag *diag)
+{
+    uint64_t head = driver->app->head(driver->app->ctx).height;
+    uint64_t begun = 0, ended = sb_journal_last_ended(driver->journal);
+    sb_err err = sb_journal_replay(driver->journal, head + 2, note_height, &begun);
+    if (err != SB_OK) {
+        sb_diag_prefix(diag, "journal");
+        return err;
+    }
+    ended = begun != 0 && begun - 1 > ended ? begun - 1 : ended;
+    bool is_lost = begun > head + 1 || ended > head + 1;
+    if (!is_lost || sb_journal_rolled_back_from(driver->journal) >= ended) {
+        return SB_OK;
+    }
+    return driver->options.may_resync ? resync(driver, head, ended, diag)
+                                      : refuse_lost(driver, head, ended, diag);
+}
+
+/* ---- recovery ---- */
+
 sb_err sb_driver_rerun(struct sb_driver *driver, struct sb_diag *diag)
 {
     struct replay replay = {.driver = driver,
@@ -227,5 +295,6 @@ sb_err sb_driver_rerun(struct sb_driver *driver, struct sb_diag *diag)
 sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag)
 {
     SB_TRY(check_journal_is_whole(driver, diag));
+    SB_TRY(check_database_is_whole(driver, diag));
     return sb_driver_rerun(driver, diag);
 }

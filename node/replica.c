@@ -160,6 +160,7 @@ static sb_err make_driver(struct sb_replica *replica, struct sb_diag *diag)
         .signer = o->signer,
         .own_key = o->own_key,
         .timeouts = o->timeouts,
+        .may_resync = o->may_resync,
         .verifier = o->verifier,
         .host = {.ctx = replica,
                  .now_ms = host_now,

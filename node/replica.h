@@ -63,6 +63,7 @@ struct sb_replica_options {
     struct sb_pubkey own_key;
     struct sb_verifier verifier;
     struct sb_bft_timeouts timeouts;
+    bool may_resync; /* as in sb_driver_options */
     enum sb_pace pace;
     uint64_t interval_ms; /* least time between blocks, if longer than the chain's */
     uint64_t halt_height; /* stop after this height; 0: never */

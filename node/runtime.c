@@ -288,13 +288,26 @@ static sb_err open_chain(struct sb_node *node, struct sb_diag *diag)
                                                    .genesis = o->genesis,
                                                    .inference = o->inference,
                                                    .log = o->log,
-                                                   .create = o->create,
+                                                   .create = o->create || o->resync,
                                                    .store_cache_bytes = o->store_cache_bytes,
                                                    .history_blocks = o->history_blocks,
                                                    .verifier =
                                                        sb_verify_cache_verifier(node->verified)};
-    SB_TRY(sb_chain_open(&node->chain, &chain_options, diag));
-    sb_err err = sb_mempool_new(&node->mempool, node->chain, &o->mempool);
+    if (o->resync && o->p2p == NULL) {
+        return sb_fail(
+            diag, SB_E_ARG,
+            "--resync gets blocks from peers, and this node has none: restore the newest "
+            "database");
+    }
+    sb_err err = sb_chain_open(&node->chain, &chain_options, diag);
+    if (err == SB_E_NOT_FOUND) {
+        return sb_fail(diag, err,
+                       "%s holds no database: restore it, or start once with --resync, which makes "
+                       "a new one and gets the blocks from peers",
+                       o->db_dir);
+    }
+    SB_TRY(err);
+    err = sb_mempool_new(&node->mempool, node->chain, &o->mempool);
     if (err != SB_OK) {
         return sb_fail(diag, err, "mempool: %s", sb_err_text(err));
     }
@@ -387,6 +400,7 @@ static sb_err open_replica(struct sb_node *node, struct sb_diag *diag)
                                          .own_key = node->key,
                                          .verifier = sb_verify_cache_verifier(node->verified),
                                          .timeouts = has_timeouts ? *t : sb_bft_timeouts_default(),
+                                         .may_resync = o->resync,
                                          .pace = o->pace,
                                          .interval_ms = o->interval_ms,
                                          .halt_height = o->halt_height,

@@ -31,7 +31,10 @@ struct sb_node_options {
     const struct sb_logger *log;      /* borrowed, may be NULL */
     bool create;                      /* new chain: the folders may be empty */
     bool new_key;                     /* new validator key: the journal may be created */
-    uint8_t validator_secret[64];     /* ed25519: seed || public key, copied */
+    /* The database was lost, or an older copy was put back: make it if there is none, and get from peers what the journal saw committed
+     * (driver.h, may_resync). Needs p2p. */
+    bool resync;
+    uint8_t validator_secret[64]; /* ed25519: seed || public key, copied */
     /* A signer process holds the key (remote_signer.h); NULL or "": validator_secret signs. With it, journal_dir holds no signatures,
      * and is made when it is not there. */
     const char *signer_socket;

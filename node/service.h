@@ -16,6 +16,7 @@ struct sb_service_options {
     const struct sb_genesis *genesis;   /* borrowed for the life of the service */
     const struct sb_validator_key *key; /* copied; means nothing when the settings name a signer */
     const struct sb_logger *log;        /* borrowed */
+    bool resync;                        /* as in sb_node_options */
 };
 
 struct sb_service;

@@ -258,7 +258,7 @@ sb_err sb_db_open(struct sb_db **ret_db, bool *ret_created, const char *dir,
 {
     bool exists = folder_has(dir, "CURRENT") && !folder_has(dir, CREATING);
     if (!exists && (!options->create || options->read_only)) {
-        return sb_fail(diag, SB_E_NOT_FOUND, "%s holds no database: `samebit init` makes one", dir);
+        return sb_fail(diag, SB_E_NOT_FOUND, "%s holds no database", dir);
     }
     struct sb_db *db = calloc(1, sizeof *db);
     if (db == NULL) {

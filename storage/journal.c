@@ -19,8 +19,8 @@
  * that a later record calls durable: SB_E_CORRUPT). Nothing can tell a torn tail from a file that somebody cut; hence the database's
  * head is compared with the journal at start.
  *
- * A new file is made whole and durable at once; it begins with the last end of height, the floor and the last signed record, so that
- * the old files may go. After any failed write or sync every call fails: the node must stop. */
+ * A new file is made whole and durable at once; it begins with the highest end of height, a rollback that is not over (type 5, until an
+ * end of height of its last height follows), the floor and the last signed record, so that the old files may go. After any failed write or sync every call fails: the node must stop. */
 #include "storage/journal.h"
 
 #include <inttypes.h>
@@ -34,8 +34,8 @@
 #define SEQUENCE_MAX 99999999
 #define HEIGHTS_KEPT 1 /* heights below the last ended one whose records stay */
 #define CARRY_BYTES_MAX                                                                            \
-    (SB_JOURNAL_HEADER_BYTES + 3 * SB_JOURNAL_RECORD_HEADER_BYTES + SB_JOURNAL_SIGNED_BYTES_MIN +  \
-     SB_JOURNAL_SIGN_BYTES_MAX + SB_JOURNAL_FLOOR_BYTES)
+    (SB_JOURNAL_HEADER_BYTES + 4 * SB_JOURNAL_RECORD_HEADER_BYTES + SB_JOURNAL_SIGNED_BYTES_MIN +  \
+     SB_JOURNAL_SIGN_BYTES_MAX + SB_JOURNAL_FLOOR_BYTES + SB_JOURNAL_ROLLBACK_BYTES)
 
 void sb_journal_file_name(char ret[SB_JOURNAL_NAME_BYTES], uint64_t sequence, const char *suffix)
 {
@@ -235,6 +235,12 @@ static sb_err carry(struct sb_buf *out, const struct sb_journal *journal, uint64
     if (journal->end_height != 0) {
         carry_record(out, sequence, SB_JOURNAL_END_HEIGHT, journal->end_height, sb_span(NULL, 0));
     }
+    if (journal->rolled_back_from != 0) {
+        uint8_t payload[SB_JOURNAL_ROLLBACK_BYTES];
+        le_store64(payload, journal->rolled_back_from);
+        carry_record(out, sequence, SB_JOURNAL_ROLLBACK, journal->rolled_back_to,
+                     sb_span(payload, sizeof payload));
+    }
     if (journal->has_floor) {
         uint8_t payload[SB_JOURNAL_FLOOR_BYTES];
         le_store32(payload, journal->floor.place.round);
@@ -360,11 +366,22 @@ sb_err sb_journal_end_height(struct sb_journal *journal, uint64_t height)
 {
     SB_TRY(rotate_when_full(journal));
     SB_TRY(record_append(journal, SB_JOURNAL_END_HEIGHT, height, sb_span(NULL, 0)));
-    if (height > journal->end_height) {
-        journal->end_height = height;
-    }
+    sb_journal_note_end(journal, height);
     sb_journal_made_drop(journal);
     return SB_OK;
+}
+
+void sb_journal_note_end(struct sb_journal *journal, uint64_t height)
+{
+    journal->end_height = height > journal->end_height ? height : journal->end_height;
+    if (height >= journal->rolled_back_from) {
+        journal->rolled_back_from = 0; /* the database is there again */
+    }
+}
+
+uint64_t sb_journal_last_ended(const struct sb_journal *journal)
+{
+    return journal->end_height;
 }
 
 sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_rollback *rollback,
@@ -382,13 +399,17 @@ sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_r
     if (err != SB_OK) {
         return sb_fail(diag, err, "the journal cannot be written: %s", sb_err_text(err));
     }
-    sb_journal_note_rollback(journal, rollback->from);
+    sb_journal_note_rollback(journal, rollback);
     return SB_OK;
 }
 
-void sb_journal_note_rollback(struct sb_journal *journal, uint64_t from)
+void sb_journal_note_rollback(struct sb_journal *journal,
+                              const struct sb_journal_rollback *rollback)
 {
-    journal->rolled_back_from = from > journal->rolled_back_from ? from : journal->rolled_back_from;
+    journal->rolled_back_to = rollback->to;
+    if (rollback->from > journal->rolled_back_from) {
+        journal->rolled_back_from = rollback->from;
+    }
 }
 
 uint64_t sb_journal_rolled_back_from(const struct sb_journal *journal)

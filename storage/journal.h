@@ -93,9 +93,11 @@ struct sb_journal_rollback {
 };
 sb_err sb_journal_rollback(struct sb_journal *journal, const struct sb_journal_rollback *rollback,
                            struct sb_diag *diag) SB_MUST_USE;
-/* sb_journal_rolled_back_from: the highest block from which the database ever went back; 0: it never did. Until the head is there again,
- * the journal may be ahead of the database by more than the height in work. */
+/* sb_journal_rolled_back_from: the highest block from which the database went back, until the end of that height is noted again: so long
+ * the journal may be ahead of the database by more than the height in work. 0: it is not. */
 uint64_t sb_journal_rolled_back_from(const struct sb_journal *journal);
+/* sb_journal_last_ended: the highest height that was ever in the database; 0: none. */
+uint64_t sb_journal_last_ended(const struct sb_journal *journal);
 
 /* sb_journal_replay: visit all caller records (type >= 16) of `height` and above, oldest first. visit may stop with an error. */
 sb_err sb_journal_replay(struct sb_journal *journal, uint64_t height,

@@ -30,8 +30,8 @@ struct sb_journal {
     bool unsynced; /* a record other than a mark was appended since the last sync */
     bool failed;
     uint64_t sync_count;
-    uint64_t end_height; /* 0: none yet */
-    uint64_t rolled_back_from;
+    uint64_t end_height;                       /* the highest; 0: none yet */
+    uint64_t rolled_back_from, rolled_back_to; /* 0: the database is where it was */
 
     struct sb_journal_file *files; /* ascending, without gaps; never empty once open */
     size_t file_count;
@@ -52,8 +52,11 @@ sb_err sb_journal_file_add(struct sb_journal *journal, uint64_t sequence) SB_MUS
 sb_err sb_journal_file_start(struct sb_journal *journal, uint64_t sequence,
                              struct sb_diag *diag) SB_MUST_USE;
 
-/* sb_journal_note_rollback: the database went back from this block; one that went back before, from a later one, may not be there again. */
-void sb_journal_note_rollback(struct sb_journal *journal, uint64_t from);
+/* sb_journal_note_rollback: the database went back; one that went back before, from a later block, may not be there again.
+ * sb_journal_note_end: this height is in the database. */
+void sb_journal_note_rollback(struct sb_journal *journal,
+                              const struct sb_journal_rollback *rollback);
+void sb_journal_note_end(struct sb_journal *journal, uint64_t height);
 
 const struct sb_journal_made *sb_journal_made_find(const struct sb_journal *journal,
                                                    const struct sb_journal_place *place);

@@ -107,8 +107,7 @@ static sb_err load_record(void *ctx, const struct sb_journal_record *record)
     }
     load->recovery->record_count++;
     if (record->type == SB_JOURNAL_END_HEIGHT) {
-        journal->end_height =
-            record->height > journal->end_height ? record->height : journal->end_height;
+        sb_journal_note_end(journal, record->height);
         return SB_OK;
     }
     if (record->type == SB_JOURNAL_FLOOR) {
@@ -118,7 +117,9 @@ static sb_err load_record(void *ctx, const struct sb_journal_record *record)
         if (record->payload.len != SB_JOURNAL_ROLLBACK_BYTES) {
             return SB_E_CORRUPT;
         }
-        sb_journal_note_rollback(journal, le_load64(record->payload.data));
+        const struct sb_journal_rollback rollback = {.from = le_load64(record->payload.data),
+                                                     .to = record->height};
+        sb_journal_note_rollback(journal, &rollback);
         return SB_OK;
     }
     struct sb_journal_file *file = sb_journal_last_file(journal);

@@ -128,19 +128,51 @@ void net_fini(struct net *net, bool keep)
 
 /* ---- processes ---- */
 
-bool net_start(struct net *net, size_t node)
+static void launch(struct net *net, size_t node, const char *argument)
 {
     char program[PROCESS_PATH_BYTES], run[] = "run", datadir[] = "--datadir";
-    char dir[SB_PATH_BYTES];
+    char dir[SB_PATH_BYTES], last[64];
     const char *wanted = net->programs[node] != NULL ? net->programs[node] : net->program;
     (void)snprintf(program, sizeof program, "%s", wanted);
     (void)snprintf(dir, sizeof dir, "%s", net->local.nodes[node].dir.path);
-    char *const argv[] = {program, run, datadir, dir, NULL};
+    (void)snprintf(last, sizeof last, "%s", argument != NULL ? argument : "");
+    char *const argv[] = {program, run, datadir, dir, argument != NULL ? last : NULL, NULL};
     net->pids[node] = process_start(argv, net->environments[node], net->logs[node]);
+}
+
+bool net_start(struct net *net, size_t node)
+{
+    return net_start_with(net, node, NULL);
+}
+
+bool net_start_with(struct net *net, size_t node, const char *argument)
+{
+    launch(net, node, argument);
     if (process_wait_listening(net->pids[node], net->logs[node], START_MS_MAX) == 0) {
         return net_fail(net, "node %zu does not start; see %s", node, net->logs[node]);
     }
     return true;
+}
+
+bool net_refused(struct net *net, size_t node, const char *text)
+{
+    char line[4096];
+    bool is_said = false;
+    launch(net, node, NULL);
+    int status = process_wait(net->pids[node], START_MS_MAX);
+    FILE *file = fopen(net->logs[node], "rb");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        is_said = is_said || strstr(line, text) != NULL;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    if (status == PROCESS_TIMEOUT) {
+        return net_fail(net, "node %zu starts, but was to say: %s", node, text);
+    }
+    net->pids[node] = 0;
+    return (status == 1 && is_said) ||
+           net_fail(net, "node %zu ended with status %d, but was to say: %s", node, status, text);
 }
 
 bool net_start_all(struct net *net)

@@ -46,8 +46,11 @@ void net_fini(struct net *net, bool keep);
 /* net_fail: note a problem, if it is the first; returns false. */
 bool net_fail(struct net *net, const char *fmt, ...) SB_PRINTF(2, 3);
 
-/* net_start: until it listens. net_kill: SIGKILL. net_stop: SIGTERM, and a clean end. Each end is followed by a look at the journal. */
+/* net_start: until it listens. net_start_with: the same with one more argument of `samebit run` (NULL: none). net_refused: it ends by
+ * itself with status 1, and its log says this. net_kill: SIGKILL. net_stop: SIGTERM, and a clean end. Each end is followed by a look at the journal. */
 bool net_start(struct net *net, size_t node);
+bool net_start_with(struct net *net, size_t node, const char *argument);
+bool net_refused(struct net *net, size_t node, const char *text);
 bool net_start_all(struct net *net);
 bool net_kill(struct net *net, size_t node);
 bool net_stop(struct net *net, size_t node);

@@ -5,6 +5,8 @@
  *     one_killed      three of four go on; the fourth, started again, is back at the head and votes
  *     partition       2 against 2 stand still, and go on when the wires heal
  *     late_joiner     a validator that starts when the others have many blocks catches up, and votes
+ *     lost_database   a validator whose database is deleted, then one whose database is an older copy, is refused with a word on what to
+ *                     do, and with that comes back to the head and votes
  *     slow_validator  one that hears and is heard 50 ms later than the others: its precommits come too late for every commit, and
  *                     are counted all the same
  *     bad_wires       delay, jitter and loss: slower, but on it goes
@@ -91,6 +93,49 @@ static bool case_late_joiner(void)
     ok = ok && net_wait_all(&net, JOIN_HEIGHT, 2 * CATCH_UP_MS);
     ok = ok && net_start(&net, 3) && net_wait_all(&net, net_highest(&net) + 4, CATCH_UP_MS);
     return ok && net_kill(&net, 0) && net_wait_all(&net, net_highest(&net) + 8, CATCH_UP_MS);
+}
+
+#define LOST 2
+
+/* copy_database: cp -r, into a place that does not exist yet. */
+static bool copy_database(const char *from, const char *to)
+{
+    char program_name[] = "/bin/cp", recursive[] = "-r", source[SB_PATH_BYTES],
+         target[SB_PATH_BYTES];
+    (void)snprintf(source, sizeof source, "%s", from);
+    (void)snprintf(target, sizeof target, "%s", to);
+    char *const argv[] = {program_name, recursive, source, target, NULL};
+    return process_wait(process_start(argv, NULL, net.command_log), CATCH_UP_MS) == 0 ||
+           net_fail(&net, "%s cannot be copied to %s", from, to);
+}
+
+static bool remove_database(const char *path)
+{
+    struct sb_diag diag = {.text = ""};
+    return sb_dir_remove(path, &diag) == SB_OK || net_fail(&net, "%s", diag.text);
+}
+
+/* votes_again: LOST is back at the head, and with another one dead, the chain goes on only if it votes. */
+static bool votes_again(size_t other)
+{
+    bool ok = net_wait_all(&net, net_highest(&net) + 4, CATCH_UP_MS);
+    ok = ok && net_kill(&net, other) && net_wait_all(&net, net_highest(&net) + 8, CATCH_UP_MS);
+    return ok && net_start(&net, other) && net_wait_all(&net, net_highest(&net) + 4, CATCH_UP_MS);
+}
+
+static bool case_lost_database(void)
+{
+    const char *db = net.local.nodes[LOST].dir.db;
+    char copy[NET_PATH_BYTES];
+    (void)snprintf(copy, sizeof copy, "%s/older", net.dir);
+    bool ok = net_start_all(&net) && net_wait_all(&net, 10, CATCH_UP_MS);
+    ok = ok && net_stop(&net, LOST) && copy_database(db, copy) && net_start(&net, LOST);
+    ok = ok && net_wait_all(&net, net_highest(&net) + 10, CATCH_UP_MS) && net_kill(&net, LOST);
+    ok = ok && remove_database(db) && net_refused(&net, LOST, "--resync");
+    ok = ok && net_start_with(&net, LOST, "--resync") && votes_again(0);
+    ok = ok && net_kill(&net, LOST) && remove_database(db) && copy_database(copy, db);
+    ok = ok && net_refused(&net, LOST, "committed blocks were lost");
+    return ok && net_start_with(&net, LOST, "--resync") && votes_again(1);
 }
 
 static bool case_slow_validator(void)
@@ -302,6 +347,7 @@ static const struct net_case {
     {"one_killed", case_one_killed, k_short_wires, NULL},
     {"partition", case_partition, k_short_wires, NULL},
     {"late_joiner", case_late_joiner, k_short_wires, NULL},
+    {"lost_database", case_lost_database, k_short_wires, NULL},
     {"slow_validator", case_slow_validator, k_short_wires, NULL},
     {"bad_wires", case_bad_wires, {.delay_us = 20000, .jitter_us = 20000, .loss_ppm = 5000}, NULL},
     {"forger", case_forger, k_short_wires, check_forger},

@@ -130,6 +130,13 @@ same "clean end" "$STOPPED" 0
 check "verify after a run" 0 '^all is right$' "$samebit" verify --datadir "$dir"
 height=$(sed -n 's/^height: //p' <<<"$OUT")
 same "blocks were made" "$([ "${height:-0}" -gt 2 ] && echo yes)" yes
+mv "$dir/db" "$dir/db.kept"
+check "a lost database is told of" 1 'holds no database: restore it, or start once with --resync' "$samebit" run --datadir "$dir" --port 0
+check "a lost database without peers" 1 'gets blocks from peers, and this node has none' "$samebit" run --datadir "$dir" --port 0 --resync
+check "a mistyped peer, before a database is opened" 1 '^error: persistentPeers: ' "$samebit" run --datadir "$dir" --port 0 --persistent-peers nonsense
+check "a mistyped id, before a database is opened" 1 '^error: privatePeerIds: ' "$samebit" run --datadir "$dir" --port 0 --persistent-peers 127.0.0.1:9 --private-peer-ids 12
+same "and no database is made" "$([ -e "$dir/db" ] && echo made)" ""
+mv "$dir/db.kept" "$dir/db"
 run_start --instant # no empty blocks: the head stays where it was
 same "restart keeps the head" "$(rpc eth_blockNumber)" "$(printf '0x%x' "$height")"
 run_stop

@@ -73,6 +73,7 @@ struct net_node {
     size_t early_count;
     bool is_off; /* takes and sends nothing */
     bool mutes_votes;
+    bool may_resync;
     bool refuses; /* its signer refuses */
     bool refuses_blocks, forges;
     struct net_signed signed_places[NET_SIGNED_MAX];
@@ -282,6 +283,7 @@ static sb_err net_node_start(struct net_node *node)
         .signer = {.ctx = node, .keeps_journal = node->has_remote, .sign = net_sign},
         .own_key = node->key,
         .timeouts = sb_bft_timeouts_default(),
+        .may_resync = node->may_resync,
         .verifier = sb_verify_cache_verifier(node->cache),
         .log = net_log,
         .host = {.ctx = node,

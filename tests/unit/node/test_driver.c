@@ -890,17 +890,181 @@ static void journal_of_a_full_node_may_be_old(void **state)
     run(6);
 }
 
-static void journal_two_heights_ahead_is_refused(void **state)
+/* ---- a database that was lost, or is an older copy ---- */
+
+static void lose_database(struct net_node *node)
+{
+    net_node_stop(node);
+    stub_application_free(node->app);
+    net_node_init(node->net, node->index);
+}
+
+/* places_up_to: how many of the places where the node has signed lie at this height or below. */
+static size_t places_up_to(const struct net_node *node, uint64_t height)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < node->signed_count; i++) {
+        count += node->signed_places[i].place.height <= height;
+    }
+    return count;
+}
+
+static void lost_database_of_a_sole_validator_is_refused(void **state)
 {
     (void)state;
     net_init(net, 1, 1);
     struct net_node *node = &net->nodes[0];
     run(3);
-    net_node_stop(node);
-    stub_application_free(node->app);
-    net_node_init(net, 0); /* an empty database */
+    lose_database(node);
     assert_int_equal(net_node_start(node), SB_E_CORRUPT);
     assert_non_null(strstr(node->diag.text, "committed blocks were lost"));
+    assert_non_null(strstr(node->diag.text, "restore the newest database"));
+    assert_non_null(strstr(node->diag.text, "is the only one"));
+}
+
+static sb_err note_lowest(void *ctx, uint8_t type, uint64_t height, sb_bytes payload)
+{
+    uint64_t *lowest = ctx;
+    (void)type;
+    (void)payload;
+    *lowest = height < *lowest ? height : *lowest;
+    return SB_OK;
+}
+
+static void lose_nothing_and_go_on(struct net_node *node, uint64_t height, size_t places)
+{
+    assert_int_equal(places_up_to(node, height), places); /* nothing new up to there */
+    run(height + 4);
+    assert_true(places_up_to(node, height + 4) >= places + 3);
+    assert_int_equal(sb_driver_counters(node->driver).refused_signatures, 0);
+    for (size_t i = 1; i < net->count; i++) {
+        assert_int_equal(sb_driver_counters(net->nodes[i].driver).conflicting_votes, 0);
+    }
+    net_node_stop(node);
+    check(node, net_node_start(node)); /* the journal knows that it is over */
+    assert_int_equal(sb_journal_rolled_back_from(node->journal), 0);
+    run(height + 6);
+}
+
+/* come_back: node 0, whose database was lost, is refused first, then fetches its blocks and votes as before. */
+static void come_back(uint64_t height)
+{
+    struct net_node *node = &net->nodes[0];
+    assert_int_equal(net_node_start(node), SB_E_CORRUPT);
+    assert_non_null(strstr(node->diag.text, "committed blocks were lost"));
+    assert_non_null(strstr(node->diag.text, "--resync"));
+    net_node_stop(node);
+    size_t before = places_up_to(node, height);
+    node->may_resync = true;
+    check(node, net_node_start(node));
+    run(height + 1);
+    node->may_resync = false;
+    lose_nothing_and_go_on(node, height, before);
+}
+
+static void lost_database_comes_back_from_peers_without_a_second_signature(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    run(5);
+    lose_database(&net->nodes[0]);
+    come_back(5);
+}
+
+static void lost_database_comes_back_when_the_journal_keeps_its_last_heights_only(void **state)
+{
+    (void)state;
+    net->padding_bytes = (size_t)1 << 20; /* so that journals rotate */
+    net_init(net, 4, 4);
+    run(25);
+    uint64_t lowest = UINT64_MAX;
+    assert_int_equal(sb_journal_replay(net->nodes[0].journal, 0, note_lowest, &lowest), SB_OK);
+    assert_true(lowest > 1);
+    lose_database(&net->nodes[0]);
+    come_back(25);
+}
+
+static void older_database_beside_a_newer_journal_comes_back(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[0];
+    struct memory_disk newer;
+    run(8);
+    lose_database(node);
+    memory_disk_copy(&newer, &node->disk);
+    node->may_resync = true;
+    check(node, net_node_start(node));
+    while (stub_application_height(node->app) < 4) {
+        assert_true(net_sync(net, node));
+    }
+    net_node_stop(node);
+    memory_disk_fini(&node->disk);
+    node->disk = newer; /* which never heard of a resync */
+    node->may_resync = false;
+    come_back(8);
+}
+
+static void resync_that_was_begun_goes_on_without_being_told_again(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[0];
+    run(8);
+    lose_database(node);
+    node->may_resync = true;
+    check(node, net_node_start(node));
+    node->may_resync = false;
+    for (uint64_t height = 2; height <= 6; height += 2) {
+        while (stub_application_height(node->app) < height) {
+            assert_true(net_sync(net, node));
+        }
+        net_node_crash(node, MEMORY_LOSS_ALL);
+        check(node, net_node_start(node));
+    }
+    run(10);
+    lose_database(node); /* and the next loss is a new one */
+    come_back(10);
+}
+
+/* Node 0 dies at each place of height 4, and its database is gone. */
+static void database_lost_at_every_place_signs_nothing_twice(void **state)
+{
+    (void)state;
+    uint64_t at = 0;
+    bool died = true;
+    while (died) {
+        net_init(net, 4, 4);
+        struct net_node *node = &net->nodes[0];
+        run(3);
+        node->dies_at = ++at;
+        (void)net_run(net, 4);
+        died = node->is_dead;
+        net_node_crash(node, at % 2 == 0 ? MEMORY_LOSS_ALL : MEMORY_LOSS_NONE);
+        stub_application_free(node->app);
+        net_node_init(net, 0);
+        node->may_resync = true;
+        check(node, net_node_start(node));
+        run(7);
+        for (size_t i = 1; i < net->count; i++) {
+            assert_int_equal(sb_driver_counters(net->nodes[i].driver).conflicting_votes, 0);
+        }
+        if (died) {
+            net_fini(net);
+            memset(net, 0, sizeof *net);
+        }
+    }
+    assert_true(at > 30);
+}
+
+static void lost_database_with_a_remote_signer_comes_back(void **state)
+{
+    (void)state;
+    net->nodes[0].has_remote = true;
+    net_init(net, 4, 4);
+    run(5);
+    lose_database(&net->nodes[0]);
+    come_back(5);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -940,7 +1104,13 @@ int main(void)
         CASE(older_journal_is_refused),
         CASE(older_journal_beside_an_older_database_is_found_by_sync),
         CASE(journal_of_a_full_node_may_be_old),
-        CASE(journal_two_heights_ahead_is_refused),
+        CASE(lost_database_of_a_sole_validator_is_refused),
+        CASE(lost_database_comes_back_from_peers_without_a_second_signature),
+        CASE(lost_database_comes_back_when_the_journal_keeps_its_last_heights_only),
+        CASE(older_database_beside_a_newer_journal_comes_back),
+        CASE(resync_that_was_begun_goes_on_without_being_told_again),
+        CASE(database_lost_at_every_place_signs_nothing_twice),
+        CASE(lost_database_with_a_remote_signer_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,6 +322,29 @@ static void rollback_is_remembered_and_takes_nothing_back(void **state)
     rig_fini(&rig);
 }
 
+/* Bulk makes the journal rotate, so that the file with the rollback's own record goes. */
+static void rollback_lasts_until_its_last_height_has_ended_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    uint8_t *bulk = calloc(1, 1 << 20);
+    for (uint64_t height = 1; height <= 60; height++) {
+        assert_int_equal(sb_journal_end_height(rig.journal, height), SB_OK);
+    }
+    const struct sb_journal_rollback rollback = {.from = 60, .to = 2};
+    assert_int_equal(sb_journal_rollback(rig.journal, &rollback, &rig.diag), SB_OK);
+    for (uint64_t height = 3; height <= 61; height++) {
+        assert_int_equal(sb_journal_rolled_back_from(rig.journal), height <= 60 ? 60 : 0);
+        assert_int_equal(sb_journal_append(rig.journal, 20, height, sb_span(bulk, 1 << 20)), SB_OK);
+        assert_int_equal(sb_journal_end_height(rig.journal, height), SB_OK);
+        assert_int_equal(sb_journal_last_ended(rig.journal), height < 60 ? 60 : height);
+        rig_reopen(&rig);
+    }
+    free(bulk);
+    rig_fini(&rig);
+}
+
 static bool file_is_there(const struct rig *rig, const char *name)
 {
     char path[TEMP_DIR_PATH_BYTES + 64];
@@ -602,6 +625,7 @@ int main(void)
         cmocka_unit_test(import_into_an_empty_journal_survives_rotation),
         cmocka_unit_test(replay_visits_inputs_in_order_and_stops_when_told),
         cmocka_unit_test(rollback_is_remembered_and_takes_nothing_back),
+        cmocka_unit_test(rollback_lasts_until_its_last_height_has_ended_again),
         cmocka_unit_test(journal_rotates_and_keeps_what_it_must),
         cmocka_unit_test(open_refuses_what_does_not_belong),
         cmocka_unit_test(journal_that_cannot_be_written_refuses_everything),
