@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "node/p2p/address.h"
 #include "node/version.h"
 
 #define MIB ((size_t)1 << 20)
@@ -28,6 +29,43 @@ static sb_err read_lists(struct sb_peer_settings *s, const struct sb_config *c,
                                 "unconditionalPeerIds", diag);
 }
 
+/* ---- mistakes of typing: found here, so that they cost no opened database ---- */
+
+static sb_err check_addresses(const struct sb_config_items *list, const char *key,
+                              struct sb_diag *diag)
+{
+    struct sb_node_address address;
+    for (size_t i = 0; i < list->count; i++) {
+        sb_err err = sb_node_address_parse(&address, list->items[i], diag);
+        if (err != SB_OK) {
+            sb_diag_prefix(diag, "%s", key);
+            return err;
+        }
+    }
+    return SB_OK;
+}
+
+static sb_err check_ids(const struct sb_config_items *list, const char *key, struct sb_diag *diag)
+{
+    uint8_t id[SB_P2P_NODE_ID_BYTES];
+    for (size_t i = 0; i < list->count; i++) {
+        sb_err err = sb_node_id_parse(id, list->items[i], diag);
+        if (err != SB_OK) {
+            sb_diag_prefix(diag, "%s", key);
+            return err;
+        }
+    }
+    return SB_OK;
+}
+
+static sb_err check_lists(const struct sb_peer_settings *s, struct sb_diag *diag)
+{
+    SB_TRY(check_addresses(&s->persistent, "persistentPeers", diag));
+    SB_TRY(check_addresses(&s->seeds, "seeds", diag));
+    SB_TRY(check_ids(&s->private_ids, "privatePeerIds", diag));
+    return check_ids(&s->unconditional_ids, "unconditionalPeerIds", diag);
+}
+
 sb_err sb_peer_settings_read(struct sb_peer_settings *settings, const struct sb_config *config,
                              const struct sb_datadir *dir, struct sb_diag *diag)
 {
@@ -35,6 +73,7 @@ sb_err sb_peer_settings_read(struct sb_peer_settings *settings, const struct sb_
     const struct sb_config *c = config;
     struct sb_validator_key key;
     SB_TRY(read_lists(s, c, diag));
+    SB_TRY(check_lists(s, diag));
     SB_TRY(sb_datadir_node_key(&key, dir, diag));
     s->options = (struct sb_p2p_options){
         .agent = SB_CLIENT_AGENT,

@@ -17,7 +17,8 @@ bool sb_peer_settings_wanted(const struct sb_config *config, const struct sb_gen
                              const uint8_t validator_key[SB_ED25519_PUBLIC_BYTES]);
 
 /* sb_peer_settings_read: the options but for domain, callbacks and log; they borrow from settings, config and dir. Reads or makes the
- * node's key. Wipe options.node_secret after use. SB_E_RANGE names the list with too many items; the errors of sb_datadir_node_key. */
+ * node's key. Wipe options.node_secret after use. SB_E_RANGE names the list with too many items, SB_E_SYNTAX the one with an
+ * address or id that is none; the errors of sb_datadir_node_key. */
 sb_err sb_peer_settings_read(struct sb_peer_settings *settings, const struct sb_config *config,
                              const struct sb_datadir *dir, struct sb_diag *diag) SB_MUST_USE;
 

@@ -66,7 +66,7 @@ static void on_halted(void *ctx, const char *reason)
     wake_main();
 }
 
-/* new_node: with peers when there are any to be expected. */
+/* new_node: with peers when there are any to be expected. What is said of them is read before a database is opened. */
 static sb_err new_node(struct sb_service *service, struct sb_node_options *node,
                        const struct sb_service_options *o, struct sb_diag *diag)
 {
@@ -103,6 +103,7 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
         .db_dir = o->dir->db,
         .journal_dir = c->signer_socket[0] != '\0' ? o->dir->inputs : o->dir->journal,
         .genesis = o->genesis,
+        .resync = o->resync,
         .inference = service->inference,
         .log = o->log,
         .signer_socket = c->signer_socket,
