@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import solc from 'solc';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const folders = ['interfaces', 'lib', 'system', 'examples'];
+const folders = ['interfaces', 'lib', 'system', 'proof', 'examples'];
 const settings = {
   optimizer: { enabled: true, runs: 200 },
   evmVersion: 'prague',
@@ -24,12 +24,18 @@ for (const folder of folders) {
     sources[`${folder}/${file}`] = { content: fs.readFileSync(path.join(here, folder, file), 'utf8') };
   }
 }
-const output = JSON.parse(solc.compile(JSON.stringify({ language: 'Solidity', sources, settings })));
+// Libraries come from node_modules, at the versions that package-lock.json pins.
+const library = (name) => {
+  const file = path.join(here, 'node_modules', name);
+  return fs.existsSync(file) ? { contents: fs.readFileSync(file, 'utf8') } : { error: `${name} is not installed; run: npm ci` };
+};
+const output = JSON.parse(solc.compile(JSON.stringify({ language: 'Solidity', sources, settings }), { import: library }));
 for (const e of output.errors ?? []) console.error(e.formattedMessage);
 if ((output.errors ?? []).some((e) => e.severity === 'error')) process.exit(1);
 
 const artifacts = new Map();
 for (const source of Object.keys(output.contracts).sort()) {
+  if (!(source in sources)) continue; // a library's own contracts
   for (const [name, c] of Object.entries(output.contracts[source])) {
     const artifact = {
       name,
