@@ -139,6 +139,14 @@ sb_err sb_store_rollback(struct sb_store *store, struct sb_diag *diag) SB_MUST_U
 /* sb_store_rollback_max: how many blocks can be undone, one after the other. */
 uint64_t sb_store_rollback_max(struct sb_store *store);
 
+/* sb_store_oldest: the lowest block that is here whole: 0, or more when older ones were pruned or never here (restore.h). Of blocks below
+ * it there are headers at most, never in gaps. */
+uint64_t sb_store_oldest(struct sb_store *store);
+/* sb_store_prune: drop the blocks below `oldest` with their receipts, indexes, commits and headers; their room on disk is given back before
+ * it returns. May run beside commits, in another thread than they. Blocks of the kept history (options.history_blocks) and the head stay:
+ * SB_E_ARG when oldest is above that. A crash leaves some of them dropped. */
+sb_err sb_store_prune(struct sb_store *store, uint64_t oldest, struct sb_diag *diag) SB_MUST_USE;
+
 /* Reads. Results are copied into the arena. SB_E_NOT_FOUND when there is no such thing. */
 sb_err sb_store_number_by_hash(uint64_t *ret_number, struct sb_store *store,
                                const sb_hash *block_hash) SB_MUST_USE;
