@@ -2,7 +2,9 @@
  *
  *      record 0 ... record n-1   of all accepted transactions, in order
  *         |  leaf = keccak256(0x00 || rlp(record))
- *        RFC 6962 tree, node = keccak256(0x01 || left || right)  --->  extension_root of the consensus header; all zero when n = 0
+ *        RFC 6962 tree (merkle.h), node = keccak256(0x01 || left || right)
+ *         |  root = keccak256(0x02 || n as 4 bytes, big-endian || tree)     so that a path of another n does not fit
+ *        extension_root of the consensus header; all zero when n = 0
  *
  * A record stands for one call of the Inference precompile that succeeded in frames that were not reverted. */
 #ifndef SB_BASE_TYPES_INFERENCE_RECORD_H
@@ -41,10 +43,11 @@ void sb_inference_record_encode(struct sb_buf *out, const struct sb_inference_re
 sb_err sb_inference_record_decode(struct sb_inference_record *ret_record, sb_bytes raw,
                                   struct sb_diag *diag) SB_MUST_USE;
 
-/* sb_inference_root: root over the records of a block; all zero for none. Scratch from the arena, given back. */
+/* sb_inference_root: root over the records of a block; all zero for none. Scratch from the arena, given back.
+ * SB_E_LIMIT for more than SB_INFERENCE_RECORDS_MAX, SB_E_NOMEM. */
 sb_err sb_inference_root(sb_hash *ret_root, struct sb_arena *arena,
                          const struct sb_inference_record *records, size_t count) SB_MUST_USE;
-/* sb_inference_prove: the path of record `index` < count. */
+/* sb_inference_prove: the path of record `index`; SB_E_RANGE unless it is below count. Else as sb_inference_root. */
 sb_err sb_inference_prove(struct sb_inference_path *ret_path, struct sb_arena *arena,
                           const struct sb_inference_record *records, size_t count,
                           uint32_t index) SB_MUST_USE;
