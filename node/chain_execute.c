@@ -149,7 +149,7 @@ static sb_err run_block(struct sb_chain_executed *x, struct sb_chain *chain,
     SB_TRY(sb_store_view_open(&view, chain->store, head->header.number));
     sb_err err =
         sb_exec_block(&x->result, &object->arena, sb_store_view_state(view), &chain->rules, &env,
-                      chain->inference, &object->pub.block, object->pub.senders, diag);
+                      chain->inference, &object->pub.block, object->pub.senders, NULL, diag);
     sb_store_view_close(view);
     return err;
 }

@@ -264,7 +264,7 @@ static enum verdict execute(struct runner *r, struct sb_block_result *ret_result
     sb_addr missing = {{0}};
     sb_executor_set_missing_hook(x, on_missing, &missing);
     struct sb_diag diag = {.text = ""};
-    sb_err err = sb_executor_block(ret_result, &r->arena, x, block, senders, &diag);
+    sb_err err = sb_executor_block(ret_result, &r->arena, x, block, senders, NULL, &diag);
     sb_executor_free(x);
     if (!sb_addr_is_zero(&missing)) {
         return say(r, SKIPPED, "precompile 0x%02x%02x comes later", missing.b[18], missing.b[19]);

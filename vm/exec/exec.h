@@ -1,6 +1,6 @@
 /* exec.h: transactions and blocks on a state view (Yellow Paper 6 and 11; EIPs 1559, 2930, 4788, 2935, 4844, 7623, 7702, 7825).
  *
- *   block:  begin (system calls) -> transaction ... transaction -> end -> diff + receipts
+ *   block:  begin (system calls) -> transaction ... transaction -> end (system calls, system.h) -> diff + receipts
  *
  * The builder and the validator use the same three steps; the validator only compares what comes out with the header. A transaction
  * that may not be in a block is refused with an enum sb_tx_reject and changes nothing; one that may, always yields a receipt. */
@@ -9,6 +9,7 @@
 
 #include "base/types/block.h"
 #include "vm/evm/evm.h"
+#include "vm/exec/system.h"
 
 #define SB_BLOB_GAS UINT64_C(131072) /* EIP-4844 GAS_PER_BLOB */
 
@@ -86,9 +87,14 @@ sb_err sb_executor_tx(struct sb_tx_result *ret_result, struct sb_executor *x,
 /* sb_executor_gas_used: sum over the accepted transactions of the block so far. */
 uint64_t sb_executor_gas_used(const struct sb_executor *x);
 
-/* sb_executor_system_call: call `to` as the system address with its own gas; the outcome is data. */
+/* What looks at the output of a system call that succeeded, before its changes stand: false undoes them. It may change the state, too. */
+typedef bool (*sb_system_accept_fn)(void *ctx, struct sb_overlay *state, sb_bytes output);
+
+/* sb_executor_system_call: call `to` as the system address with its own gas; the outcome is data. accept may be NULL; an output that
+ * it refuses makes the status SB_EVM_REVERT. */
 sb_err sb_executor_system_call(struct sb_evm_result *ret_result, struct sb_executor *x,
-                               const sb_addr *to, sb_bytes input, int64_t gas) SB_MUST_USE;
+                               const sb_addr *to, sb_bytes input, int64_t gas,
+                               sb_system_accept_fn accept, void *accept_ctx) SB_MUST_USE;
 
 /* A whole block, as a validator runs it. */
 struct sb_block_result {
@@ -100,21 +106,24 @@ struct sb_block_result {
     sb_bloom bloom;
     sb_hash receipts_root;
     sb_hash transactions_root;
+    struct sb_system_outcome system; /* of the calls at the end */
 };
 
-/* sb_exec_block: run all transactions of a block. senders[i] belongs to block->txs[i].
+/* sb_exec_block: run all transactions of a block. senders[i] belongs to block->txs[i]. system: what consensus tells of the block, for the
+ * calls at its end; NULL: there are none.
  * SB_OK with *ret_result in the arena (its code and blob bytes too); SB_E_ARG, with a message, when a transaction is refused or gas
  * passes the limit: the block is invalid; other codes: environment. */
 sb_err sb_exec_block(struct sb_block_result *ret_result, struct sb_arena *arena,
                      const struct sb_state_view *view, const struct sb_rules *rules,
                      const struct sb_block_env *env, struct sb_inference *inference,
                      const struct sb_block *block, const sb_addr *senders,
-                     struct sb_diag *diag) SB_MUST_USE;
+                     const struct sb_system_input *system, struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_executor_block: the same on an executor that the caller has made, and has given its hooks; no other call may come before. */
 sb_err sb_executor_block(struct sb_block_result *ret_result, struct sb_arena *arena,
                          struct sb_executor *x, const struct sb_block *block,
-                         const sb_addr *senders, struct sb_diag *diag) SB_MUST_USE;
+                         const sb_addr *senders, const struct sb_system_input *system,
+                         struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_base_fee_next: EIP-1559 base fee of the child of a block. */
 sb_u256 sb_base_fee_next(uint64_t parent_gas_limit, uint64_t parent_gas_used,

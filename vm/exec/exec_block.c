@@ -1,4 +1,4 @@
-/* exec_block.c: a whole block as a validator runs it: system calls, transactions, then diff, receipts, bloom and the two roots.
+/* exec_block.c: a whole block as a validator runs it: system calls, transactions, system calls, then diff, receipts, bloom and the two roots.
  *
  * Everything that leaves is copied into the caller's arena, so that the executor can go. */
 #include "vm/exec/exec.h"
@@ -128,11 +128,15 @@ static sb_err take_diff(struct sb_state_diff *ret_diff, struct sb_arena *arena,
 
 sb_err sb_executor_block(struct sb_block_result *ret_result, struct sb_arena *arena,
                          struct sb_executor *x, const struct sb_block *block,
-                         const sb_addr *senders, struct sb_diag *diag)
+                         const sb_addr *senders, const struct sb_system_input *system,
+                         struct sb_diag *diag)
 {
     struct sb_block_result result = {.tx_count = 0};
     SB_TRY(sb_executor_begin(x));
     SB_TRY(run_transactions(&result, arena, x, block, senders, diag));
+    if (system != NULL) {
+        SB_TRY(sb_executor_end(&result.system, arena, x, system));
+    }
     SB_TRY(take_diff(&result.diff, arena, sb_executor_state(x)));
     SB_TRY(receipts_root(&result.receipts_root, arena, result.receipts, result.tx_count));
     SB_TRY(sb_ordered_root(&result.transactions_root, block->raw_txs, block->tx_count));
@@ -143,13 +147,14 @@ sb_err sb_executor_block(struct sb_block_result *ret_result, struct sb_arena *ar
 sb_err sb_exec_block(struct sb_block_result *ret_result, struct sb_arena *arena,
                      const struct sb_state_view *view, const struct sb_rules *rules,
                      const struct sb_block_env *env, struct sb_inference *inference,
-                     const struct sb_block *block, const sb_addr *senders, struct sb_diag *diag)
+                     const struct sb_block *block, const sb_addr *senders,
+                     const struct sb_system_input *system, struct sb_diag *diag)
 {
     struct sb_executor *x = sb_executor_new(view, rules, env, inference);
     if (x == NULL) {
         return SB_E_NOMEM;
     }
-    sb_err err = sb_executor_block(ret_result, arena, x, block, senders, diag);
+    sb_err err = sb_executor_block(ret_result, arena, x, block, senders, system, diag);
     sb_executor_free(x);
     return err;
 }

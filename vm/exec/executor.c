@@ -22,7 +22,6 @@
 
 #define REFUND_QUOTIENT         2
 #define REFUND_QUOTIENT_EIP3529 5
-#define SYSTEM_CALL_GAS         30000000
 
 /* EIP-4788 and EIP-2935: who calls at a block's start, and whom. */
 static const sb_addr k_system_addr = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -388,9 +387,11 @@ sb_err sb_executor_tx(struct sb_tx_result *ret_result, struct sb_executor *x,
 /* ---------------------------------------------------------------- system calls */
 
 sb_err sb_executor_system_call(struct sb_evm_result *ret_result, struct sb_executor *x,
-                               const sb_addr *to, sb_bytes input, int64_t gas)
+                               const sb_addr *to, sb_bytes input, int64_t gas,
+                               sb_system_accept_fn accept, void *accept_ctx)
 {
     sb_overlay_tx_begin(x->state);
+    sb_checkpoint start = sb_overlay_checkpoint(x->state);
     warm_start(x, &k_system_addr, to);
     const struct sb_tx_env tx_env = {.origin = k_system_addr};
     const struct sb_evm evm = evm_of(x, x->env, &tx_env);
@@ -401,6 +402,11 @@ sb_err sb_executor_system_call(struct sb_evm_result *ret_result, struct sb_execu
                                        .code_addr = *to,
                                        .input = input};
     SB_TRY(sb_evm_run(ret_result, &evm, x->memory, &message));
+    if (accept != NULL && ret_result->status == SB_EVM_SUCCESS &&
+        !accept(accept_ctx, x->state, ret_result->output)) {
+        sb_overlay_rollback(x->state, start);
+        ret_result->status = SB_EVM_REVERT;
+    }
     sb_overlay_tx_end(x->state);
     return sb_overlay_err(x->state);
 }
@@ -413,7 +419,7 @@ static sb_err record(struct sb_executor *x, const sb_addr *to, const sb_hash *ha
     }
     struct sb_evm_result ignored; /* the outcome does not make a block invalid */
     return sb_executor_system_call(&ignored, x, to, sb_span(hash->b, sizeof hash->b),
-                                   SYSTEM_CALL_GAS);
+                                   SB_SYSTEM_CALL_GAS, NULL, NULL);
 }
 
 sb_err sb_executor_begin(struct sb_executor *x)

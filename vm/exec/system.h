@@ -11,7 +11,7 @@
 #define SB_VM_EXEC_SYSTEM_H
 
 #include "base/types/consensus.h"
-#include "vm/exec/exec.h"
+#include "vm/evm/evm.h"
 
 #define SB_STAKING_ADDR_LOW      0x5b12
 #define SB_DISTRIBUTION_ADDR_LOW 0x5b13
@@ -75,8 +75,18 @@ struct sb_system_outcome {
     } calls[SB_SYSTEM_CALL_COUNT];
 };
 
+struct sb_executor;
+
+/* sb_system_addr: 0x0000…<low>, the address of a system contract. */
+sb_addr sb_system_addr(uint16_t low);
+
+/* sb_executor_has_system: Staking has code, so that blocks end with system calls. */
+bool sb_executor_has_system(struct sb_executor *x);
+
 /* sb_executor_end: the calls at the end of the block, after its last transaction and before the diff is taken.
- * SB_OK with *ret_outcome; other codes are failures of the environment. Return data that does not decode counts as a failed call. */
+ * At most SB_VALIDATORS_MAX votes and SB_EVIDENCE_MAX pieces of evidence.
+ * SB_OK with *ret_outcome; other codes are failures of the environment. Return data that does not decode, a set that no chain could
+ * have and coins of 2^128 wei and more count as a failed call. */
 sb_err sb_executor_end(struct sb_system_outcome *ret_outcome, struct sb_arena *arena,
                        struct sb_executor *x, const struct sb_system_input *input) SB_MUST_USE;
 

@@ -911,9 +911,9 @@ static void block_gives_diff_receipts_and_roots(void **state)
     sb_arena_init(&arena, (size_t)1 << 24);
     struct sb_block_result result;
     struct sb_diag diag;
-    assert_int_equal(
-        sb_exec_block(&result, &arena, &w.view, &w.rules, &w.env, NULL, &block, senders, &diag),
-        SB_OK);
+    assert_int_equal(sb_exec_block(&result, &arena, &w.view, &w.rules, &w.env, NULL, &block,
+                                   senders, NULL, &diag),
+                     SB_OK);
 
     const uint64_t first = 21000 + 3 + 2 + 2 + 375 + 375 + 3 + 2 + 22100;
     assert_int_equal(result.tx_count, 2);
@@ -965,9 +965,9 @@ static void block_with_a_refused_transaction_is_invalid(void **state)
     sb_arena_init(&arena, (size_t)1 << 24);
     struct sb_block_result result;
     struct sb_diag diag;
-    assert_int_equal(
-        sb_exec_block(&result, &arena, &w.view, &w.rules, &w.env, NULL, &block, senders, &diag),
-        SB_E_ARG);
+    assert_int_equal(sb_exec_block(&result, &arena, &w.view, &w.rules, &w.env, NULL, &block,
+                                   senders, NULL, &diag),
+                     SB_E_ARG);
     assert_string_equal(diag.text, "transaction 1: nonce too low");
     sb_arena_fini(&arena);
     world_fini(&w);
@@ -984,7 +984,8 @@ static void empty_block_has_the_empty_roots(void **state)
     sb_arena_init(&arena, (size_t)1 << 20);
     struct sb_block_result result;
     assert_int_equal(
-        sb_exec_block(&result, &arena, &w.view, &w.rules, &w.env, NULL, &block, NULL, NULL), SB_OK);
+        sb_exec_block(&result, &arena, &w.view, &w.rules, &w.env, NULL, &block, NULL, NULL, NULL),
+        SB_OK);
     assert_true(sb_hash_equal(&result.receipts_root, &sb_hash_empty_trie));
     assert_true(sb_hash_equal(&result.transactions_root, &sb_hash_empty_trie));
     assert_int_equal(result.diff.account_count, 0);
