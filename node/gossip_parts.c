@@ -10,6 +10,9 @@
 #include "base/util/assert.h"
 #include "node/replica_impl.h"
 
+/* What hashing a part costs, in signature checks. */
+#define PROOF_CHECKS 3
+
 /* ---- assembly ---- */
 
 static void assembly_free(struct assembly *assembly)
@@ -133,14 +136,19 @@ struct sb_bits sb_assembly_have(const struct sb_replica *replica,
 const struct sb_part_tree *sb_replica_tree(struct sb_replica *replica, const sb_hash *block_id,
                                            sb_bytes block)
 {
-    if (!sb_hash_equal(&replica->tree_block_id, block_id)) {
-        replica->tree_block_id = (sb_hash){{0}};
-        if (sb_part_tree_make(&replica->tree, block) != SB_OK) {
-            return NULL;
+    for (size_t i = 0; i < SB_TREES_MAX; i++) {
+        if (sb_hash_equal(&replica->trees[i].block_id, block_id)) {
+            return &replica->trees[i].tree;
         }
-        replica->tree_block_id = *block_id;
     }
-    return &replica->tree;
+    struct block_tree *made = &replica->trees[replica->trees_next];
+    made->block_id = (sb_hash){{0}};
+    if (sb_part_tree_make(&made->tree, block) != SB_OK) {
+        return NULL;
+    }
+    made->block_id = *block_id;
+    replica->trees_next = (replica->trees_next + 1) % SB_TREES_MAX;
+    return &made->tree;
 }
 
 /* finish: all parts are here. */
@@ -179,7 +187,7 @@ static bool is_of(const struct sb_message_part *part, const struct sb_proposal *
  * but the peer pays for it as for a signature, and has only so many. */
 static void stray(struct sb_replica *replica, struct gossip_peer *peer)
 {
-    if (!sb_budget_take(&peer->checks, sb_budget_checks, 1, sb_replica_now(replica))) {
+    if (!sb_gossip_may_check(replica, peer, 1, CHECK_HOPEFUL)) {
         sb_replica_report(replica, peer, SB_OFFENCE_WASTE, "parts of blocks that nobody proposed");
     }
 }
@@ -188,10 +196,11 @@ static sb_err take_into(struct sb_replica *replica, struct assembly *assembly,
                         struct gossip_peer *peer, const struct sb_message_part *part, sb_bytes raw,
                         struct sb_diag *diag)
 {
-    if (!sb_part_verify(&part->proof, part->bytes, &assembly->parts_root)) {
-        stray(replica, peer);
-        return SB_OK;
+    if (!sb_gossip_may_check(replica, peer, PROOF_CHECKS, CHECK_LIKELY_VAIN) ||
+        !sb_part_verify(&part->proof, part->bytes, &assembly->parts_root)) {
+        return SB_OK; /* as stray: it may belong to another proposal */
     }
+    sb_gossip_was_news(replica, peer, PROOF_CHECKS);
     memcpy(assembly->memory + part->proof.index * SB_PART_BYTES, part->bytes.data, part->bytes.len);
     sb_bits_set(&assembly->have, part->proof.index);
     sb_gossip_mark_part(peer, part->height, &assembly->block_id, part->proof.index);

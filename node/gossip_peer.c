@@ -200,6 +200,51 @@ void sb_budget_give(struct sb_budget *budget, struct sb_budget_rule rule, uint32
     budget->tokens_milli = budget->tokens_milli > full ? full : budget->tokens_milli;
 }
 
+/* Checks that may bring nothing, of all peers in a window of time: a tenth of a core. A peer has its share of them whatever the others
+ * use, so they are at most twice as many, and one for each peer beyond SHARED_CHECKS. */
+#define CHECKS_WINDOW_MS 100
+#define SHARED_CHECKS    200
+#define SHARE_LEAST      4
+
+static void open_window(struct sb_replica *replica, struct gossip_peer *peer)
+{
+    uint64_t window = sb_replica_now(replica) / CHECKS_WINDOW_MS;
+    if (replica->checks_window != window) {
+        replica->checks_window = window;
+        replica->checks_used = 0;
+    }
+    if (peer->checks_window != window) {
+        peer->checks_window = window;
+        peer->checks_used = 0;
+    }
+}
+
+bool sb_gossip_may_check(struct sb_replica *replica, struct gossip_peer *peer, uint32_t count,
+                         enum check_hope hope)
+{
+    uint32_t share = SHARED_CHECKS / (replica->peer_count + 1);
+    share = share < SHARE_LEAST ? SHARE_LEAST : share;
+    open_window(replica, peer);
+    if (hope == CHECK_LIKELY_VAIN && replica->checks_used + count > SHARED_CHECKS &&
+        peer->checks_used + count > share) {
+        return false;
+    }
+    if (!sb_budget_take(&peer->checks, sb_budget_checks, count, sb_replica_now(replica))) {
+        return false;
+    }
+    replica->checks_used += count;
+    peer->checks_used += count;
+    return true;
+}
+
+void sb_gossip_was_news(struct sb_replica *replica, struct gossip_peer *peer, uint32_t count)
+{
+    open_window(replica, peer);
+    sb_budget_give(&peer->checks, sb_budget_checks, count);
+    replica->checks_used -= count < replica->checks_used ? count : replica->checks_used;
+    peer->checks_used -= count < peer->checks_used ? count : peer->checks_used;
+}
+
 /* ---- what came too early ---- */
 
 void sb_early_keep(struct sb_replica *replica, struct gossip_peer *peer, enum sb_channel channel,

@@ -22,14 +22,13 @@ static const struct sb_chain_domain *domain_of(const struct sb_replica *replica)
     return app->domain(app->ctx);
 }
 
-static bool may_check(struct sb_replica *replica, struct gossip_peer *peer, uint32_t count)
-{
-    return sb_budget_take(&peer->checks, sb_budget_checks, count, sb_replica_now(replica));
-}
+/* ---- a height that is not begun: its first proposal begins it, or messages of more than a third of the power ----
+ *
+ * One vote must not: a validator that votes at once, and nil, would start everybody's timeout before the proposer is due to propose, and
+ * a vote or proposal of a later round would have its proposer propose before the interval is over. Of more than a third of the power one
+ * at least is honest, and has begun the height because it was due. */
 
-/* ---- a height that is not begun: the first valid message of it begins it ---- */
-
-enum early { EARLY_BEGUN, EARLY_KEEP, EARLY_FALSE };
+enum early { EARLY_BEGUN, EARLY_KEEP, EARLY_DROP, EARLY_FALSE };
 
 static bool is_right_proposal(const struct sb_replica *replica, const struct sb_proposal *proposal)
 {
@@ -63,11 +62,55 @@ static bool may_begin(const struct sb_replica *replica)
     return replica->mode == MODE_CONSENSUS || replica->mode == MODE_WAITING;
 }
 
-static sb_err begin_by(enum early *ret, struct sb_replica *replica, bool is_right,
-                       struct sb_diag *diag)
+/* is_opener: this validator's message was counted already. note_opener: count one; true when they have more than a third of the power. */
+static bool is_opener(const struct sb_replica *replica, uint32_t validator)
 {
-    *ret = EARLY_FALSE;
-    if (is_right) {
+    return replica->openers_height == sb_replica_head(replica) + 1 &&
+           sb_bits_get(&replica->openers, validator);
+}
+
+static bool note_opener(struct sb_replica *replica, uint32_t validator)
+{
+    const struct sb_validator_set *set = &rotation_of(replica, sb_replica_head(replica) + 1)->set;
+    if (replica->openers_height != sb_replica_head(replica) + 1) {
+        replica->openers_height = sb_replica_head(replica) + 1;
+        replica->openers = (struct sb_bits){.count = (uint32_t)set->count};
+    }
+    sb_bits_set(&replica->openers, validator);
+    int64_t power = 0, total = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        total += set->validators[i].power;
+        power += sb_bits_get(&replica->openers, i) ? set->validators[i].power : 0;
+    }
+    return power > total / 3;
+}
+
+/* open_by: a message of head + 1, which is not begun: does it begin now? */
+static sb_err open_by(enum early *ret, struct sb_replica *replica, struct gossip_peer *peer,
+                      const struct sb_vote *vote, const struct sb_proposal *proposal,
+                      struct sb_diag *diag)
+{
+    const struct sb_rotation *rotation = rotation_of(replica, sb_replica_head(replica) + 1);
+    bool is_opening = proposal != NULL && proposal->round == 0;
+    *ret = EARLY_KEEP;
+    if (rotation == NULL || (vote != NULL && vote->round == 0 && is_ours_to_open(replica))) {
+        return SB_OK;
+    }
+    uint32_t validator =
+        vote != NULL ? vote->validator_index : sb_rotation_proposer(rotation, proposal->round);
+    if (!is_opening && is_opener(replica, validator)) {
+        return SB_OK; /* looked at when the height begins */
+    }
+    if (!sb_gossip_may_check(replica, peer, 1, CHECK_HOPEFUL)) {
+        *ret = EARLY_DROP;
+        return SB_OK;
+    }
+    if (!(vote != NULL ? is_right_vote(replica, vote) : is_right_proposal(replica, proposal))) {
+        *ret = EARLY_FALSE;
+        return SB_OK;
+    }
+    sb_gossip_was_news(replica, peer, 1);
+    if (note_opener(replica, validator) || is_opening) {
         SB_TRY(sb_replica_begin_height(replica, diag));
         *ret = sb_replica_is_begun(replica) ? EARLY_BEGUN : EARLY_KEEP;
     }
@@ -90,23 +133,14 @@ static sb_err settle_early(bool *ret_go_on, struct sb_replica *replica, struct g
             *ret_go_on = true;
             return SB_OK;
         }
-        if (vote == NULL || vote->round > 0 || !is_ours_to_open(replica)) {
-            if (!may_check(replica, peer, 1)) {
-                return SB_OK;
-            }
-            bool is_right =
-                vote != NULL ? is_right_vote(replica, vote) : is_right_proposal(replica, proposal);
-            SB_TRY(begin_by(&early, replica, is_right, diag));
-        }
+        SB_TRY(open_by(&early, replica, peer, vote, proposal, diag));
     }
     if (early == EARLY_KEEP) {
         sb_early_keep(replica, peer, channel, raw);
     } else if (early == EARLY_FALSE) {
         sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a false signature");
-    } else {
-        sb_budget_give(&peer->checks, sb_budget_checks, 1);
-        *ret_go_on = true;
     }
+    *ret_go_on = early == EARLY_BEGUN;
     return SB_OK;
 }
 
@@ -124,12 +158,26 @@ static bool is_held(const struct sb_replica *replica, const struct sb_vote *vote
            memcmp(held->signature.bytes, vote->signature.bytes, vote->signature.len) == 0;
 }
 
-/* had_no_room: valid, and not counted: its round is too far ahead, or too long gone. It may come again when its round is there. */
-static bool had_no_room(const struct sb_replica *replica, const struct sb_vote *vote)
+/* is_lacking: no vote is held in its place: it is new, or was not counted because its round is too far ahead, or too long gone. Such a one
+ * may come again when its round is there. */
+static bool is_lacking(const struct sb_replica *replica, const struct sb_vote *vote)
 {
     const struct sb_bft *core = sb_driver_core(replica->driver);
     return sb_bft_status(core).height == vote->height &&
            sb_bft_vote(core, vote->type, vote->round, vote->validator_index) == NULL;
+}
+
+/* is_near: a round that the height may be decided in soon. */
+static bool is_near(const struct sb_replica *replica, int32_t round)
+{
+    int32_t present = sb_replica_round(replica);
+    return round >= present - 1 && round <= present + 1;
+}
+
+static enum check_hope hope_of_vote(const struct sb_replica *replica, const struct sb_vote *vote)
+{
+    return is_lacking(replica, vote) && is_near(replica, vote->round) ? CHECK_HOPEFUL
+                                                                      : CHECK_LIKELY_VAIN;
 }
 
 static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
@@ -137,13 +185,13 @@ static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
 {
     switch (taken) {
     case SB_TAKEN_NEW:
-        sb_budget_give(&peer->checks, sb_budget_checks, 1);
+        sb_gossip_was_news(replica, peer, 1);
         sb_seen_add(replica, raw);
         sb_spare_new(replica, replica->vote_source, vote->validator_index, peer);
         sb_gossip_push_vote(replica, vote, raw);
         return;
     case SB_TAKEN_KNOWN:
-        if (!had_no_room(replica, vote)) {
+        if (!is_lacking(replica, vote)) {
             sb_seen_add(replica, raw);
         }
         return;
@@ -187,7 +235,7 @@ sb_err sb_gossip_take_vote(struct sb_replica *replica, struct gossip_peer *peer,
         replica->status.duplicate_votes++;
         return SB_OK;
     }
-    if (!may_check(replica, peer, 1)) {
+    if (!sb_gossip_may_check(replica, peer, 1, hope_of_vote(replica, vote))) {
         return SB_OK;
     }
     /* Marked before: the driver may answer with votes of our own, and commit, while it takes this one. */
@@ -199,6 +247,15 @@ sb_err sb_gossip_take_vote(struct sb_replica *replica, struct gossip_peer *peer,
 
 /* ---- proposals ---- */
 
+static enum check_hope hope_of_proposal(const struct sb_replica *replica,
+                                        const struct sb_proposal *proposal)
+{
+    const struct sb_bft *core = sb_driver_core(replica->driver);
+    return is_near(replica, proposal->round) && sb_bft_proposal(core, proposal->round) == NULL
+               ? CHECK_HOPEFUL
+               : CHECK_LIKELY_VAIN;
+}
+
 static void proposal_taken(struct sb_replica *replica, struct gossip_peer *peer,
                            enum sb_driver_taken taken, const struct sb_proposal *proposal,
                            sb_bytes raw)
@@ -208,7 +265,7 @@ static void proposal_taken(struct sb_replica *replica, struct gossip_peer *peer,
         return;
     }
     if (taken == SB_TAKEN_NEW) {
-        sb_budget_give(&peer->checks, sb_budget_checks, 1);
+        sb_gossip_was_news(replica, peer, 1);
         uint32_t proposer =
             sb_rotation_proposer(rotation_of(replica, proposal->height), proposal->round);
         sb_gossip_push_proposal(replica, proposal, (int)proposer, raw);
@@ -242,7 +299,7 @@ sb_err sb_gossip_take_proposal(struct sb_replica *replica, struct gossip_peer *p
     sb_gossip_mark_proposal(peer, proposal->height, proposal->round, true);
     const struct sb_application *app = replica->options.app;
     if (proposal->block_bytes > app->head(app->ctx).block_bytes_max || sb_seen(replica, raw) ||
-        !may_check(replica, peer, 1)) {
+        !sb_gossip_may_check(replica, peer, 1, hope_of_proposal(replica, proposal))) {
         return SB_OK;
     }
     SB_TRY(sb_driver_proposal(&taken, replica->driver, proposal, diag));
@@ -270,12 +327,12 @@ sb_err sb_gossip_take_certificate(struct sb_replica *replica, struct gossip_peer
     for (size_t i = 0; i < commit->sig_count; i++) {
         checks += commit->sigs[i].flag != SB_COMMIT_ABSENT ? 1 : 0;
     }
-    if (!may_check(replica, peer, checks)) {
+    if (!sb_gossip_may_check(replica, peer, checks, CHECK_HOPEFUL)) {
         return SB_OK;
     }
     SB_TRY(sb_driver_certificate(&taken, replica->driver, certificate, diag));
     if (taken == SB_TAKEN_NEW) {
-        sb_budget_give(&peer->checks, sb_budget_checks, checks);
+        sb_gossip_was_news(replica, peer, checks);
     } else if (taken == SB_TAKEN_INVALID) {
         sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a false certificate");
     }
@@ -290,7 +347,7 @@ sb_err sb_gossip_take_evidence(struct sb_replica *replica, struct gossip_peer *p
     const struct sb_rotation *rotation = rotation_of(replica, evidence->a.height);
     bool is_new;
     if (rotation == NULL || evidence->a.height > sb_replica_head(replica) + 1 ||
-        !may_check(replica, peer, 2)) {
+        !sb_gossip_may_check(replica, peer, 2, CHECK_LIKELY_VAIN)) {
         return SB_OK; /* its set is not known here, or no longer */
     }
     if (sb_evidence_verify(evidence, &rotation->set, domain_of(replica), &replica->options.verifier,

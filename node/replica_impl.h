@@ -31,6 +31,8 @@
 #define SB_PEER_PROPOSALS     8
 #define SB_PEER_PARTS_SETS    4
 #define SB_PEER_WANTED        16
+/* Blocks whose part trees are kept: as many as are put together at a time. */
+#define SB_TREES_MAX SB_ASSEMBLIES_MAX
 /* Rounds above the present one in which proposals and parts are looked at; also bounds the cost of finding a proposer. */
 #define SB_ROUNDS_AHEAD_MAX 64
 
@@ -82,7 +84,9 @@ struct gossip_peer {
     struct sb_message_relay spare; /* what it is asked not to send */
     bool spare_changed;
     bool is_stuck; /* its send queue was full: what did not fit is sent at the next tick */
-    struct sb_budget checks;  /* signature checks that brought nothing new */
+    struct sb_budget checks; /* signature checks that brought nothing new */
+    uint64_t checks_window;  /* the same in this window of time, which all peers share */
+    uint32_t checks_used;
     struct sb_budget answers; /* to its status that asks */
     struct sb_budget blocks;  /* given for sync and by want */
     struct sb_budget wants;   /* of them whole ones that are not committed yet */
@@ -123,6 +127,12 @@ struct assembly {
     uint8_t *memory; /* block_bytes long, owned; NULL once done */
 };
 
+/* The proofs of a block's parts: made once, though peers that lack different blocks ask in turn. */
+struct block_tree {
+    sb_hash block_id; /* zero: none */
+    struct sb_part_tree tree;
+};
+
 /* A block that the driver needs and that parts do not bring: asked whole of one peer after another. */
 struct block_fetch {
     bool is_active;
@@ -160,11 +170,15 @@ struct sb_replica {
     struct gossip_peer *peers[SB_REPLICA_PEERS_MAX]; /* owned; NULL: free */
     uint32_t peer_count, peer_end;                   /* peer_end: above the highest used index */
     size_t early_bytes;                              /* of all peers */
+    uint64_t checks_window;                          /* see sb_gossip_may_check */
+    uint32_t checks_used;                            /* in it, by all peers */
+    uint64_t openers_height;                         /* a height that is not begun, and who */
+    struct sb_bits openers;                          /* has sent a valid message of it */
 
     struct sb_arena arena; /* of the message in hand */
     struct sb_buf out;     /* the message that is written */
-    struct sb_part_tree tree;
-    sb_hash tree_block_id; /* whose tree that is; zero: none */
+    struct block_tree trees[SB_TREES_MAX];
+    size_t trees_next; /* the place of the oldest */
     uint8_t seen[SB_SEEN_MAX][16];
     struct assembly assemblies[SB_ASSEMBLIES_MAX];
     struct block_fetch fetch;
@@ -272,6 +286,14 @@ bool sb_budget_take(struct sb_budget *budget, struct sb_budget_rule rule, uint32
                     uint64_t now_ms);
 void sb_budget_give(struct sb_budget *budget, struct sb_budget_rule rule, uint32_t count);
 
+/* sb_gossip_may_check: whether a peer may cause so many signature checks now: by its own budget, and when they are likely vain also by
+ * what all peers share, of which each has its part. CHECK_HOPEFUL is for what would fill an empty place of the present height: there are
+ * only so many, and a false signature is an offence. sb_gossip_was_news: they brought something: they are not counted. */
+enum check_hope { CHECK_HOPEFUL, CHECK_LIKELY_VAIN };
+bool sb_gossip_may_check(struct sb_replica *replica, struct gossip_peer *peer, uint32_t count,
+                         enum check_hope hope);
+void sb_gossip_was_news(struct sb_replica *replica, struct gossip_peer *peer, uint32_t count);
+
 /* sb_early_keep: keep a message for later, if there is room. sb_early_take: all of a peer's, oldest first, now the caller's. */
 void sb_early_keep(struct sb_replica *replica, struct gossip_peer *peer, enum sb_channel channel,
                    sb_bytes raw);
@@ -344,7 +366,7 @@ void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *pro
 struct sb_bits sb_assembly_have(const struct sb_replica *replica,
                                 const struct sb_proposal *proposal);
 void sb_assembly_clear(struct sb_replica *replica);
-/* sb_part_tree_of: the tree of a block, kept until another is asked for; NULL when it has none. */
+/* sb_replica_tree: the tree of a block, valid until SB_TREES_MAX others were asked for; NULL when it has none. */
 const struct sb_part_tree *sb_replica_tree(struct sb_replica *replica, const sb_hash *block_id,
                                            sb_bytes block);
 /* Fetching a block whole. */

@@ -79,7 +79,7 @@ struct sim_config {
     bool dies[SIM_NODES_MAX];           /* crashes at the healing and stays down for ever */
     bool is_over_third;                 /* Byzantine power of a third or more: forks may happen */
     bool is_full_mesh;
-    bool honours_bans; /* else offences are only counted */
+    bool honours_bans;                              /* else offences are only counted */
     struct sim_set_change changes[SIM_CHANGES_MAX]; /* ascending by height */
     uint32_t change_count;
     struct sb_bft_timeouts timeouts;

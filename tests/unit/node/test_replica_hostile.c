@@ -442,6 +442,109 @@ static void validator_that_votes_in_all_rounds_changes_nothing(void **state)
     replica_net_free(net);
 }
 
+/* One validator votes as soon as a height is committed: it begins no height for the others. A second one does: of the two one is honest. */
+static void one_vote_does_not_begin_a_height_early(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 244, 2500, 0);
+    uint64_t height = replica_net_height(net, 0);
+    assert_true(replica_net_run_to(net, height + 1, 10000));
+    replica_net_run(net, 100);
+    height = replica_net_height(net, 0) + 1;
+    const struct sb_application *app = &net->nodes[0].table;
+    uint32_t proposer = sb_rotation_proposer(app->rotation(app->ctx, height), 0);
+    size_t voters = 0;
+    for (size_t signer = 0; signer < 4 && voters < 2; signer++) {
+        struct sb_message m = {.kind = SB_MESSAGE_VOTE};
+        sb_hash id = {.b = {9}};
+        m.as.vote = replica_net_sign_vote(net, signer, SB_VOTE_PREVOTE, height, 0, &id);
+        if (m.as.vote.validator_index == proposer) {
+            continue;
+        }
+        voters++;
+        for (int again = 0; again < 3; again++) { /* also in other rounds, and repeated */
+            m.as.vote = replica_net_sign_vote(net, signer, SB_VOTE_PREVOTE, height, again, &id);
+            for (size_t node = 0; node < 4; node++) {
+                replica_net_send_message(net, actor, node, &m);
+            }
+        }
+        replica_net_run(net, 50);
+        size_t begun = 0;
+        for (size_t node = 0; node < 4; node++) {
+            begun += sb_replica_is_begun(net->nodes[node].replica) ? 1 : 0;
+        }
+        assert_int_equal(begun, voters == 1 ? 0 : 4);
+    }
+    /* those two voted twice now, so what they forged stands against them; agreement holds all the same */
+    replica_net_run(net, 60000);
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
+/* Checks that bring nothing, over all peers: a validator signs any number of votes, and many peers bring them at once. */
+static void vain_checks_are_bounded_over_all_peers(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {
+        .nodes = 4, .seed = 245, .delay_ms = 10, .interval_ms = 1000};
+    struct replica_net *net = replica_net_new(&options);
+    struct sb_replica *replica;
+    size_t actors[4];
+    for (size_t i = 0; i < 3; i++) {
+        replica_net_start(net, i);
+    }
+    assert_true(replica_net_run_to(net, 3, 30000));
+    for (size_t i = 0; i < 4; i++) {
+        actors[i] = replica_net_actor(net);
+    }
+    replica_net_run(net, 50);
+    replica = net->nodes[0].replica;
+    uint32_t most = 0;
+    uint64_t before = replica_net_height(net, 0);
+    for (int i = 0; i < 20000; i++) {
+        sb_hash id = {.b = {(uint8_t)i, (uint8_t)(i >> 8), 8}};
+        struct sb_message m = {.kind = SB_MESSAGE_VOTE};
+        m.as.vote =
+            replica_net_sign_vote(net, 3, SB_VOTE_PREVOTE, replica_net_height(net, 0) + 1, 40, &id);
+        replica_net_send_message(net, actors[i % 4], 0, &m);
+        if (i % 20 == 0) {
+            replica_net_run(net, 1); /* 20 a millisecond: 2,000 in each window of 100 ms */
+            most = replica->checks_used > most ? replica->checks_used : most;
+        }
+    }
+    printf("# at most %u checks in a window of 100 ms\n", most);
+    assert_true(most >= 200 && most <= 420);
+    assert_true(replica_net_run_to(net, before + 5, 60000));
+    replica_net_check_agreement(net);
+    replica_net_free(net);
+}
+
+/* Peers that ask for the parts of different blocks in turn: each tree is made once. */
+static void part_trees_of_competing_blocks_are_made_once(void **state)
+{
+    (void)state;
+    size_t actor;
+    struct replica_net *net = hostile_net(&actor, 246, 1000, 0);
+    struct sb_replica *replica = net->nodes[0].replica;
+    static uint8_t blocks[SB_TREES_MAX][100000];
+    const struct sb_part_tree *trees[SB_TREES_MAX];
+    for (size_t i = 0; i < SB_TREES_MAX; i++) {
+        sb_hash id = {.b = {(uint8_t)(i + 1), 0xaa}};
+        blocks[i][0] = (uint8_t)i;
+        trees[i] = sb_replica_tree(replica, &id, sb_span(blocks[i], sizeof blocks[i]));
+        assert_non_null(trees[i]);
+    }
+    for (size_t i = 0; i < 3 * SB_TREES_MAX; i++) {
+        sb_hash id = {.b = {(uint8_t)(i % SB_TREES_MAX + 1), 0xaa}};
+        /* no bytes: they are not looked at again */
+        assert_ptr_equal(sb_replica_tree(replica, &id, sb_span(NULL, 0)), trees[i % SB_TREES_MAX]);
+    }
+    sb_hash none = {.b = {0xbb}};
+    assert_null(sb_replica_tree(replica, &none, sb_span(NULL, 0)));
+    finish(net, 3, 10000);
+}
+
 /* Two votes of one validator: everybody learns of it, once, and it costs nobody his standing. */
 static void double_vote_becomes_evidence_everywhere(void **state)
 {
@@ -806,6 +909,9 @@ int main(void)
         cmocka_unit_test(false_blocks_are_refused_and_asked_of_others),
         cmocka_unit_test(requests_and_questions_are_answered_at_a_bounded_rate),
         cmocka_unit_test(messages_of_the_height_after_next_take_bounded_memory),
+        cmocka_unit_test(one_vote_does_not_begin_a_height_early),
+        cmocka_unit_test(vain_checks_are_bounded_over_all_peers),
+        cmocka_unit_test(part_trees_of_competing_blocks_are_made_once),
         cmocka_unit_test(validator_that_votes_in_all_rounds_changes_nothing),
         cmocka_unit_test(double_vote_becomes_evidence_everywhere),
         cmocka_unit_test(evidence_without_end_costs_few_checks),
