@@ -201,7 +201,7 @@ void sb_budget_give(struct sb_budget *budget, struct sb_budget_rule rule, uint32
 }
 
 /* Checks that may bring nothing, of all peers in a window of time: a tenth of a core. A peer has its share of them whatever the others
- * use, so they are at most twice as many, and one for each peer beyond SHARED_CHECKS. */
+ * use, so they are at most twice as many, or SHARE_LEAST for each of very many peers. */
 #define CHECKS_WINDOW_MS 100
 #define SHARED_CHECKS    200
 #define SHARE_LEAST      4

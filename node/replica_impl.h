@@ -228,9 +228,11 @@ struct sb_replica {
     uint64_t given_bytes, given_ms; /* not yet paid for by time, since */
 
     /* sync */
-    bool is_syncing_block; /* one is being committed */
-    bool synced_last;      /* the last block came from a peer: there may be more */
-    uint64_t lag_since_ms; /* peers say that they are ahead, since; 0: they do not */
+    bool is_syncing_block;                /* one is being committed */
+    bool synced_last;                     /* the last block came from a peer: there may be more */
+    uint64_t lag_since_ms;                /* peers say that they are ahead, since; 0: they do not */
+    uint64_t sync_age_ms, sync_age_at_ms; /* least age of the head in this sync, and since when */
+    bool at_tip;                          /* it ended because that shrank no more */
     uint64_t sync_begun_at, sync_begun_ms, sync_logged_ms, sync_logged_head;
 
     struct sb_replica_status status; /* counters and times */

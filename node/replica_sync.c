@@ -6,10 +6,13 @@
  *          +--- somebody is ---> SYNC <--- the last block came from a peer-+     |
  *                                  |       that has more: it proved it           |
  *                                  +--- nobody is ahead by more than one, -------+
- *                                       or no block came for STALL_MS
+ *                                       or no block came for STALL_MS,
+ *                                       or the head is fresh and follows the chain
  *
  * In CONSENSUS a claim alone stops nothing: the block of head + 1 is asked for beside the votes, and when it comes with its commit it
- * decides the height. So a liar cannot make a validator stop voting, and a node that fell behind finds its way. */
+ * decides the height. So a liar cannot make a validator stop voting, and a node that fell behind finds its way. Nor can liars that come
+ * one after another keep a starting validator in sync while the chain moves: the time of the head against the own clock shows that there
+ * is no more to fetch. The clock decides about nothing but who is asked for the next block, and when. */
 #include <inttypes.h>
 
 #include "node/replica_impl.h"
@@ -21,6 +24,38 @@
 /* So long without a block, and sync ends, whatever peers claim: if they are ahead, their next block will prove it. */
 #define STALL_MS 20000
 
+/* A head whose time is so near to the own clock is fresh; one whose age has not shrunk by a sixteenth for FOLLOW_MS follows the chain. */
+#define FRESH_MS     10000
+#define FRESH_SHRINK 16
+#define FOLLOW_MS    5000
+
+static uint64_t age_of_head(const struct sb_replica *replica)
+{
+    const struct sb_application *app = replica->options.app;
+    uint64_t time = app->head(app->ctx).time_ms;
+    uint64_t wall = replica->options.host.wall_ms(replica->options.host.ctx);
+    return wall > time ? wall - time : time - wall;
+}
+
+/* follows_chain: fresh, and catching up no more: what peers claim to have beyond it cannot be there for long. */
+static bool follows_chain(struct sb_replica *replica)
+{
+    uint64_t now = sb_replica_now(replica);
+    uint64_t age = age_of_head(replica);
+    if (age > FRESH_MS || age < replica->sync_age_ms - replica->sync_age_ms / FRESH_SHRINK) {
+        replica->sync_age_ms = age;
+        replica->sync_age_at_ms = now;
+    }
+    return age <= FRESH_MS && now - replica->sync_age_at_ms >= FOLLOW_MS;
+}
+
+/* was_at_tip: sync ended because the head followed the chain, and it is fresh still: claims alone begin no other. */
+static bool was_at_tip(struct sb_replica *replica)
+{
+    replica->at_tip = replica->at_tip && age_of_head(replica) <= FRESH_MS;
+    return replica->at_tip;
+}
+
 static void enter(struct sb_replica *replica, enum replica_mode mode)
 {
     uint64_t now = sb_replica_now(replica);
@@ -30,6 +65,8 @@ static void enter(struct sb_replica *replica, enum replica_mode mode)
         replica->sync_begun_ms = now;
         replica->sync_logged_ms = now;
         replica->sync_logged_head = head;
+        replica->sync_age_ms = UINT64_MAX;
+        replica->sync_age_at_ms = now;
         sb_log(replica->options.log, SB_LOG_INFO, "sync", "peers are ahead",
                SB_LOG_U64("height", head), SB_LOG_U64("target", sb_sync_target(replica->sync)),
                SB_LOG_END);
@@ -60,12 +97,14 @@ void sb_replica_sync_mode(struct sb_replica *replica)
         }
         break;
     case MODE_CONSENSUS:
-        if (is_behind && replica->synced_last && !sb_replica_is_begun(replica)) {
+        if (is_behind && replica->synced_last && !sb_replica_is_begun(replica) &&
+            !was_at_tip(replica)) {
             enter(replica, MODE_SYNC);
         }
         break;
     case MODE_SYNC:
-        if (!is_behind || is_stalled(replica)) {
+        replica->at_tip = is_behind && follows_chain(replica);
+        if (!is_behind || replica->at_tip || is_stalled(replica)) {
             enter(replica, MODE_CONSENSUS);
             replica->synced_last = replica->synced_last && !is_behind;
         }

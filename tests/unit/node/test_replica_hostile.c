@@ -246,6 +246,38 @@ static void liars_that_come_one_after_another_do_not_stop_a_start(void **state)
     finish(net, 10, 2000);
 }
 
+/* A validator starts while the chain moves, and liars keep coming under new names: soon it votes, and goes on doing so. */
+static void liars_do_not_hold_a_starting_validator_in_sync(void **state)
+{
+    (void)state;
+    struct replica_net_options options = {
+        .nodes = 4, .seed = 247, .delay_ms = 10, .interval_ms = 500};
+    struct replica_net *net = replica_net_new(&options);
+    struct sb_message high = status_message(1, 1000000, false);
+    size_t actors[2] = {replica_net_actor(net), replica_net_actor(net)};
+    for (size_t i = 0; i < 3; i++) {
+        replica_net_start(net, i);
+    }
+    assert_true(replica_net_run_to(net, 60, 200000));
+    replica_net_start(net, 3);
+    uint64_t syncing_ms = 0;
+    for (size_t step = 0; step < 600; step++) { /* two minutes */
+        size_t actor = actors[step / 10 % 2];
+        if (step % 10 == 0) {
+            replica_net_disconnect(net, actor, 3);
+            replica_net_connect(net, actor, 3);
+            net->links[actor][3].delay_ms = 0;
+            replica_net_send_message(net, actor, 3, &high);
+        }
+        replica_net_run(net, 200);
+        syncing_ms += sb_replica_status(net->nodes[3].replica).is_syncing ? 200 : 0;
+    }
+    printf("# %lu ms of 120000 in sync\n", (unsigned long)syncing_ms);
+    assert_true(syncing_ms > 0 && syncing_ms < 15000);
+    assert_true(replica_net_height(net, 3) + 3 > replica_net_height(net, 0));
+    finish(net, 10, 20000);
+}
+
 /* Honest peers behind a slow way: every answer is late, none of them costs more than slowness does, and the blocks are of use. */
 static void slow_honest_peers_are_never_banned(void **state)
 {
@@ -904,6 +936,7 @@ int main(void)
         cmocka_unit_test(peer_that_lowers_its_height_is_dropped),
         cmocka_unit_test(peer_that_claims_a_height_does_not_slow_validators),
         cmocka_unit_test(starting_node_gives_up_a_peer_that_never_delivers),
+        cmocka_unit_test(liars_do_not_hold_a_starting_validator_in_sync),
         cmocka_unit_test(slow_honest_peers_are_never_banned),
         cmocka_unit_test(liars_that_come_one_after_another_do_not_stop_a_start),
         cmocka_unit_test(false_blocks_are_refused_and_asked_of_others),
