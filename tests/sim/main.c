@@ -120,11 +120,12 @@ static uint64_t run_seed(struct report *ret, uint64_t seed, const struct options
     return hash;
 }
 
-static void print_failure(const struct report *report, const struct options *o)
+/* print_repeat: the command that shows a failure again; what: the seed or scenario. */
+static void print_repeat(const struct options *o, const char *what)
 {
-    printf("FAIL sim::seed-%" PRIu64 " %s\n", report->seed, report->violation);
-    printf("  repeat: build/tests/sim --seeds %" PRIu64 "..%" PRIu64 "%s --trace", report->seed,
-           report->seed, o->is_core_only ? " --core-only" : "");
+    printf("  repeat: %s %s%s --trace",
+           o->mutant != NULL ? "build-mutants/tests/sim" : "build/tests/sim", what,
+           o->is_core_only ? " --core-only" : "");
     if (o->heights != 0) {
         printf(" --heights %" PRIu64, o->heights);
     }
@@ -133,6 +134,14 @@ static void print_failure(const struct report *report, const struct options *o)
     }
     printf("\n");
     (void)fflush(stdout);
+}
+
+static void print_failure(uint64_t seed, const char *violation, const struct options *o)
+{
+    char what[64];
+    printf("FAIL sim::seed-%" PRIu64 " %s\n", seed, violation);
+    (void)snprintf(what, sizeof what, "--seeds %" PRIu64 "..%" PRIu64, seed, seed);
+    print_repeat(o, what);
 }
 
 static void print_seed(const struct report *report)
@@ -146,10 +155,11 @@ static void print_seed(const struct report *report)
         acts += c->act[i];
     }
     printf("seed %" PRIu64 ": heights %" PRIu64 " (%" PRIu64 " under faults), %" PRIu64
-           " s virtual, %" PRIu64 " ms cpu, messages %" PRIu64 ", rounds %" PRIu64
-           ", faults %" PRIu64 ", acts %" PRIu64 ", recoveries %" PRIu64 ", forks %" PRIu64 "\n",
+           " s virtual, %" PRIu64 " ms cpu, events %" PRIu64 ", messages %" PRIu64
+           ", rounds %" PRIu64 ", faults %" PRIu64 ", acts %" PRIu64 ", recoveries %" PRIu64
+           ", forks %" PRIu64 "\n",
            report->seed, c->heights, c->heights_faulty, c->virtual_us / 1000000, report->cpu_ms,
-           c->messages, c->rounds, faults, acts, c->recoveries, c->forks);
+           c->events, c->messages, c->rounds, faults, acts, c->recoveries, c->forks);
 }
 
 /* ---- a campaign ---- */
@@ -254,9 +264,7 @@ static bool collect(struct campaign *c, uint64_t first)
         uint32_t from = (uint32_t)((seed - first) % c->o->jobs);
         if (!read_all(c->from[from], report, sizeof *report)) {
             if (!is_interrupted) {
-                printf("FAIL sim::seed-%" PRIu64 " the process that ran it died\n", seed);
-                printf("  repeat: build/tests/sim --seeds %" PRIu64 "..%" PRIu64 "%s --trace\n",
-                       seed, seed, c->o->is_core_only ? " --core-only" : "");
+                print_failure(seed, "the process that ran it died", c->o);
             }
             is_good = false;
             break;
@@ -264,7 +272,7 @@ static bool collect(struct campaign *c, uint64_t first)
         sim_totals_add(&c->totals, &report->counts, seed, report->is_failed, report->cpu_ms);
         c->totals.next = seed + 1;
         if (report->is_failed) {
-            print_failure(report, c->o);
+            print_failure(report->seed, report->violation, c->o);
         } else if (!c->o->is_quiet) {
             print_seed(report);
         }
@@ -337,9 +345,10 @@ static int run_scenarios(const struct options *o)
             printf("ok   %s: %s\n", scenario->name, scenario->text);
         } else {
             failed++;
-            printf("FAIL sim::%s %s\n  repeat: build/tests/sim --scenario %s%s --trace\n",
-                   scenario->name, is_good ? missing : sim->violation, scenario->name,
-                   o->is_core_only ? " --core-only" : "");
+            char what[64];
+            printf("FAIL sim::%s %s\n", scenario->name, is_good ? missing : sim->violation);
+            (void)snprintf(what, sizeof what, "--scenario %s", scenario->name);
+            print_repeat(o, what);
         }
         finish_trace(sim, o);
         free(sim);
@@ -359,7 +368,10 @@ static int run_determinism(const struct options *o)
             passed++;
         } else {
             failed++;
+            char what[64];
             printf("FAIL sim::determinism-%" PRIu64 " two runs of one seed differ\n", seed);
+            (void)snprintf(what, sizeof what, "--determinism %" PRIu64, seed);
+            print_repeat(o, what);
         }
     }
     printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n", passed, failed);
