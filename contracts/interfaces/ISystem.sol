@@ -33,6 +33,10 @@ interface IDistributionSystem {
     /// @param proposer consensus address of the block's proposer
     /// @return minted wei that the node adds to this contract's balance right after the call
     function endBlock(uint64 timeMs, address proposer, bytes32[] calldata votes) external returns (uint256 minted);
+
+    /// @notice Only in genesis, by the system address, after Staking.genesis.
+    /// @param supply all coins of genesis in wei, the validators' stake included: what inflation is a part of
+    function genesis(uint256 supply) external;
 }
 
 interface ISlashingSystem {
