@@ -84,6 +84,7 @@ static sb_err take(struct build *b, const struct sb_pool_tx *tx, const struct sb
     sb_receipt_encode(&b->receipts, &receipt);
     SB_TRY(sb_buf_err(&b->receipts));
     SB_TRY(reserve(b));
+    SB_TRY(sb_executor_keep_inferences(b->x, result, &tx->hash));
     b->raw_txs[b->tx_count] = tx->raw;
     b->receipt_items[b->tx_count] = (sb_bytes){.data = NULL, .len = b->receipts.len - start};
     b->tx_count++;
@@ -272,6 +273,9 @@ static sb_err make_consensus_block(struct sb_consensus_block *ret_block, const s
         .evidence_count = b->evidence_count,
         .payload = payload};
     struct sb_consensus_header *h = &block.header;
+    size_t inference_count;
+    const struct sb_inference_record *inferences = sb_executor_inferences(b->x, &inference_count);
+    SB_TRY(sb_inference_root(&h->extension_root, b->arena, inferences, inference_count));
     SB_TRY(sb_commit_hash(&h->last_commit_hash, &block.last_commit));
     SB_TRY(sb_late_precommits_hash(&h->late_precommits_hash, b->late, b->late_count));
     SB_TRY(sb_evidence_list_hash(&h->evidence_hash, b->evidence, b->evidence_count));

@@ -47,9 +47,8 @@ static sb_err check_header(struct sb_chain *chain, const struct sb_chain_head *h
         : !sb_hash_equal(&h->params_hash, &head->params_hash) ? "params hash"
         : sb_validator_set_find(sb_chain_validators(chain), &h->proposer) < 0
             ? "proposer: it is not in the set, and so the block"
-        : h->randomness_proof_len != 0         ? "randomness proof"
-        : !sb_hash_is_zero(&h->extension_root) ? "extension root"
-                                               : NULL;
+        : h->randomness_proof_len != 0 ? "randomness proof"
+                                       : NULL;
     return name == NULL ? SB_OK : differs(diag, name);
 }
 

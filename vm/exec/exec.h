@@ -56,6 +56,9 @@ struct sb_tx_result {
     sb_addr created; /* contract address when tx->is_create */
     const struct sb_log *logs; /* valid until the next transaction */
     size_t log_count;
+    const struct sb_inference_record *
+        inferences; /* valid until the next transaction; without transaction hash. None unless the status is success */
+    size_t inference_count;
 };
 
 /* An executor carries one block. Owned by the caller; single-threaded. */
@@ -87,6 +90,13 @@ sb_err sb_executor_tx(struct sb_tx_result *ret_result, struct sb_executor *x,
 /* sb_executor_gas_used: sum over the accepted transactions of the block so far. */
 uint64_t sb_executor_gas_used(const struct sb_executor *x);
 
+/* sb_executor_keep_inferences: the block has this transaction, and so its inferences. Right after sb_executor_tx. SB_E_NOMEM.
+ * sb_executor_inferences: what the block has so far, in order; valid until the next call of either. */
+sb_err sb_executor_keep_inferences(struct sb_executor *x, const struct sb_tx_result *result,
+                                   const sb_hash *tx_hash) SB_MUST_USE;
+const struct sb_inference_record *sb_executor_inferences(const struct sb_executor *x,
+                                                         size_t *ret_count);
+
 /* What looks at the output of a system call that succeeded, before its changes stand: false undoes them. It may change the state, too. */
 typedef bool (*sb_system_accept_fn)(void *ctx, struct sb_overlay *state, sb_bytes output);
 
@@ -99,14 +109,18 @@ sb_err sb_executor_system_call(struct sb_evm_result *ret_result, struct sb_execu
 /* A whole block, as a validator runs it. */
 struct sb_block_result {
     struct sb_state_diff diff;
-    const struct sb_receipt *receipts;  /* tx_count of them */
-    const struct sb_tx_result *results; /* per transaction; output and logs copied into the arena */
+    const struct sb_receipt *receipts; /* tx_count of them */
+    const struct sb_tx_result
+        *results; /* per transaction; output and logs copied into the arena, inferences below */
     size_t tx_count;
     uint64_t gas_used;
     sb_bloom bloom;
     sb_hash receipts_root;
     sb_hash transactions_root;
-    struct sb_system_outcome system; /* of the calls at the end */
+    struct sb_system_outcome system;              /* of the calls at the end */
+    const struct sb_inference_record *inferences; /* of all transactions, in order */
+    size_t inference_count;
+    sb_hash inference_root; /* extension_root of the consensus header */
 };
 
 /* sb_exec_block: run all transactions of a block. senders[i] belongs to block->txs[i]. system: what consensus tells of the block, for the

@@ -1,6 +1,7 @@
 /* exec_block.c: a whole block as a validator runs it: system calls, transactions, system calls, then diff, receipts, bloom and the two roots.
  *
  * Everything that leaves is copied into the caller's arena, so that the executor can go. */
+#include "base/crypto/keccak.h"
 #include "vm/exec/exec.h"
 
 /* Gas keeps logs far below this: 8 gas a byte and 375 a log. */
@@ -43,6 +44,30 @@ static struct sb_receipt make_receipt(const struct sb_tx *tx, const struct sb_tx
     return receipt;
 }
 
+static sb_err keep_inferences(struct sb_executor *x, struct sb_tx_result *result, sb_bytes raw_tx)
+{
+    if (result->inference_count == 0) {
+        return SB_OK;
+    }
+    sb_hash tx_hash = sb_keccak256(raw_tx);
+    SB_TRY(sb_executor_keep_inferences(x, result, &tx_hash));
+    result->inferences = NULL; /* the block has them */
+    return SB_OK;
+}
+
+static sb_err take_inferences(struct sb_block_result *result, struct sb_arena *arena,
+                              const struct sb_executor *x)
+{
+    const struct sb_inference_record *records = sb_executor_inferences(x, &result->inference_count);
+    size_t count = result->inference_count;
+    uint8_t *copy = sb_arena_dup(arena, sb_span(records, count * sizeof *records));
+    if (copy == NULL) {
+        return SB_E_NOMEM;
+    }
+    result->inferences = (const void *)copy;
+    return sb_inference_root(&result->inference_root, arena, result->inferences, count);
+}
+
 static sb_err run_transactions(struct sb_block_result *block_result, struct sb_arena *arena,
                                struct sb_executor *x, const struct sb_block *block,
                                const sb_addr *senders, struct sb_diag *diag)
@@ -62,6 +87,7 @@ static sb_err run_transactions(struct sb_block_result *block_result, struct sb_a
         if (!copy_bytes(&results[i].output, arena)) {
             return SB_E_NOMEM;
         }
+        SB_TRY(keep_inferences(x, &results[i], block->raw_txs[i]));
         receipts[i] = make_receipt(&block->txs[i], &results[i], sb_executor_gas_used(x));
         sb_bloom_merge(&block_result->bloom, &receipts[i].bloom);
     }
@@ -134,6 +160,7 @@ sb_err sb_executor_block(struct sb_block_result *ret_result, struct sb_arena *ar
     struct sb_block_result result = {.tx_count = 0};
     SB_TRY(sb_executor_begin(x));
     SB_TRY(run_transactions(&result, arena, x, block, senders, diag));
+    SB_TRY(take_inferences(&result, arena, x));
     if (system != NULL) {
         SB_TRY(sb_executor_end(&result.system, arena, x, system));
     }

@@ -45,6 +45,7 @@ struct sb_executor {
     void *on_missing_ctx;
     uint64_t gas_used;
     uint64_t blob_count;
+    struct sb_buf inferences; /* struct sb_inference_record of the block */
     bool begun;
 };
 
@@ -72,6 +73,7 @@ struct sb_executor *sb_executor_new(const struct sb_state_view *view, const stru
     x->rules = rules;
     x->env = env;
     x->inference = inference;
+    sb_buf_init(&x->inferences, SB_INFERENCE_RECORDS_MAX * sizeof(struct sb_inference_record));
     x->state = sb_overlay_new(view, rules, STATE_BYTES_MAX);
     x->memory = sb_evm_memory_new();
     if (x->state == NULL || x->memory == NULL) {
@@ -86,6 +88,7 @@ void sb_executor_free(struct sb_executor *x)
     if (x == NULL) {
         return;
     }
+    sb_buf_fini(&x->inferences);
     sb_evm_memory_free(x->memory);
     sb_overlay_free(x->state);
     free(x);
@@ -378,10 +381,33 @@ sb_err sb_executor_tx(struct sb_tx_result *ret_result, struct sb_executor *x,
     SB_TRY(sb_overlay_err(x->state));
 
     result.logs = sb_overlay_logs(x->state, &result.log_count);
+    result.inferences = sb_overlay_inferences(x->state, &result.inference_count);
     x->gas_used += result.gas_used;
     x->blob_count += tx->blob_hash_count;
     *ret_result = result;
     return SB_OK;
+}
+
+/* ---------------------------------------------------------------- inferences */
+
+sb_err sb_executor_keep_inferences(struct sb_executor *x, const struct sb_tx_result *result,
+                                   const sb_hash *tx_hash)
+{
+    for (size_t i = 0; i < result->inference_count; i++) {
+        struct sb_inference_record record = result->inferences[i];
+        record.tx_hash = *tx_hash;
+        record.index = (uint32_t)i;
+        sb_buf_add(&x->inferences, &record, sizeof record);
+    }
+    return sb_buf_err(&x->inferences);
+}
+
+const struct sb_inference_record *sb_executor_inferences(const struct sb_executor *x,
+                                                         size_t *ret_count)
+{
+    const void *records = x->inferences.data;
+    *ret_count = x->inferences.len / sizeof(struct sb_inference_record);
+    return records;
 }
 
 /* ---------------------------------------------------------------- system calls */
@@ -440,5 +466,6 @@ void sb_executor_next(struct sb_executor *x)
 {
     x->gas_used = 0;
     x->blob_count = 0;
+    sb_buf_reset(&x->inferences);
     x->begun = false;
 }

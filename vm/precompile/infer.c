@@ -1,7 +1,8 @@
 /* infer.c: Inference (0x5b01): run registered models. docs/spec/precompiles.md section 2.
  *
  * Order of a call, so that gas is charged before every piece of work: base -> facts of the model (cold or warm) -> rates times units
- * -> memo or run -> answer. The first touch of a model in a transaction also pays for reading it (journaled like EIP-2929). */
+ * -> memo or run -> answer -> record. The first touch of a model in a transaction also pays for reading it (journaled like EIP-2929). */
+#include "base/crypto/keccak.h"
 #include "base/util/assert.h"
 #include "vm/precompile/facts.h"
 #include "vm/precompile/inference.h"
@@ -301,6 +302,18 @@ static sb_err quote(struct run *r)
     return native_return_buf(r->n, &buf);
 }
 
+/* Leave the record of a run that succeeded (docs/spec/inference-proof.md). */
+static void record(const struct run *r)
+{
+    const struct sb_message *message = r->n->call->message;
+    sb_overlay_inference(
+        r->n->call->evm->state,
+        &(struct sb_inference_record){.caller = message->sender,
+                                      .model_id = r->id,
+                                      .input_hash = sb_keccak256(message->input),
+                                      .output_hash = sb_keccak256(r->n->result->output)});
+}
+
 /* What the four functions share: find the model, pay, open it, work, close it. */
 static sb_err on_model(struct native *n, const sb_hash *id, bool runs,
                        sb_err (*work)(struct run *r, const void *ctx), const void *ctx)
@@ -314,6 +327,9 @@ static sb_err on_model(struct native *n, const sb_hash *id, bool runs,
     SB_TRY(open_model(&r, &done));
     sb_err err = done ? SB_OK : work(&r, ctx);
     sb_inference_release(n->call->evm->inference, r.model);
+    if (err == SB_OK && runs && n->result->outcome == SB_PRECOMPILE_OK) {
+        record(&r);
+    }
     return err;
 }
 

@@ -85,6 +85,7 @@ void sb_overlay_free(struct sb_overlay *o)
     free(o->dirty);
     free(o->journal);
     free(o->logs);
+    free(o->inferences);
     sb_arena_fini(&o->arena);
     sb_arena_fini(&o->tx_arena);
     free(o);
@@ -223,6 +224,7 @@ void sb_overlay_tx_begin(struct sb_overlay *o)
     o->tx++;
     o->journal_count = 0;
     o->log_count = 0;
+    o->inference_count = 0;
     o->refund = 0;
     sb_table_clear(&o->transients, &o->heap);
     sb_arena_reset(&o->tx_arena);
@@ -304,6 +306,9 @@ static void undo_one(struct sb_overlay *o, const struct undo *undo)
         break;
     case UNDO_LOG:
         o->log_count--;
+        break;
+    case UNDO_INFERENCE:
+        o->inference_count--;
         break;
     case UNDO_REFUND:
         o->refund = undo->old.refund;

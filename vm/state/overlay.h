@@ -1,18 +1,19 @@
 /* overlay.h: the journaled state of one block under execution, over a read view.
  *
- *     sb_state_view (immutable)  <-- reads --  overlay: accounts, slots, transient slots, access sets, logs, refund, blobs
+ *     sb_state_view (immutable)  <-- reads --  overlay: accounts, slots, transient slots, access sets, logs, inferences, refund, blobs
  *                                              journal: undo records;  checkpoint = place in the journal
  *
  * One overlay lives for a block (or an eth_call). Each transaction starts with sb_overlay_tx_begin, which fixes the "original" slot
- * values (EIP-2200), empties the access sets, transient storage, logs and refund, and ends with sb_overlay_tx_end, which removes
+ * values (EIP-2200), empties the access sets, transient storage, logs, inferences and refund, and ends with sb_overlay_tx_end, which removes
  * self-destructed and, from Spurious Dragon on, touched empty accounts. A frame that fails is undone by sb_overlay_rollback: every
- * effect is journaled, access-set additions, logs, refunds and blobs included.
+ * effect is journaled, access-set additions, logs, inferences, refunds and blobs included.
  *
  * A failure of the view is sticky: sb_overlay_err tells it; reads then answer zero and the block's result must be thrown away.
  * Memory comes from an arena with a limit that gas implies; running out is such a failure too. Not thread-safe. */
 #ifndef SB_VM_STATE_OVERLAY_H
 #define SB_VM_STATE_OVERLAY_H
 
+#include "base/types/inference_record.h"
 #include "base/types/receipt.h"
 #include "base/types/state.h"
 #include "base/util/arena.h"
@@ -82,10 +83,15 @@ bool sb_overlay_is_warm_slot(const struct sb_overlay *o, const sb_addr *a, const
 void sb_overlay_accessed(const struct sb_overlay *o,
                          void (*visit)(void *ctx, const sb_addr *a, const sb_hash *key), void *ctx);
 
-/* Logs and refund of the running transaction. log: topics and data are copied. */
+/* Logs, inferences and refund of the running transaction. log: topics and data are copied. */
 void sb_overlay_log(struct sb_overlay *o, const struct sb_log *log);
 const struct sb_log *sb_overlay_logs(const struct sb_overlay *o,
                                      size_t *ret_count); /* valid until tx_begin */
+/* sb_overlay_inference: an inference of the running transaction; transaction hash and index are left to whoever collects them. */
+void sb_overlay_inference(struct sb_overlay *o, const struct sb_inference_record *record);
+const struct sb_inference_record *
+sb_overlay_inferences(const struct sb_overlay *o,
+                      size_t *ret_count); /* in order; valid until tx_begin */
 void sb_overlay_refund_add(struct sb_overlay *o, int64_t gas);
 int64_t sb_overlay_refund(const struct sb_overlay *o);
 

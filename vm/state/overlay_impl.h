@@ -89,6 +89,7 @@ enum undo_kind {
     UNDO_WARM_SLOT,
     UNDO_WARM_MODEL,
     UNDO_LOG,
+    UNDO_INFERENCE,
     UNDO_REFUND,
     UNDO_BLOB,
 };
@@ -132,6 +133,8 @@ struct sb_overlay {
     size_t journal_count, journal_capacity;
     struct sb_log *logs;
     size_t log_count, log_capacity;
+    struct sb_inference_record *inferences;
+    size_t inference_count, inference_capacity;
     int64_t refund;
 
     struct block_hash block_hashes[BLOCK_HASHES_KEPT]; /* by number mod BLOCK_HASHES_KEPT */

@@ -1,4 +1,4 @@
-/* overlay_items.c: what hangs on accounts and transactions: slots, transient slots, access sets, logs, refund, blobs; see overlay.h. */
+/* overlay_items.c: what hangs on accounts and transactions: slots, transient slots, access sets, logs, inferences, refund, blobs; see overlay.h. */
 #include "vm/state/overlay_impl.h"
 
 #include "base/util/assert.h"
@@ -233,7 +233,7 @@ void sb_overlay_accessed(const struct sb_overlay *o,
     }
 }
 
-/* --- logs and refund --- */
+/* --- logs, inferences and refund --- */
 
 void sb_overlay_log(struct sb_overlay *o, const struct sb_log *log)
 {
@@ -258,6 +258,25 @@ const struct sb_log *sb_overlay_logs(const struct sb_overlay *o, size_t *ret_cou
 {
     *ret_count = o->log_count;
     return o->logs;
+}
+
+void sb_overlay_inference(struct sb_overlay *o, const struct sb_inference_record *record)
+{
+    void *items = o->inferences;
+    if (!sb_overlay_reserve(o, &items, &o->inference_capacity, o->inference_count,
+                            sizeof *o->inferences)) {
+        return;
+    }
+    o->inferences = items;
+    o->inferences[o->inference_count++] = *record;
+    sb_overlay_undo_push(o, &(struct undo){.kind = UNDO_INFERENCE});
+}
+
+const struct sb_inference_record *sb_overlay_inferences(const struct sb_overlay *o,
+                                                        size_t *ret_count)
+{
+    *ret_count = o->inference_count;
+    return o->inferences;
 }
 
 void sb_overlay_refund_add(struct sb_overlay *o, int64_t gas)

@@ -131,8 +131,8 @@ static void forge_all(const char *onnx, const char *rows)
     output[output_len - 1] ^= 1; /* one bit of one result */
     poison(&sides[1], &id, raw, sb_span(output, output_len));
     sb_bytes forged = net_build(&sides[1].n);
-    expect_forged(forged, "another receiptsRoot, stateRoot than");
-    net_expect_invalid(&sides[1].n, right, "another receiptsRoot, stateRoot than");
+    expect_forged(forged, "another receiptsRoot, stateRoot, extension root than");
+    net_expect_invalid(&sides[1].n, right, "another receiptsRoot, stateRoot, extension root than");
 
     struct sb_consensus_block genuine = net_decode(&sides[0].n, right);
     expect_forged(change_header(&genuine, more_gas), "another gasUsed than");

@@ -30,7 +30,7 @@ static void forger_stops(struct net *honest, uint64_t height)
         m->failed = sb_driver_sync_block(&taken, m->driver, encoded, &commit, &m->diag);
     }
     assert_int_equal(m->failed, SB_E_CORRUPT);
-    assert_non_null(strstr(m->diag.text, "another receiptsRoot, stateRoot than"));
+    assert_non_null(strstr(m->diag.text, "another receiptsRoot, stateRoot, extension root than"));
 }
 
 static void forge(void)

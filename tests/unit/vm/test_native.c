@@ -12,6 +12,7 @@
 
 #include "base/codec/abi.h"
 #include "base/crypto/ed25519.h"
+#include "base/crypto/keccak.h"
 #include "base/crypto/sha256_portable.h"
 #include "base/num/sd59x18.h"
 #include "base/util/endian.h"
@@ -275,6 +276,76 @@ static void infer_raw_and_real_agree_and_the_second_touch_is_cheaper(void **stat
     /* the cache counts what a small model really takes: at least a chunk of its arena */
     assert_true(sb_inference_stats(b->inference).model_bytes >= 65536);
     assert_int_equal(sb_inference_stats(b->inference).memo.hit_count, 1);
+}
+
+/* ---- records of runs ---- */
+
+static size_t record_count(const struct bench *b)
+{
+    size_t count;
+    (void)sb_overlay_inferences(b->overlay, &count);
+    return count;
+}
+
+static void infer_that_succeeds_leaves_a_record(void **state)
+{
+    struct bench *b = *state;
+    sb_hash chunks[2];
+    sb_hash id = deploy(b, chunks);
+    const sb_u256 x[2] = {sd(1500), sd(-250)};
+    sb_addr who = addr_of(0x1234);
+    for (size_t i = 0; i < 3; i++) { /* the second is answered by the memo */
+        infer_real_begin(b, &id, x, 2);
+        run_kind(b, 0x5b01, 0x1234, i == 2 ? SB_CALL : SB_STATICCALL);
+        size_t count;
+        const struct sb_inference_record *last = sb_overlay_inferences(b->overlay, &count) + i;
+        sb_hash input = sb_keccak256(sb_buf_bytes(&b->input));
+        sb_hash output = sb_keccak256(b->result.output);
+        assert_int_equal(count, i + 1);
+        assert_memory_equal(last->caller.b, who.b, sizeof who.b);
+        assert_memory_equal(last->model_id.b, id.b, sizeof id.b);
+        assert_memory_equal(last->input_hash.b, input.b, sizeof input.b);
+        assert_memory_equal(last->output_hash.b, output.b, sizeof output.b);
+    }
+    sb_checkpoint checkpoint = sb_overlay_checkpoint(b->overlay);
+    run(b, 0x5b01, 0x1234);
+    assert_int_equal(record_count(b), 4);
+    sb_overlay_rollback(b->overlay, checkpoint);
+    assert_int_equal(record_count(b), 3);
+    sb_overlay_tx_end(b->overlay);
+    assert_int_equal(record_count(b), 3);
+    sb_overlay_tx_begin(b->overlay);
+    assert_int_equal(record_count(b), 0);
+}
+
+static void calls_that_run_no_model_leave_no_record(void **state)
+{
+    struct bench *b = *state;
+    sb_hash chunks[2], absent = {{9}};
+    sb_hash id = deploy(b, chunks);
+    const sb_u256 x[3] = {sd(1), sd(2), sd(3)};
+    static const char *const reads[] = {"describe(bytes32)", "quote(bytes32)"};
+    for (size_t i = 0; i < 2; i++) {
+        begin(b, reads[i], 1);
+        sb_abi_put_hash(&b->w, &id);
+        sb_abi_end(&b->w);
+        run(b, 0x5b01, 0x1234);
+        assert_int_equal(b->result.outcome, SB_PRECOMPILE_OK);
+    }
+    infer_real_begin(b, &absent, x, 2);
+    run(b, 0x5b01, 0x1234);
+    assert_reverted_with(b, "ModelNotFound(bytes32)");
+    infer_real_begin(b, &id, x, 3);
+    run(b, 0x5b01, 0x1234);
+    assert_reverted_with(b, "BadInput(uint256,uint256)");
+    infer_real_begin(b, &id, x, 2);
+    run_kind(b, 0x5b01, 0x1234, SB_DELEGATECALL);
+    assert_reverted_with(b, "BadCall()");
+    for (b->gas = 0; b->gas < 500; b->gas += 37) {
+        run(b, 0x5b01, 0x1234);
+        assert_int_equal(b->result.outcome, SB_PRECOMPILE_FAILURE);
+    }
+    assert_int_equal(record_count(b), 0);
 }
 
 static void infer_out_of_gas_at_any_amount_fails_and_takes_all(void **state)
@@ -667,6 +738,8 @@ int main(void)
         CASE(matmul_of_many_rows_is_exact_and_priced_padded),
         CASE(infer_real_of_a_linear_model_gives_its_value),
         CASE(infer_raw_and_real_agree_and_the_second_touch_is_cheaper),
+        CASE(infer_that_succeeds_leaves_a_record),
+        CASE(calls_that_run_no_model_leave_no_record),
         CASE(infer_out_of_gas_at_any_amount_fails_and_takes_all),
         CASE(infer_typed_errors_name_what_was_wrong),
         CASE(call_forms_other_than_plain_calls_are_refused),

@@ -20,6 +20,7 @@
 #define CODES           3
 #define ITEMS           3 /* blobs and models */
 #define CHECKPOINTS_MAX 8
+#define INFERENCES_MAX  64
 #define LIMIT_BYTES     ((size_t)64 << 20)
 
 static const char *const k_codes[CODES] = {"", "\x60\x01", "\x60\x02\x00"};
@@ -37,7 +38,8 @@ struct model {
     struct model_account account[ADDRS];
     bool warm_model[ITEMS], blob[ITEMS];
     int64_t refund;
-    size_t log_count;
+    size_t log_count, inference_count;
+    uint32_t inferences[INFERENCES_MAX]; /* marks */
 };
 
 static sb_addr addr_of(size_t i)
@@ -83,6 +85,7 @@ static void model_tx_begin(struct model *m)
     memset(m->warm_model, 0, sizeof m->warm_model);
     m->refund = 0;
     m->log_count = 0;
+    m->inference_count = 0;
 }
 
 static void model_tx_end(struct model *m, bool removes_empty)
@@ -127,6 +130,12 @@ static void compare(struct sb_overlay *o, const struct model *m)
     size_t log_count = 0;
     (void)sb_overlay_logs(o, &log_count);
     assert_int_equal(log_count, m->log_count);
+    size_t inference_count = 0;
+    const struct sb_inference_record *records = sb_overlay_inferences(o, &inference_count);
+    assert_int_equal(inference_count, m->inference_count);
+    for (size_t i = 0; i < inference_count; i++) {
+        assert_int_equal(records[i].index, m->inferences[i]);
+    }
     assert_int_equal(sb_overlay_refund(o), m->refund);
     assert_int_equal(sb_overlay_err(o), SB_OK);
 }
@@ -224,7 +233,7 @@ static void operate_item(struct sb_overlay *o, struct model *m, struct sb_random
 {
     size_t i = sb_random_below(random, ITEMS);
     sb_hash id = id_of(i);
-    switch (sb_random_below(random, 5)) {
+    switch (sb_random_below(random, 6)) {
     case 0:
         sb_overlay_blob_put(o, &id, sb_span(id.b, sizeof id.b));
         m->blob[i] = true;
@@ -244,6 +253,13 @@ static void operate_item(struct sb_overlay *o, struct model *m, struct sb_random
         m->log_count++;
         break;
     }
+    case 4:
+        if (m->inference_count < INFERENCES_MAX) {
+            uint32_t mark = (uint32_t)sb_random_u64(random);
+            sb_overlay_inference(o, &(struct sb_inference_record){.index = mark});
+            m->inferences[m->inference_count++] = mark;
+        }
+        break;
     default:
         sb_overlay_refund_add(o, (int64_t)i - 1);
         m->refund += (int64_t)i - 1;
