@@ -210,6 +210,22 @@ static sb_err take_consensus(struct build *b)
 
 /* ---- closing the block ---- */
 
+/* end_block: the system calls, as a validator makes them. */
+static sb_err end_block(struct build *b)
+{
+    const struct sb_chain_facts facts = {.height = b->draft->height,
+                                         .time_ms = b->draft->time_ms,
+                                         .proposer = b->draft->proposer,
+                                         .late = b->late,
+                                         .late_count = b->late_count,
+                                         .evidence = b->evidence,
+                                         .evidence_count = b->evidence_count};
+    const struct sb_system_input *system;
+    struct sb_system_outcome outcome;
+    SB_TRY(sb_chain_system_input(&system, b->arena, b->chain, &facts));
+    return system != NULL ? sb_executor_end(&outcome, b->arena, b->x, system) : SB_OK;
+}
+
 static sb_err finish_header(struct build *b)
 {
     size_t at = 0;
@@ -313,6 +329,9 @@ static sb_err run(struct sb_built_block *ret_block, struct build *b)
     }
     sb_bytes payload;
     sb_err err = fill(b, picker);
+    if (err == SB_OK) {
+        err = end_block(b);
+    }
     if (err == SB_OK) {
         err = finish_header(b);
     }

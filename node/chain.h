@@ -76,9 +76,17 @@ typedef sb_err (*sb_chain_update_fn)(void *ctx, struct sb_arena *arena, uint64_t
                                      const struct sb_block_result *result,
                                      const struct sb_validator_change **ret_changes,
                                      size_t *ret_count);
-/* sb_chain_set_update_source: where sets change from. Changes of block H are in force at H + 2. A list that sb_rotation_update refuses
- * changes nothing, on every node alike, and is logged. Without a source the set never changes. */
+/* sb_chain_set_update_source: where sets change from: what Staking answers at the end of a block (vm/exec/system.h), unless a test names
+ * another source; NULL goes back to it. Changes of block H are in force at H + 2. A list that sb_rotation_update refuses changes nothing,
+ * on every node alike, and is logged. A chain without Staking keeps its set. */
 void sb_chain_set_update_source(struct sb_chain *chain, sb_chain_update_fn fn, void *ctx);
+
+/* The system calls of committed blocks (docs/spec/staking.md). Any thread. */
+struct sb_chain_system_counters {
+    uint64_t failures; /* calls that failed since the start */
+    uint64_t last_gas; /* of the newest block's calls together */
+};
+struct sb_chain_system_counters sb_chain_system_counters(struct sb_chain *chain);
 
 /* ---- head ---- */
 

@@ -147,11 +147,26 @@ static sb_err run_block(struct sb_chain_executed *x, struct sb_chain *chain,
 {
     struct sb_chain_block_object *object = x->object;
     struct sb_block_env env = sb_chain_env(&object->pub.block.header);
+    const struct sb_consensus_block *consensus = &x->consensus;
+    const struct sb_chain_facts facts = {.height = consensus->header.height,
+                                         .time_ms = consensus->header.time_ms,
+                                         .proposer = consensus->header.proposer,
+                                         .late = consensus->late_precommits,
+                                         .late_count = consensus->late_precommit_count,
+                                         .evidence = consensus->evidence,
+                                         .evidence_count = consensus->evidence_count};
+    const struct sb_system_input *system;
     struct sb_store_view *view;
+    struct sb_arena arena; /* of the input: the object's lives longer than it has to */
     SB_TRY(sb_store_view_open(&view, chain->store, head->header.number));
-    sb_err err =
-        sb_exec_block(&x->result, &object->arena, sb_store_view_state(view), &chain->rules, &env,
-                      chain->inference, &object->pub.block, object->pub.senders, NULL, diag);
+    sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
+    sb_err err = sb_chain_system_input(&system, &arena, chain, &facts);
+    if (err == SB_OK) {
+        err = sb_exec_block(&x->result, &object->arena, sb_store_view_state(view), &chain->rules,
+                            &env, chain->inference, &object->pub.block, object->pub.senders, system,
+                            diag);
+    }
+    sb_arena_fini(&arena);
     sb_store_view_close(view);
     return err;
 }
@@ -205,10 +220,8 @@ static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_by
     SB_TRY(run_block(x, chain, &head, diag));
     object->pub.receipts = x->result.receipts;
     SB_TRY(check_outcome(x, chain, diag));
-    return chain->update_source == NULL
-               ? SB_OK
-               : chain->update_source(chain->update_ctx, &object->arena, x->consensus.header.height,
-                                      &x->result, &x->changes, &x->change_count);
+    return chain->update_source(chain->update_ctx, &object->arena, x->consensus.header.height,
+                                &x->result, &x->changes, &x->change_count);
 }
 
 /* is_bound: header and body belong together; what the header says may be wrong all the same. */
@@ -416,6 +429,7 @@ sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *ex
         err = sb_chain_load_params(&params, chain, executed->object->pub.block.header.number, diag);
     }
     if (err == SB_OK) {
+        sb_chain_note_system(chain, executed->consensus.header.height, &executed->result.system);
         sb_chain_block_retain(&executed->object->pub); /* the head's reference */
         sb_chain_set_head(chain, executed->object, &executed->consensus_id,
                           executed->consensus.header.time_ms, executed->consensus.header.version,

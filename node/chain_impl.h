@@ -50,6 +50,8 @@ struct sb_chain {
     struct sb_inference *inference;
     const struct sb_logger *log;
     bool read_only;
+    bool has_staking; /* blocks end with system calls */
+    atomic_uint_least64_t system_failures, system_gas;
     atomic_uint missing_told; /* bit i: the missing precompile i was named in the log */
     struct sb_chain_domain domain;
     struct sb_rules rules;
@@ -57,7 +59,8 @@ struct sb_chain {
     struct sb_store *store;
     struct sb_evidence_pool *evidence;
     struct sb_rotation rotations[SB_CHAIN_ROTATIONS];
-    sb_hash set_hashes[SB_CHAIN_ROTATIONS]; /* of rotations[i].set */
+    sb_hash set_hashes[SB_CHAIN_ROTATIONS];      /* of rotations[i].set */
+    sb_hash rotation_hashes[SB_CHAIN_ROTATIONS]; /* of the stored form of rotations[i] */
     sb_chain_update_fn update_source;
     void *update_ctx;
 
@@ -128,6 +131,34 @@ sb_err sb_chain_stored_set(struct sb_validator_set *ret_set, struct sb_arena *ar
                            struct sb_chain *chain, uint64_t height) SB_MUST_USE;
 /* sb_chain_set_hash: hash of the set of a height in [head - 1, head + 2]. */
 const sb_hash *sb_chain_set_hash(struct sb_chain *chain, uint64_t height);
+
+/* ---- system calls (chain_system.c) ---- */
+
+/* sb_chain_genesis_has_staking: Staking has code. Nobody can give it some later: no key and no creation leads to its address. */
+bool sb_chain_genesis_has_staking(const struct sb_genesis *genesis);
+
+/* What of a block the system contracts are told, as it is proposed, built or shown as pending. Borrowed. */
+struct sb_chain_facts {
+    uint64_t height, time_ms;
+    sb_addr proposer;
+    const struct sb_vote *late; /* checked */
+    size_t late_count;
+    const struct sb_evidence *evidence; /* checked */
+    size_t evidence_count;
+};
+/* sb_chain_system_input: the input of the calls at the end of a block of height head + 1, in the arena; NULL in a chain without Staking.
+ * From another thread than the loop's, SB_E_BUSY when the head has moved on. */
+sb_err sb_chain_system_input(const struct sb_system_input **ret_input, struct sb_arena *arena,
+                             struct sb_chain *chain,
+                             const struct sb_chain_facts *facts) SB_MUST_USE;
+/* sb_chain_outcome_changes: what leads from the set of height + 1 to the one that Staking wants; ctx is the chain (sb_chain_update_fn). */
+sb_err sb_chain_outcome_changes(void *ctx, struct sb_arena *arena, uint64_t height,
+                                const struct sb_block_result *result,
+                                const struct sb_validator_change **ret_changes,
+                                size_t *ret_count) SB_MUST_USE;
+/* sb_chain_note_system: count and tell what failed at the end of a committed block. */
+void sb_chain_note_system(struct sb_chain *chain, uint64_t height,
+                          const struct sb_system_outcome *outcome);
 
 /* sb_chain_set_head: make object (one reference is taken over) with its consensus facts and the parameters that follow it the head. */
 void sb_chain_set_head(struct sb_chain *chain, struct sb_chain_block_object *object,

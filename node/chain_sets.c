@@ -8,6 +8,7 @@
  *
  * The heights of 'v' are stored downwards, so that one seek finds the set of any height: the first record at or behind its key.
  * Records are written with the block that changes them and go back with it in a rollback. */
+#include "base/crypto/keccak.h"
 #include "base/util/assert.h"
 #include "base/util/endian.h"
 #include "node/chain_impl.h"
@@ -48,8 +49,8 @@ const sb_hash *sb_chain_set_hash(struct sb_chain *chain, uint64_t height)
 
 void sb_chain_set_update_source(struct sb_chain *chain, sb_chain_update_fn fn, void *ctx)
 {
-    chain->update_source = fn;
-    chain->update_ctx = ctx;
+    chain->update_source = fn != NULL ? fn : sb_chain_outcome_changes;
+    chain->update_ctx = fn != NULL ? ctx : chain;
 }
 
 /* ---- writing ---- */
@@ -66,6 +67,7 @@ static sb_err put_rotation(struct sb_chain *chain, struct sb_record_list *record
     sb_rotation_encode(&buf, slot(chain, height));
     sb_err err = sb_buf_err(&buf);
     if (err == SB_OK) {
+        chain->rotation_hashes[height % SB_CHAIN_ROTATIONS] = sb_keccak256(sb_buf_bytes(&buf));
         err = sb_record_list_put(records, sb_span(key, sizeof key), sb_buf_bytes(&buf));
     }
     sb_buf_fini(&buf);
@@ -184,6 +186,7 @@ static sb_err load_rotation(struct sb_chain *chain, struct sb_arena *arena, uint
     make_key(key, 'r', height);
     SB_TRY(sb_store_record(&raw, arena, chain->store, sb_span(key, sizeof key)));
     SB_TRY(sb_rotation_decode(slot(chain, height), raw, diag));
+    chain->rotation_hashes[height % SB_CHAIN_ROTATIONS] = sb_keccak256(raw);
     SB_TRY(sb_chain_stored_set(&set, arena, chain, height));
     sb_hash stored = sb_validator_set_hash(&set);
     sb_hash *hash = &chain->set_hashes[height % SB_CHAIN_ROTATIONS];

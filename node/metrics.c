@@ -196,6 +196,9 @@ static void gather_replica(struct sb_rpc_metrics *m, const struct sb_replica_sta
 static void gather_chain(struct sb_rpc_metrics *m, const struct sb_metrics_options *o)
 {
     struct sb_chain_head head = sb_chain_head(o->chain);
+    struct sb_chain_system_counters system = sb_chain_system_counters(o->chain);
+    m->system_call_gas = system.last_gas;
+    m->system_call_failures = system.failures;
     m->head_number = head.header.number;
     m->head_time_ms = head.time_ms;
     m->head_gas_used = head.header.gas_used;

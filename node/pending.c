@@ -6,10 +6,31 @@
 #include "base/util/assert.h"
 #include "node/chain_impl.h"
 
+/* Blocks may come faster than a pending one can be made; by so many in a row they do not. */
+#define TRIES_MAX 4
+
 /* ---- making one ---- */
 
+/* end_block: the system calls, as they come if the proposer of round 0 proposes it, and no late precommit or evidence comes with it. */
+static sb_err end_block(struct sb_pending *p, uint64_t time_ms)
+{
+    struct sb_chain_facts facts = {.height = p->block->block.header.number, .time_ms = time_ms};
+    const struct sb_rotation *rotation = sb_chain_rotation(p->chain, facts.height);
+    const struct sb_system_input *system;
+    struct sb_system_outcome outcome;
+    uint64_t parent_ms;
+    if (rotation == NULL) {
+        return SB_E_BUSY; /* the head has moved */
+    }
+    SB_TRY(sb_chain_time(&parent_ms, p->chain, facts.height - 1));
+    facts.time_ms = time_ms > parent_ms ? time_ms : parent_ms + 1;
+    facts.proposer = rotation->validators[sb_rotation_proposer(rotation, 0)].address;
+    SB_TRY(sb_chain_system_input(&system, &p->arena, p->chain, &facts));
+    return system != NULL ? sb_executor_end(&outcome, &p->arena, p->x, system) : SB_OK;
+}
+
 /* execute: run the block's transactions on the parent's state and note what they change. */
-static sb_err execute(struct sb_pending *p)
+static sb_err execute(struct sb_pending *p, uint64_t time_ms)
 {
     const struct sb_block *block = &p->block->block;
     p->env = sb_chain_env(&block->header);
@@ -23,6 +44,7 @@ static sb_err execute(struct sb_pending *p)
     for (size_t i = 0; i < block->tx_count; i++) {
         SB_TRY(sb_executor_tx(&result, p->x, &block->txs[i], &p->block->senders[i], NULL));
     }
+    SB_TRY(end_block(p, time_ms));
     return sb_overlay_diff(&p->diff, sb_executor_state(p->x), &p->arena);
 }
 
@@ -33,10 +55,10 @@ static sb_err fill(struct sb_pending *p, struct sb_mempool *mempool, uint64_t ti
                                             .hash = p->block->block.header.parent_hash};
     SB_TRY(sb_chain_view_open(&p->parent, p->chain, &parent));
     p->has_parent = true;
-    return execute(p);
+    return execute(p, time_ms);
 }
 
-sb_err sb_pending_new(struct sb_pending **ret_pending, struct sb_chain *chain,
+static sb_err try_new(struct sb_pending **ret_pending, struct sb_chain *chain,
                       struct sb_mempool *mempool, uint64_t time_ms)
 {
     struct sb_pending *p = calloc(1, sizeof *p);
@@ -53,6 +75,16 @@ sb_err sb_pending_new(struct sb_pending **ret_pending, struct sb_chain *chain,
     }
     *ret_pending = p;
     return SB_OK;
+}
+
+sb_err sb_pending_new(struct sb_pending **ret_pending, struct sb_chain *chain,
+                      struct sb_mempool *mempool, uint64_t time_ms)
+{
+    sb_err err = SB_E_BUSY;
+    for (int i = 0; err == SB_E_BUSY && i < TRIES_MAX; i++) {
+        err = try_new(ret_pending, chain, mempool, time_ms);
+    }
+    return err;
 }
 
 void sb_pending_retain(struct sb_pending *pending)
