@@ -239,6 +239,7 @@ bool sb_gossip_may_check(struct sb_replica *replica, struct gossip_peer *peer, u
 
 void sb_gossip_was_news(struct sb_replica *replica, struct gossip_peer *peer, uint32_t count)
 {
+    sb_replica_useful(replica, peer);
     open_window(replica, peer);
     sb_budget_give(&peer->checks, sb_budget_checks, count);
     replica->checks_used -= count < replica->checks_used ? count : replica->checks_used;

@@ -50,6 +50,14 @@ void sb_replica_report(struct sb_replica *replica, const struct gossip_peer *pee
     host->report(host->ctx, peer->id, offence, why);
 }
 
+void sb_replica_useful(struct sb_replica *replica, const struct gossip_peer *peer)
+{
+    const struct sb_replica_host *host = &replica->options.host;
+    if (host->useful != NULL) {
+        host->useful(host->ctx, peer->id);
+    }
+}
+
 static void halt(struct sb_replica *replica, const char *reason)
 {
     const struct sb_replica_host *host = &replica->options.host;

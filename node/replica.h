@@ -51,6 +51,8 @@ struct sb_replica_host {
     /* send: false when the peer's queue is full or it is gone; the message is then lost. */
     bool (*send)(void *ctx, sb_peer peer, enum sb_channel channel, sb_bytes message);
     void (*report)(void *ctx, sb_peer peer, enum sb_offence offence, const char *why);
+    /* useful: the peer brought something of consensus that was news and right. May be NULL. */
+    void (*useful)(void *ctx, sb_peer peer);
     /* halted: halt_height is committed, or the next height needs a version that this program does not know: the replica takes no part
      * any more. reason is a sentence. */
     void (*halted)(void *ctx, const char *reason);

@@ -250,6 +250,8 @@ int32_t sb_replica_round(const struct sb_replica *replica);
 bool sb_replica_is_begun(const struct sb_replica *replica);
 void sb_replica_report(struct sb_replica *replica, const struct gossip_peer *peer,
                        enum sb_offence offence, const char *why);
+/* sb_replica_useful: the peer brought something that was news. */
+void sb_replica_useful(struct sb_replica *replica, const struct gossip_peer *peer);
 /* sb_replica_begin_height: unless halted; sets mode MODE_CONSENSUS. */
 sb_err sb_replica_begin_height(struct sb_replica *replica, struct sb_diag *diag) SB_MUST_USE;
 /* sb_replica_may_go_on: false, and halted, when head + 1 is not for this program. */

@@ -191,10 +191,13 @@ static sb_err commit_next(bool *ret_moved, struct sb_replica *replica, struct sb
     replica->is_syncing_block = false;
     SB_TRY(err);
     *ret_moved = true;
+    struct gossip_peer *peer = sb_gossip_find(replica, ready.peer);
     if (sb_replica_head(replica) >= ready.height) {
+        if (peer != NULL) {
+            sb_replica_useful(replica, peer);
+        }
         return SB_OK;
     }
-    struct gossip_peer *peer = sb_gossip_find(replica, ready.peer);
     sb_sync_refused(replica->sync);
     if (peer != NULL) {
         sb_replica_report(replica, peer, SB_OFFENCE_FATAL, "a false block");

@@ -203,6 +203,18 @@ static void host_report(void *ctx, sb_peer peer, enum sb_offence offence, const 
     sb_p2p_report(node->p2p, peer, offence, why);
 }
 
+static void host_useful(void *ctx, sb_peer peer)
+{
+    struct sb_node *node = ctx;
+    sb_p2p_useful(node->p2p, peer, SB_USE_CONSENSUS);
+}
+
+static void tx_useful(void *ctx, sb_peer peer)
+{
+    struct sb_node *node = ctx;
+    sb_p2p_useful(node->p2p, peer, SB_USE_TX);
+}
+
 static void host_halted(void *ctx, const char *reason)
 {
     struct sb_node *node = ctx;
@@ -411,6 +423,7 @@ static sb_err open_replica(struct sb_node *node, struct sb_diag *diag)
                                                   .cancel_timer = host_cancel_timer,
                                                   .send = host_send,
                                                   .report = host_report,
+                                                  .useful = host_useful,
                                                   .halted = host_halted},
                                          .log = o->log};
     randombytes_buf(&options.seed, sizeof options.seed);
@@ -429,6 +442,7 @@ static sb_err open_network(struct sb_node *node, struct sb_diag *diag)
                                        .ctx = node,
                                        .send = send_tx,
                                        .report = host_report,
+                                       .useful = tx_useful,
                                        .resume = resume_peer};
     randombytes_buf(&txs.seed, sizeof txs.seed);
     SB_TRY(sb_tx_gossip_new(&node->txs, &txs, diag));

@@ -363,6 +363,9 @@ static bool take_tx(struct sb_tx_gossip *g, sb_peer peer, sb_bytes raw)
     }
     sb_err err = sb_mempool_add(g->options.mempool, raw, &added, &diag);
     bool is_too_often = note_result(g, peer, &hash, err);
+    if (err == SB_OK && g->options.useful != NULL) {
+        g->options.useful(g->options.ctx, peer);
+    }
     if (err == SB_E_SIGNATURE) {
         report(g, peer, SB_OFFENCE_INVALID, "a transaction with a false signature");
         return false;

@@ -35,6 +35,8 @@ struct sb_tx_gossip_options {
     void *ctx;
     bool (*send)(void *ctx, sb_peer peer, sb_bytes message);
     void (*report)(void *ctx, sb_peer peer, enum sb_offence offence, const char *why);
+    /* useful: a transaction of this peer was new to the pool. May be NULL. */
+    void (*useful)(void *ctx, sb_peer peer);
     /* resume: a peer whose message was refused has room again. */
     void (*resume)(void *ctx, sb_peer peer);
 };

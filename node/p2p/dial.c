@@ -38,7 +38,7 @@ static void on_connect(uv_connect_t *request, int status)
         return;
     }
     const struct sb_target *target = conn->target;
-    sb_conn_begin(conn, target != NULL && target->address.has_id ? target->address.id : NULL);
+    sb_conn_begin(conn, target != NULL && target->is_id_given ? target->address.id : NULL);
 }
 
 static bool dial(struct sb_p2p *p2p, enum sb_conn_purpose purpose, struct sb_target *target,

@@ -13,7 +13,7 @@ static void address_key(uint8_t ret[SB_BAN_KEY_BYTES], const struct sb_endpoint 
     be_store64(ret + 8, sb_endpoint_host_number(endpoint));
 }
 
-static bool address_is_spared(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint)
+bool sb_offence_spares(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint)
 {
     return p2p->options.allow_local && sb_endpoint_is_local(endpoint);
 }
@@ -22,7 +22,7 @@ bool sb_offence_bans_address(const struct sb_p2p *p2p, const struct sb_endpoint 
 {
     uint8_t key[SB_BAN_KEY_BYTES];
     address_key(key, endpoint);
-    return !address_is_spared(p2p, endpoint) && sb_bans_has(&p2p->bans, key, p2p->now_us);
+    return !sb_offence_spares(p2p, endpoint) && sb_bans_has(&p2p->bans, key, p2p->now_us);
 }
 
 /* Ban a node that is known, or its address, or both. */
@@ -70,7 +70,7 @@ void sb_offence_count(struct sb_conn *conn, uint32_t points, const char *why)
     if (conn->state == SB_CONN_CLOSING) {
         return;
     }
-    if (!conn->info.is_persistent && !address_is_spared(p2p, &conn->endpoint)) {
+    if (!conn->info.is_persistent && !sb_offence_spares(p2p, &conn->endpoint)) {
         address_key(address_bytes, &conn->endpoint);
         address = address_bytes;
         is_over =

@@ -90,6 +90,7 @@ static sb_err take_targets(struct sb_p2p *p2p, const char *const *texts, size_t 
         }
         target->p2p = p2p;
         target->is_seed = seeds;
+        target->is_id_given = target->address.has_id;
         p2p->target_count++;
     }
     return SB_OK;
@@ -353,6 +354,16 @@ void sb_p2p_report(struct sb_p2p *p2p, sb_peer peer, enum sb_offence offence, co
         conn->reported += (uint32_t)offence < room ? (uint32_t)offence : room;
         (void)snprintf(conn->why, sizeof conn->why, "%s", why);
         mark(p2p, conn);
+    }
+    (void)pthread_mutex_unlock(&p2p->lock);
+}
+
+void sb_p2p_useful(struct sb_p2p *p2p, sb_peer peer, enum sb_use use)
+{
+    (void)pthread_mutex_lock(&p2p->lock);
+    struct sb_conn *conn = find_listed(p2p, peer);
+    if (conn != NULL) {
+        atomic_store_explicit(&conn->used_us[use], uv_hrtime() / 1000, memory_order_relaxed);
     }
     (void)pthread_mutex_unlock(&p2p->lock);
 }

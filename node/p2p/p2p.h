@@ -26,6 +26,13 @@
 
 struct sb_p2p;
 
+/* What a peer was the first to bring. */
+enum sb_use {
+    SB_USE_CONSENSUS, /* a vote, proposal, part or block */
+    SB_USE_TX,
+    SB_USE_COUNT
+};
+
 /* Who a peer is; constant for the life of the connection. */
 struct sb_p2p_peer_info {
     sb_peer peer;
@@ -68,7 +75,7 @@ struct sb_p2p_options {
     const char *address_book; /* file; NULL: keep none */
     uint32_t inbound_max;     /* 50 */
     uint32_t outbound_max;    /* 10 */
-    uint32_t per_ip_max;      /* 2 */
+    uint32_t per_ip_max;      /* 2; neither counts local addresses under allow_local */
     uint32_t per_subnet_max;  /* 8, /24 and /48 */
     uint32_t half_open_max;   /* 64 */
     uint32_t accepts_per_s_per_ip; /* 10 */
@@ -100,6 +107,8 @@ const uint8_t *sb_p2p_node_id(const struct sb_p2p *p2p);
 bool sb_p2p_send(struct sb_p2p *p2p, sb_peer peer, enum sb_channel channel, sb_bytes message);
 /* sb_p2p_report: count an offence; the peer is disconnected and banned when its score runs out. why goes to the log. */
 void sb_p2p_report(struct sb_p2p *p2p, sb_peer peer, enum sb_offence offence, const char *why);
+/* sb_p2p_useful: the peer brought something that was news and right: it keeps its place when others need one. */
+void sb_p2p_useful(struct sb_p2p *p2p, sb_peer peer, enum sb_use use);
 /* sb_p2p_resume: the receiver has room again for messages of this peer. */
 void sb_p2p_resume(struct sb_p2p *p2p, sb_peer peer);
 size_t sb_p2p_peer_count(struct sb_p2p *p2p);

@@ -4,6 +4,7 @@
  *      switch.c  who is connected: listen, admission, limits, the tick
  *      dial.c    which nodes are dialled, and when
  *      offence.c points and bans
+ *      evict.c   who makes room for a newcomer
  *      peer.c    one connection: socket <-> link <-> queue, CONTROL messages, its end
  *      pex.c     addresses: asking, answering, the book
  *
@@ -16,6 +17,7 @@
 #include <uv.h>
 
 #include "node/p2p/address_book.h"
+#include "node/p2p/evict.h"
 #include "node/p2p/link.h"
 #include "node/p2p/p2p.h"
 #include "node/p2p/score.h"
@@ -99,12 +101,15 @@ struct sb_conn {
     atomic_uint_least64_t channel_sent[SB_CHANNEL_COUNT], channel_received[SB_CHANNEL_COUNT];
     atomic_int score_left;
     atomic_uint rtt_ms;
+    uint32_t rtt_us_min;                         /* UINT32_MAX: not measured */
+    atomic_uint_least64_t used_us[SB_USE_COUNT]; /* when it last brought such news; 0: never */
 };
 
 /* A node that is dialled by name: a persistent peer or a seed. */
 struct sb_target {
     struct sb_p2p *p2p;
     struct sb_node_address address;
+    bool is_id_given; /* by the setting; else address.id is that of who answered last */
     bool is_seed;
     bool is_resolving;
     uv_getaddrinfo_t request;
@@ -162,7 +167,8 @@ struct sb_p2p {
     struct sb_bans bans;
     struct sb_scores scores; /* by node id and by address */
     struct sb_book *book;
-    struct sb_pex pex; /* scratch */
+    struct sb_pex pex;                        /* scratch */
+    struct sb_evict_peer evict[SB_P2P_SLOTS]; /* scratch */
     struct sb_endpoint anchors[SB_BOOK_ANCHORS_MAX];
     size_t anchor_count; /* still to dial */
 
@@ -199,6 +205,9 @@ struct sb_conn *sb_switch_find(const struct sb_p2p *p2p, const uint8_t id[SB_P2P
 /* sb_offence_count: count points against the node (once it is known) and its address; ban and disconnect it when they run out, so the
  * connection may be closing afterwards. */
 void sb_offence_count(struct sb_conn *conn, uint32_t points, const char *why);
+/* sb_offence_spares: an address of this machine or of a private network, where those count as reachable: many nodes may share it, so it
+ * is neither banned nor limited. */
+bool sb_offence_spares(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint);
 bool sb_offence_bans_address(const struct sb_p2p *p2p, const struct sb_endpoint *endpoint);
 
 /* ---- dial.c ---- */

@@ -52,6 +52,7 @@ struct sb_conn *sb_conn_new(struct sb_p2p *p2p, enum sb_conn_purpose purpose)
     conn->state = SB_CONN_CONNECTING;
     conn->begun_us = conn->heard_us = p2p->now_us;
     conn->send_ready_us = UINT64_MAX;
+    conn->rtt_us_min = UINT32_MAX;
     conn->tcp.data = conn;
     conn->connect.data = conn;
     conn->write.data = conn;
@@ -362,7 +363,9 @@ static void take_pong(struct sb_conn *conn, uint64_t nonce)
     }
     conn->ping_nonce = 0;
     conn->pong_by_us = 0;
-    atomic_store(&conn->rtt_ms, (unsigned)((conn->p2p->now_us - conn->pinged_us) / 1000));
+    uint64_t took_us = conn->p2p->now_us - conn->pinged_us;
+    atomic_store(&conn->rtt_ms, (unsigned)(took_us / 1000));
+    conn->rtt_us_min = took_us < conn->rtt_us_min ? (uint32_t)took_us : conn->rtt_us_min;
 }
 
 /* A node that was named in the settings and turns us away is a matter for a person; the log says it once. */

@@ -162,6 +162,17 @@ static void turn_away(struct sb_p2p *p2p)
     atomic_fetch_add(&p2p->totals.refused, 1);
 }
 
+/* expects_somebody: settings name nodes that are always let in. One of them may stand behind an address that another node has got banned,
+ * so who comes from there is first asked who it is. */
+static bool expects_somebody(const struct sb_p2p *p2p)
+{
+    bool has_persistent = false;
+    for (size_t i = 0; i < p2p->target_count; i++) {
+        has_persistent |= !p2p->targets[i].is_seed && p2p->targets[i].address.has_id;
+    }
+    return has_persistent || p2p->options.unconditional_count > 0;
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct sb_p2p *p2p = listener->data;
@@ -177,7 +188,7 @@ static void on_connection(uv_stream_t *listener, int status)
     p2p->half_open++;
     bool ok = uv_accept(listener, (uv_stream_t *)&conn->tcp) == 0 &&
               remote_endpoint(&conn->endpoint, &conn->tcp);
-    ok = ok && !sb_offence_bans_address(p2p, &conn->endpoint) &&
+    ok = ok && (!sb_offence_bans_address(p2p, &conn->endpoint) || expects_somebody(p2p)) &&
          accept_rate_allows(p2p, &conn->endpoint);
     p2p->half_open--; /* not to be counted against itself */
     ok = ok && half_open_room(p2p, &conn->endpoint);
@@ -216,7 +227,44 @@ static struct load load_beside(const struct sb_conn *conn)
     return load;
 }
 
-/* full_by: the setting that leaves no room for a connection; NULL when there is room. */
+/* eviction_group: of an address; for local ones, whose groups are single addresses with their port, the subnet. */
+static uint64_t eviction_group(const struct sb_endpoint *endpoint)
+{
+    return sb_endpoint_is_local(endpoint) ? sb_endpoint_subnet(endpoint)
+                                          : sb_endpoint_group(endpoint);
+}
+
+/* make_room: disconnect an inbound peer that has earned its place less than all others; false when none has. */
+static bool make_room(struct sb_p2p *p2p)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SB_P2P_SLOTS; i++) {
+        struct sb_conn *c = p2p->slots[i];
+        if (c == NULL || c->purpose != SB_PURPOSE_INBOUND || c->is_free_of_limits ||
+            c->state != SB_CONN_UP) {
+            continue;
+        }
+        p2p->evict[count++] = (struct sb_evict_peer){
+            .peer = c->number,
+            .group = eviction_group(&c->endpoint),
+            .up_us = c->up_us,
+            .consensus_us = atomic_load(&c->used_us[SB_USE_CONSENSUS]),
+            .tx_us = atomic_load(&c->used_us[SB_USE_TX]),
+            .rtt_us = c->rtt_us_min,
+        };
+    }
+    sb_peer victim = sb_evict_choose(p2p->evict, count, be_load64(p2p->static_secret));
+    if (victim == 0) {
+        return false;
+    }
+    struct sb_conn *conn = p2p->slots[victim & (SB_P2P_SLOTS - 1)];
+    sb_log(p2p->options.log, SB_LOG_DEBUG, "p2p", "a peer makes room for another",
+           SB_LOG_STR("remote", conn->info.remote), SB_LOG_END);
+    sb_conn_end(conn, SB_GOODBYE_FULL);
+    return true;
+}
+
+/* full_by: the setting that leaves no room for a connection; NULL when there is room, or has been made. */
 static const char *full_by(const struct sb_conn *conn)
 {
     const struct sb_p2p_options *o = &conn->p2p->options;
@@ -224,10 +272,11 @@ static const char *full_by(const struct sb_conn *conn)
         return NULL;
     }
     struct load load = load_beside(conn);
-    return load.of_host >= o->per_ip_max         ? "p2pPerIpMax"
-           : load.of_subnet >= o->per_subnet_max ? "p2pPerSubnetMax"
-           : load.inbound >= o->inbound_max      ? "p2pInboundMax"
-                                                 : NULL;
+    bool is_own = sb_offence_spares(conn->p2p, &conn->endpoint);
+    if (!is_own && (load.of_host >= o->per_ip_max || load.of_subnet >= o->per_subnet_max)) {
+        return load.of_host >= o->per_ip_max ? "p2pPerIpMax" : "p2pPerSubnetMax";
+    }
+    return load.inbound >= o->inbound_max && !make_room(conn->p2p) ? "p2pInboundMax" : NULL;
 }
 
 /* duplicate_wins: whether `conn` stays and not `other`, a connection to the same node (docs/spec/p2p.md 4.1). */
@@ -241,6 +290,22 @@ static bool duplicate_wins(const struct sb_conn *conn, const struct sb_conn *oth
     return outbound == own_is_smaller;
 }
 
+/* note_answerer: a setting without an id stands for whoever answers at its address: for this node, until another one does. */
+static void note_answerer(struct sb_target *target, const uint8_t id[SB_P2P_NODE_ID_BYTES])
+{
+    struct sb_p2p *p2p = target->p2p;
+    if (target->address.has_id && memcmp(target->address.id, id, SB_P2P_NODE_ID_BYTES) != 0) {
+        char text[2 * SB_P2P_NODE_ID_BYTES + 1] = {0};
+        sb_hex_encode(text, sb_span(id, SB_P2P_NODE_ID_BYTES));
+        sb_log(p2p->options.log, SB_LOG_WARN, "p2p",
+               "another node answers than before; name its id in the setting if only one is meant",
+               SB_LOG_STR("address", target->address.host),
+               SB_LOG_U64("port", target->address.port), SB_LOG_STR("id", text), SB_LOG_END);
+    }
+    target->address.has_id = true;
+    memcpy(target->address.id, id, SB_P2P_NODE_ID_BYTES);
+}
+
 static void fill_info(struct sb_conn *conn)
 {
     struct sb_p2p *p2p = conn->p2p;
@@ -250,9 +315,8 @@ static void fill_info(struct sb_conn *conn)
     info->peer = conn->number;
     memcpy(info->node_id, hello->node_id, sizeof info->node_id);
     struct sb_target *target = conn->target;
-    if (target != NULL && !target->address.has_id) {
-        target->address.has_id = true; /* from now on the address stands for this node */
-        memcpy(target->address.id, hello->node_id, sizeof target->address.id);
+    if (target != NULL && !target->is_id_given) {
+        note_answerer(target, hello->node_id);
     }
     info->is_outbound = conn->purpose != SB_PURPOSE_INBOUND;
     info->is_persistent = persistent_of(p2p, info->node_id) != NULL;
@@ -307,7 +371,11 @@ void sb_switch_admit(struct sb_conn *conn)
         sb_conn_end(conn, SB_GOODBYE_FEELER);
         return;
     }
-    if (!conn->info.is_persistent && sb_bans_has(&p2p->bans, conn->info.node_id, p2p->now_us)) {
+    bool is_banned =
+        (!conn->info.is_persistent && sb_bans_has(&p2p->bans, conn->info.node_id, p2p->now_us)) ||
+        (!conn->info.is_outbound && !conn->is_free_of_limits &&
+         sb_offence_bans_address(p2p, &conn->endpoint));
+    if (is_banned) {
         refuse(conn, SB_GOODBYE_BANNED);
         return;
     }

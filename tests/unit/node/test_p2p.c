@@ -405,6 +405,7 @@ static void limits_keep_nodes_out_but_not_unconditional_ones(void **state)
     node_init(&friend, 9);
     const char *ids[] = {friend.id};
     a.options.per_ip_max = 2;
+    a.options.allow_local = false;
     a.options.unconditional_ids = ids;
     a.options.unconditional_count = 1;
     node_open(&a);
@@ -435,6 +436,121 @@ static void limits_keep_nodes_out_but_not_unconditional_ones(void **state)
     node_fini(&a);
 }
 
+/* Many nodes of one machine, where local addresses count as reachable: none is kept out for the address. */
+static void nodes_of_one_machine_are_not_limited_by_their_address(void **state)
+{
+    (void)state;
+    static struct node a, others[4];
+    node_init(&a, 1);
+    a.options.per_ip_max = 1;
+    a.options.per_subnet_max = 1;
+    node_open(&a);
+    for (uint8_t i = 0; i < 4; i++) {
+        node_init(&others[i], (uint8_t)(2 + i));
+        others[i].options.pex = false;
+        node_dial(&others[i], a.address);
+    }
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 4);
+    for (size_t i = 0; i < 4; i++) {
+        node_fini(&others[i]);
+    }
+    node_fini(&a);
+}
+
+/* All inbound places are taken by nodes that have earned nothing: a newcomer takes the place of one; named nodes keep theirs. */
+static void newcomer_takes_the_place_of_one_that_has_not_earned_it(void **state)
+{
+    (void)state;
+    static struct node a, others[6], friend, newcomer;
+    node_init(&a, 1);
+    node_init(&friend, 20);
+    const char *ids[] = {friend.id};
+    a.options.inbound_max = 6;
+    a.options.unconditional_ids = ids;
+    a.options.unconditional_count = 1;
+    node_open(&a);
+    friend.options.pex = false;
+    node_dial(&friend, a.address);
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 1);
+    for (uint8_t i = 0; i < 6; i++) {
+        node_init(&others[i], (uint8_t)(2 + i));
+        others[i].options.pex = false;
+        others[i].options.reconnect_ms = 30000; /* who is turned away stays away */
+        node_dial(&others[i], a.address);
+    }
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 7);
+    node_init(&newcomer, 30);
+    newcomer.options.pex = false;
+    node_dial(&newcomer, a.address);
+    WAIT_FOR(get(&newcomer, &newcomer.up_count) == 1);
+    WAIT_FOR(get(&a, &a.down_count) == 1 && sb_p2p_peer_count(a.p2p) == 7);
+    assert_int_equal(get(&friend, &friend.down_count), 0);
+    for (size_t i = 0; i < 6; i++) {
+        node_fini(&others[i]);
+    }
+    node_fini(&newcomer);
+    node_fini(&friend);
+    node_fini(&a);
+}
+
+/* A node gets its address banned; one behind the same address that a setting names is let in all the same, strangers are not. */
+static void banned_address_keeps_no_named_node_out(void **state)
+{
+    (void)state;
+    static struct node a, bad, friend, stranger;
+    node_init(&a, 1);
+    node_init(&friend, 9);
+    const char *ids[] = {friend.id};
+    a.options.allow_local = false; /* so that the address counts */
+    a.options.unconditional_ids = ids;
+    a.options.unconditional_count = 1;
+    node_open(&a);
+    node_init(&bad, 2);
+    bad.options.pex = false;
+    node_dial(&bad, a.address);
+    sb_p2p_report(a.p2p, only_peer(&a), SB_OFFENCE_FATAL, "test");
+    WAIT_FOR(sb_p2p_totals(a.p2p).bans == 1 && sb_p2p_peer_count(a.p2p) == 0);
+    node_init(&stranger, 3);
+    stranger.options.pex = false;
+    node_dial(&stranger, a.address);
+    WAIT_FOR(sb_p2p_totals(a.p2p).refused >= 2);
+    assert_int_equal(sb_p2p_peer_count(a.p2p), 0);
+    friend.options.pex = false;
+    node_dial(&friend, a.address);
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 1);
+    assert_string_equal(a.ups[1].agent, "test/1");
+    assert_int_equal(sb_p2p_peer_count(stranger.p2p), 0);
+    node_fini(&stranger);
+    node_fini(&friend);
+    node_fini(&bad);
+    node_fini(&a);
+}
+
+/* A setting without an id: the address stands for whoever answers there now, not for ever for who did first. */
+static void address_without_an_id_follows_who_answers(void **state)
+{
+    (void)state;
+    static struct node a, first, second;
+    char address[64];
+    node_init(&first, 2);
+    node_open(&first);
+    uint16_t port = sb_p2p_port(first.p2p);
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    node_init(&a, 1);
+    node_dial(&a, address);
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 1);
+    node_fini(&first);
+    node_init(&second, 3);
+    second.options.listen_port = port;
+    node_open(&second);
+    WAIT_FOR(sb_p2p_peer_count(a.p2p) == 1 && sb_p2p_peer_count(second.p2p) == 1);
+    assert_true(a.ups[1].is_persistent);
+    node_close(&a);
+    assert_true(log_has(&a, "another node answers than before"));
+    node_fini(&a);
+    node_fini(&second);
+}
+
 static void new_connections_of_one_address_have_a_rate(void **state)
 {
     (void)state;
@@ -442,6 +558,7 @@ static void new_connections_of_one_address_have_a_rate(void **state)
     node_init(&a, 1);
     a.options.accepts_per_s_per_ip = 3;
     a.options.per_ip_max = 1;
+    a.options.allow_local = false;
     node_open(&a);
     node_init(&b, 2);
     b.options.domain.chain_id = 8; /* never admitted: it dials again and again */
@@ -722,6 +839,10 @@ int main(void)
         cmocka_unit_test(peer_that_is_known_by_name_is_found),
         cmocka_unit_test(points_are_kept_when_a_peer_comes_again),
         cmocka_unit_test(limits_keep_nodes_out_but_not_unconditional_ones),
+        cmocka_unit_test(nodes_of_one_machine_are_not_limited_by_their_address),
+        cmocka_unit_test(newcomer_takes_the_place_of_one_that_has_not_earned_it),
+        cmocka_unit_test(banned_address_keeps_no_named_node_out),
+        cmocka_unit_test(address_without_an_id_follows_who_answers),
         cmocka_unit_test(new_connections_of_one_address_have_a_rate),
         cmocka_unit_test(peer_that_misbehaves_is_banned_for_a_while),
         cmocka_unit_test(persistent_peer_that_misbehaves_is_only_disconnected),
