@@ -541,6 +541,34 @@ static const char *messages_before_the_welcome(void)
     return !up ? "a good handshake was refused" : closed ? NULL : "it was listened to";
 }
 
+/* More peers than there are places, all well-behaved and of no use: a newcomer gets in all the same. */
+static const char *full_house(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < 80; i++) {
+        struct foe *foe = &g_foes[count];
+        if (foe_connect(foe, &t.target, &t.random) && foe_shake(foe, &t.target, &t.random)) {
+            count++;
+        } else {
+            foe_close(foe);
+        }
+    }
+    size_t open = 0;
+    for (size_t i = 0; i < count; i++) {
+        open += foe_wait_closed(&g_foes[i], 0) ? 0 : 1;
+    }
+    struct foe newcomer;
+    bool is_in =
+        foe_connect(&newcomer, &t.target, &t.random) && foe_shake(&newcomer, &t.target, &t.random);
+    foe_close(&newcomer);
+    for (size_t i = 0; i < count; i++) {
+        foe_close(&g_foes[i]);
+    }
+    return open < 20 ? "too few peers were admitted to try"
+           : is_in   ? NULL
+                     : "a newcomer was turned away";
+}
+
 /* As many peers as are admitted begin the largest message there is and never end it. */
 static const char *endless_messages(void)
 {
@@ -629,6 +657,7 @@ static void attack_all(void)
     ATTACK(messages_before_the_welcome);
     ATTACK(flood);
     ATTACK(deaf_peer);
+    ATTACK(full_house);
     ATTACK(endless_messages);
 #undef ATTACK
 }
