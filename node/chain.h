@@ -17,6 +17,7 @@
 #include "base/types/consensus.h"
 #include "base/types/genesis.h"
 #include "base/util/log.h"
+#include "consensus/light_block.h"
 #include "consensus/proposer.h"
 #include "rpc/backend.h"
 #include "storage/store.h"
@@ -214,11 +215,20 @@ const struct sb_consensus_header *
 sb_chain_executed_header(const struct sb_chain_executed *executed);
 
 /* sb_chain_check_block: the stored block `number`: the consensus block decodes, its payload hash is the stored header's hash, its
- * fields fit that header, its set hashes are those of the stored sets, and the stored commit is for it with more than 2/3 of the power
- * of its height's set in valid signatures. SB_E_CORRUPT names
- * what differs. */
+ * fields fit that header, its set hashes are those of the stored sets, its extension root that of the stored inferences, and the stored
+ * commit is for it with more than 2/3 of the power of its height's set in valid signatures. SB_E_CORRUPT names what differs. */
 sb_err sb_chain_check_block(struct sb_chain *chain, uint64_t number,
                             struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_chain_inferences: the records of the stored block `number`, in the arena; none where it has none. SB_E_CORRUPT. */
+sb_err sb_chain_inferences(const struct sb_inference_record **ret_records, size_t *ret_count,
+                           struct sb_arena *arena, struct sb_chain *chain,
+                           uint64_t number) SB_MUST_USE;
+
+/* sb_chain_light_block: the stored block `number` > 0 as those see it who check the chain from outside, in the arena, with the commit
+ * that this node keeps. SB_E_NOT_FOUND above the head, and for genesis. */
+sb_err sb_chain_light_block(struct sb_light_block_parts *ret_parts, struct sb_arena *arena,
+                            struct sb_chain *chain, uint64_t number) SB_MUST_USE;
 
 /* sb_chain_set_sender_hint: where execution may look up the sender of a transaction before it recovers one (the pool has most of
  * them). The hint answers true only with the sender that this very encoding recovers to. */

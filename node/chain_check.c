@@ -107,6 +107,54 @@ static sb_err load_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
     return SB_OK;
 }
 
+sb_err sb_chain_inferences(const struct sb_inference_record **ret_records, size_t *ret_count,
+                           struct sb_arena *arena, struct sb_chain *chain, uint64_t number)
+{
+    sb_bytes raw;
+    sb_err err = sb_store_inferences(&raw, arena, chain->store, number);
+    if (err == SB_E_NOT_FOUND) {
+        *ret_count = 0;
+        return SB_OK;
+    }
+    SB_TRY(err);
+    err = sb_inference_list_decode(ret_records, ret_count, arena, raw, NULL);
+    return err == SB_OK || err == SB_E_NOMEM ? err : SB_E_CORRUPT;
+}
+
+sb_err sb_chain_light_block(struct sb_light_block_parts *ret_parts, struct sb_arena *arena,
+                            struct sb_chain *chain, uint64_t number)
+{
+    struct sb_light_block_parts parts;
+    struct sb_consensus_block block;
+    sb_bytes raw_commit;
+    if (number == 0 || number > sb_chain_head_number(chain)) {
+        return SB_E_NOT_FOUND;
+    }
+    SB_TRY(sb_chain_load_consensus(&block, arena, chain, number, NULL));
+    SB_TRY(sb_store_commit_of(&raw_commit, arena, chain->store, number));
+    if (sb_commit_decode(&parts.commit, arena, raw_commit, NULL) != SB_OK) {
+        return SB_E_CORRUPT;
+    }
+    parts.header = block.header;
+    SB_TRY(sb_chain_stored_set(&parts.validators, arena, chain, number));
+    SB_TRY(sb_chain_stored_set(&parts.next_validators, arena, chain, number + 1));
+    *ret_parts = parts;
+    return SB_OK;
+}
+
+static sb_err check_inferences(struct sb_arena *arena, struct sb_chain *chain,
+                               const struct sb_consensus_header *header, struct sb_diag *diag)
+{
+    const struct sb_inference_record *records = NULL;
+    size_t count;
+    sb_hash root;
+    SB_TRY(sb_chain_inferences(&records, &count, arena, chain, header->height));
+    SB_TRY(sb_inference_root(&root, arena, records, count));
+    return sb_hash_equal(&root, &header->extension_root)
+               ? SB_OK
+               : sb_fail(diag, SB_E_ARG, "the inferences do not give the header's extension root");
+}
+
 static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_arena *arena,
                           struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
 {
@@ -132,6 +180,7 @@ static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_aren
     SB_TRY(sb_commit_decode(&commit, arena, raw_commit, diag));
     sb_hash id = sb_consensus_block_id(&block.header);
     SB_TRY(sb_commit_verify(&commit, number, &id, &set, &chain->domain, &chain->verifier, diag));
+    SB_TRY(check_inferences(arena, chain, &block.header, diag));
     *ret_header = block.header;
     return SB_OK;
 }

@@ -14,6 +14,9 @@
 #include "base/util/assert.h"
 #include "node/chain_impl.h"
 
+/* What a commit encodes: consensus block, commit, receipts, inferences. */
+#define SCRATCH_BUFFERS 4
+
 struct sb_chain_executed {
     struct sb_chain_block_object *object; /* owned; everything below lives in its arena */
     sb_bytes encoded;
@@ -384,6 +387,11 @@ static sb_err store_executed(struct sb_chain *chain, struct sb_chain_executed *x
                                    .commit = sb_buf_bytes(&scratch[1])};
     SB_TRY(split_payload(&block.header, &block.body, arena, x->consensus.payload));
     SB_TRY(encode_receipts(&block.receipts, &scratch[2], arena, &x->result));
+    if (x->result.inference_count != 0) {
+        sb_inference_list_encode(&scratch[3], x->result.inferences, x->result.inference_count);
+        SB_TRY(sb_buf_err(&scratch[3]));
+        block.inferences = sb_buf_bytes(&scratch[3]);
+    }
     struct sb_params params = sb_chain_params(chain);
     struct sb_record_list records = {.arena = arena};
     SB_TRY(sb_chain_sets_follow(chain, &records, block.number, x->changes, x->change_count));
@@ -416,13 +424,13 @@ sb_err sb_chain_commit_take(struct sb_chain *chain, struct sb_chain_executed *ex
                             const struct sb_commit *commit, struct sb_diag *diag)
 {
     SB_ASSERT(sb_hash_equal(&commit->block_id, &executed->consensus_id));
-    struct sb_buf scratch[3];
-    for (size_t i = 0; i < 3; i++) {
+    struct sb_buf scratch[SCRATCH_BUFFERS];
+    for (size_t i = 0; i < SCRATCH_BUFFERS; i++) {
         sb_buf_init(&scratch[i], SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
     }
     struct sb_params params = sb_chain_params(chain);
     sb_err err = store_executed(chain, executed, commit, scratch, diag);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < SCRATCH_BUFFERS; i++) {
         sb_buf_fini(&scratch[i]);
     }
     if (err == SB_OK && sb_chain_diff_has_params(&executed->result.diff)) {

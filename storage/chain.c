@@ -96,6 +96,9 @@ static sb_err block_put(struct sb_db_batch *batch, const struct sb_store_block *
     if (block->commit.len != 0) {
         sb_db_batch_put(batch, SB_FAMILY_COMMIT, key, block->commit);
     }
+    if (block->inferences.len != 0) {
+        sb_db_batch_put(batch, SB_FAMILY_INFERENCES, key, block->inferences);
+    }
     sb_db_batch_put(batch, SB_FAMILY_NUMBER, sb_span(block->block_hash.b, 32), key);
     transactions_put(batch, block);
     sb_head_record_encode(head_record, head);
@@ -399,4 +402,10 @@ sb_err sb_store_commit_of(sb_bytes *ret_commit, struct sb_arena *arena, struct s
                           uint64_t number)
 {
     return value_by_number(ret_commit, arena, store, SB_FAMILY_COMMIT, number);
+}
+
+sb_err sb_store_inferences(sb_bytes *ret_inferences, struct sb_arena *arena, struct sb_store *store,
+                           uint64_t number)
+{
+    return value_by_number(ret_inferences, arena, store, SB_FAMILY_INFERENCES, number);
 }

@@ -72,9 +72,9 @@ static sb_err places_undo(struct undo *undo, uint64_t number)
 static sb_err block_undo(struct undo *undo, const struct sb_store_head *head,
                          const struct sb_store_head *before, const struct sb_history_block *diff)
 {
-    static const enum sb_family by_number[] = {SB_FAMILY_HEADER,    SB_FAMILY_BODY,
-                                               SB_FAMILY_RECEIPTS,  SB_FAMILY_SENDERS,
-                                               SB_FAMILY_CONSENSUS, SB_FAMILY_COMMIT};
+    static const enum sb_family by_number[] = {
+        SB_FAMILY_HEADER,    SB_FAMILY_BODY,   SB_FAMILY_RECEIPTS,  SB_FAMILY_SENDERS,
+        SB_FAMILY_CONSENSUS, SB_FAMILY_COMMIT, SB_FAMILY_INFERENCES};
     uint8_t number[8], head_record[SB_HEAD_RECORD_BYTES];
     SB_TRY(places_undo(undo, head->number));
     SB_TRY(sb_history_visit(diff, undo->store->db, value_undo, undo));

@@ -24,6 +24,7 @@
  *     txix    transaction hash             number (8) | index (4)
  *     diff    number (8) | chunk (4)       old values of the state keys and records that the block changed (history.h)
  *     recd    chosen by the node, 1 to 64  records of the node: validator sets, evidence (node/chain_sets.c, node/evidence.c)
+ *     infr    number (8)                   rlp of the block's inference records; absent when it has none
  *
  * Integers are big-endian. Checksums are XXH3, for the two records that everything hangs on; table files and the write-ahead log
  * carry RocksDB's own, and the contents are bound by their hashes (sb_store_verify).

@@ -123,6 +123,7 @@ struct sb_store_block {
     size_t tx_count;
     sb_bytes consensus_block; /* consensus header and body without the payload; empty for genesis */
     sb_bytes commit;          /* signatures that decided it; empty for genesis */
+    sb_bytes inferences;      /* rlp of its inference records; empty when it has none */
     const struct sb_store_record *records; /* that it changes, each key once */
     size_t record_count;
 };
@@ -164,6 +165,9 @@ sb_err sb_store_consensus_block(sb_bytes *ret_block, struct sb_arena *arena, str
                                 uint64_t number) SB_MUST_USE;
 sb_err sb_store_commit_of(sb_bytes *ret_commit, struct sb_arena *arena, struct sb_store *store,
                           uint64_t number) SB_MUST_USE;
+/* sb_store_inferences: SB_E_NOT_FOUND for a block that has none. */
+sb_err sb_store_inferences(sb_bytes *ret_inferences, struct sb_arena *arena, struct sb_store *store,
+                           uint64_t number) SB_MUST_USE;
 
 /* ---- sizes ---- */
 

@@ -8,7 +8,7 @@
 #include "storage/trie_cache.h"
 #include "storage/version.h"
 
-#define SB_STORE_FORMAT_VERSION 2
+#define SB_STORE_FORMAT_VERSION 3
 
 struct sb_store {
     struct sb_db *db;

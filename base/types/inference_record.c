@@ -24,15 +24,13 @@ void sb_inference_record_encode(struct sb_buf *out, const struct sb_inference_re
     sb_rlp_list_end(out, list);
 }
 
-sb_err sb_inference_record_decode(struct sb_inference_record *ret_record, sb_bytes raw,
-                                  struct sb_diag *diag)
+static sb_err read_record(struct sb_inference_record *ret_record, struct sb_rlp *in,
+                          struct sb_diag *diag)
 {
-    struct sb_rlp in = sb_rlp_open(raw);
     struct sb_rlp f;
     uint64_t index;
     struct sb_inference_record record;
-    SB_FIELD("inference record", "list", sb_rlp_read_list(&f, &in));
-    SB_FIELD("inference record", "end", sb_rlp_end(&in));
+    SB_FIELD("inference record", "list", sb_rlp_read_list(&f, in));
     SB_FIELD("inference record", "transaction", sb_rlp_read_hash(&record.tx_hash, &f));
     SB_FIELD("inference record", "index", sb_rlp_read_u64(&index, &f));
     SB_FIELD("inference record", "caller", sb_rlp_read_addr(&record.caller, &f));
@@ -46,6 +44,48 @@ sb_err sb_inference_record_decode(struct sb_inference_record *ret_record, sb_byt
     }
     record.index = (uint32_t)index;
     *ret_record = record;
+    return SB_OK;
+}
+
+sb_err sb_inference_record_decode(struct sb_inference_record *ret_record, sb_bytes raw,
+                                  struct sb_diag *diag)
+{
+    struct sb_rlp in = sb_rlp_open(raw);
+    struct sb_inference_record record;
+    SB_TRY(read_record(&record, &in, diag));
+    SB_FIELD("inference record", "end", sb_rlp_end(&in));
+    *ret_record = record;
+    return SB_OK;
+}
+
+void sb_inference_list_encode(struct sb_buf *out, const struct sb_inference_record *records,
+                              size_t count)
+{
+    size_t list = sb_rlp_list_begin(out);
+    for (size_t i = 0; i < count; i++) {
+        sb_inference_record_encode(out, &records[i]);
+    }
+    sb_rlp_list_end(out, list);
+}
+
+sb_err sb_inference_list_decode(const struct sb_inference_record **ret_records, size_t *ret_count,
+                                struct sb_arena *arena, sb_bytes raw, struct sb_diag *diag)
+{
+    struct sb_rlp in = sb_rlp_open(raw);
+    struct sb_rlp items;
+    size_t count;
+    SB_FIELD("inference records", "list", sb_rlp_read_list(&items, &in));
+    SB_FIELD("inference records", "end", sb_rlp_end(&in));
+    SB_FIELD("inference records", "list", sb_rlp_count(&count, &items, SB_INFERENCE_RECORDS_MAX));
+    struct sb_inference_record *records = sb_arena_array(arena, count, sizeof *records);
+    if (records == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "no memory for %zu inference records", count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        SB_TRY(read_record(&records[i], &items, diag));
+    }
+    *ret_records = records;
+    *ret_count = count;
     return SB_OK;
 }
 

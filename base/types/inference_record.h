@@ -43,6 +43,13 @@ void sb_inference_record_encode(struct sb_buf *out, const struct sb_inference_re
 sb_err sb_inference_record_decode(struct sb_inference_record *ret_record, sb_bytes raw,
                                   struct sb_diag *diag) SB_MUST_USE;
 
+/* The records of a block, as stored: rlp([record, ...]). Decoded lists live in the arena. */
+void sb_inference_list_encode(struct sb_buf *out, const struct sb_inference_record *records,
+                              size_t count);
+sb_err sb_inference_list_decode(const struct sb_inference_record **ret_records, size_t *ret_count,
+                                struct sb_arena *arena, sb_bytes raw,
+                                struct sb_diag *diag) SB_MUST_USE;
+
 /* sb_inference_root: root over the records of a block; all zero for none. Scratch from the arena, given back.
  * SB_E_LIMIT for more than SB_INFERENCE_RECORDS_MAX, SB_E_NOMEM. */
 sb_err sb_inference_root(sb_hash *ret_root, struct sb_arena *arena,

@@ -249,6 +249,7 @@ static void chain_reads_give_back_what_was_committed(void **state)
     struct sb_store_pending *pending;
     assert_int_equal(sb_store_root(&root, &pending, rig.store, &diff), SB_OK);
     struct sb_store_block block = synthetic_seal(&rig.chain, &root);
+    block.inferences = sb_span_str("records");
     assert_int_equal(sb_store_commit_take(rig.store, pending, &block, NULL), SB_OK);
     uint64_t number;
     sb_bytes bytes;
@@ -263,6 +264,9 @@ static void chain_reads_give_back_what_was_committed(void **state)
     assert_int_equal(sb_store_commit_of(&bytes, &rig.arena, rig.store, 5), SB_OK);
     assert_true(sb_span_equal(bytes, block.commit));
     assert_int_equal(sb_store_commit_of(&bytes, &rig.arena, rig.store, 0), SB_E_NOT_FOUND);
+    assert_int_equal(sb_store_inferences(&bytes, &rig.arena, rig.store, 5), SB_OK);
+    assert_true(sb_span_equal(bytes, block.inferences));
+    assert_int_equal(sb_store_inferences(&bytes, &rig.arena, rig.store, 4), SB_E_NOT_FOUND);
     const sb_bytes *receipts;
     const sb_addr *senders;
     size_t count;
@@ -803,6 +807,7 @@ static void commit_with_records(struct rig *rig, const struct sb_state_diff *dif
     struct sb_store_block block = *sealed;
     block.records = records;
     block.record_count = 3;
+    block.inferences = sealed->number % 2 == 0 ? sb_span("records", 7) : sb_span(NULL, 0);
     sb_hash root;
     struct sb_store_pending *pending;
     struct sb_diag diag = {""};
