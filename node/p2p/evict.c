@@ -137,3 +137,32 @@ sb_peer sb_evict_choose(struct sb_evict_peer *peers, size_t count, uint64_t key)
     }
     return victim != NULL ? victim->peer : 0;
 }
+
+/* ---- half-received messages ---- */
+
+static bool pays_sooner(const struct sb_evict_holder *a, const struct sb_evict_holder *b)
+{
+    if (a->is_named != b->is_named) {
+        return b->is_named;
+    }
+    if (a->since_us != b->since_us) {
+        return a->since_us < b->since_us;
+    }
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a->peer > b->peer;
+}
+
+sb_peer sb_evict_holder(const struct sb_evict_holder *holders, size_t count)
+{
+    size_t total = 0;
+    const struct sb_evict_holder *victim = NULL;
+    for (size_t i = 0; i < count; i++) {
+        total += holders[i].bytes;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool has_share = holders[i].bytes >= total / count / 2;
+        if (has_share && (victim == NULL || pays_sooner(&holders[i], victim))) {
+            victim = &holders[i];
+        }
+    }
+    return victim != NULL ? victim->peer : 0;
+}

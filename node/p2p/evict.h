@@ -1,4 +1,4 @@
-/* evict.h: which inbound peer makes room for a newcomer when all places are taken. Pure: times and the key are handed in.
+/* evict.h: who goes when there is no room: for a newcomer, or for messages that are half received. Pure: times and the key are handed in.
  *
  *      candidates  inbound, up, not named by a setting
  *         less     4 groups' oldest peers (the groups by a secret key) ... an attacker cannot know which networks count
@@ -33,5 +33,18 @@ struct sb_evict_peer {
 /* sb_evict_choose: the peer to disconnect, or 0 when all are protected. Sorts the array. The answer depends on nothing but the
  * candidates, not on their order, and the key. */
 sb_peer sb_evict_choose(struct sb_evict_peer *peers, size_t count, uint64_t key);
+
+/* A peer some of whose messages are half received. */
+struct sb_evict_holder {
+    sb_peer peer;
+    size_t bytes;      /* that they take */
+    uint64_t since_us; /* when the oldest of them began; UINT64_MAX: there is none */
+    bool is_named;     /* persistent or unconditional */
+};
+
+/* sb_evict_holder: who pays when they take too much: of those with at least half of an equal share the one whose message is unfinished for the
+ * longest time, so that nobody who sends steadily pays for those that began and went silent. Named ones only when there is no other.
+ * 0: the list is empty. */
+sb_peer sb_evict_holder(const struct sb_evict_holder *holders, size_t count);
 
 #endif

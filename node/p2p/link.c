@@ -31,6 +31,7 @@ enum link_state {
 struct lane {
     struct sb_buf partial; /* fragments of a message that has not ended */
     bool begun;
+    uint64_t begun_us; /* when its first fragment came */
     struct sb_token_bucket messages, bytes;
 };
 
@@ -424,7 +425,7 @@ static bool may_take(uint64_t *ret_wait_us, struct lane *lane, uint64_t now_us)
 
 /* take_fragment: consume it; true when it ends a message, which *ret_event then holds. */
 static sb_err take_fragment(struct sb_link_event *ret_event, bool *ret_whole, struct sb_link *link,
-                            const struct fragment *fragment, struct sb_diag *diag)
+                            const struct fragment *fragment, uint64_t now_us, struct sb_diag *diag)
 {
     struct lane *lane = &link->lanes[fragment->channel];
     size_t len = fragment->bytes.len;
@@ -437,6 +438,7 @@ static sb_err take_fragment(struct sb_link_event *ret_event, bool *ret_whole, st
         if (sb_buf_err(&lane->partial) != SB_OK) {
             return sb_fail(diag, SB_E_NOMEM, "out of memory for a message");
         }
+        lane->begun_us = lane->begun ? lane->begun_us : now_us;
         lane->begun = true;
         message = sb_buf_bytes(&lane->partial);
     }
@@ -488,7 +490,7 @@ static sb_err next_message(struct sb_link_event *ret_event, struct sb_link *link
                 *ret_event = (struct sb_link_event){.kind = SB_LINK_WAIT, .wait_until_us = wait_us};
                 return SB_OK;
             }
-            SB_TRY(take_fragment(ret_event, &whole, link, &fragment, diag));
+            SB_TRY(take_fragment(ret_event, &whole, link, &fragment, now_us, diag));
             if (whole) {
                 return SB_OK;
             }
@@ -530,6 +532,16 @@ size_t sb_link_partial_bytes(const struct sb_link *link)
         bytes += link->lanes[i].partial.capacity;
     }
     return bytes;
+}
+
+uint64_t sb_link_partial_since_us(const struct sb_link *link)
+{
+    uint64_t since = UINT64_MAX;
+    for (size_t i = 0; i < SB_CHANNEL_COUNT; i++) {
+        const struct lane *lane = &link->lanes[i];
+        since = lane->begun && lane->begun_us < since ? lane->begun_us : since;
+    }
+    return since;
 }
 
 const struct sb_hello *sb_link_hello(const struct sb_link *link)

@@ -68,8 +68,10 @@ void sb_link_received(struct sb_link *link, size_t len);
 sb_err sb_link_next(struct sb_link_event *ret_event, struct sb_link *link, uint64_t now_us,
                     struct sb_diag *diag) SB_MUST_USE;
 
-/* sb_link_partial_bytes: memory of messages that are received in part. */
+/* sb_link_partial_bytes: memory of messages that are received in part. sb_link_partial_since_us: when the oldest of them began;
+ * UINT64_MAX: there is none. */
 size_t sb_link_partial_bytes(const struct sb_link *link);
+uint64_t sb_link_partial_since_us(const struct sb_link *link);
 /* sb_link_hello: the peer's, once its signature has been checked; NULL before. */
 const struct sb_hello *sb_link_hello(const struct sb_link *link);
 bool sb_link_is_open(const struct sb_link *link);

@@ -5,7 +5,8 @@
  *      dial.c    which nodes are dialled, and when
  *      offence.c points and bans
  *      evict.c   who makes room for a newcomer
- *      peer.c    one connection: socket <-> link <-> queue, CONTROL messages, its end
+ *      peer.c    one connection: socket -> link -> receiver, CONTROL messages, timeouts, its end
+ *      peer_send.c   its other half: queue -> link -> socket
  *      pex.c     addresses: asking, answering, the book
  *
  * Threads: everything belongs to the p2p thread, but what is marked "lock": that is guarded by sb_p2p.lock and touched by others. */
@@ -169,6 +170,7 @@ struct sb_p2p {
     struct sb_book *book;
     struct sb_pex pex;                        /* scratch */
     struct sb_evict_peer evict[SB_P2P_SLOTS]; /* scratch */
+    struct sb_evict_holder holders[SB_P2P_SLOTS];
     struct sb_endpoint anchors[SB_BOOK_ANCHORS_MAX];
     size_t anchor_count; /* still to dial */
 
@@ -222,19 +224,26 @@ void sb_dial_wait(struct sb_target *target);
 struct sb_conn *sb_conn_new(struct sb_p2p *p2p, enum sb_conn_purpose purpose);
 /* sb_conn_begin: TCP is there: begin the handshake. */
 void sb_conn_begin(struct sb_conn *conn, const uint8_t *expected_id);
-/* sb_conn_control: send a CONTROL message. */
-void sb_conn_control(struct sb_conn *conn, const struct sb_control *control);
-/* sb_conn_send: send on any channel, from the p2p thread. */
-void sb_conn_send(struct sb_conn *conn, enum sb_channel channel, sb_bytes message);
 /* sb_conn_service: what other threads asked of it, and what its queue holds. */
 void sb_conn_service(struct sb_conn *conn);
 /* sb_conn_tick: its timeouts. */
 void sb_conn_tick(struct sb_conn *conn);
 /* sb_conn_ping: ask for a sign of life within ms. */
 void sb_conn_ping(struct sb_conn *conn, uint64_t within_ms);
-/* sb_conn_end: say goodbye where that is possible, and close. sb_conn_close: only close. */
-void sb_conn_end(struct sb_conn *conn, enum sb_goodbye reason);
+/* sb_conn_close: without a goodbye. */
 void sb_conn_close(struct sb_conn *conn);
+
+/* ---- peer_send.c ---- */
+
+/* sb_conn_flush: send what waits, as far as the socket takes it. sb_conn_mark: there is more to do for it in the next turn of the loop. */
+void sb_conn_flush(struct sb_conn *conn);
+void sb_conn_mark(struct sb_conn *conn);
+/* sb_conn_control: send a CONTROL message. */
+void sb_conn_control(struct sb_conn *conn, const struct sb_control *control);
+/* sb_conn_send: send on any channel, from the p2p thread. */
+void sb_conn_send(struct sb_conn *conn, enum sb_channel channel, sb_bytes message);
+/* sb_conn_end: say goodbye where that is possible, and close. */
+void sb_conn_end(struct sb_conn *conn, enum sb_goodbye reason);
 
 /* ---- pex.c ---- */
 

@@ -115,12 +115,52 @@ static void choice_does_not_depend_on_the_order(void **state)
     }
 }
 
+/* Twelve that began the largest message and went silent, one that sends on: it never pays. */
+static void silent_holders_pay_before_one_that_goes_on(void **state)
+{
+    (void)state;
+    struct sb_evict_holder holders[13];
+    for (size_t i = 0; i < 12; i++) {
+        holders[i] =
+            (struct sb_evict_holder){.peer = i + 1, .bytes = 10000000 + i, .since_us = 1000 + i};
+    }
+    holders[12] = (struct sb_evict_holder){.peer = 13, .bytes = 10500000, .since_us = 2000};
+    for (size_t count = 13; count > 1; count--) {
+        sb_peer victim = sb_evict_holder(holders, count);
+        assert_int_not_equal(victim, 13);
+        for (size_t i = 0; i < count; i++) {
+            if (holders[i].peer == victim) {
+                memmove(&holders[i], &holders[i + 1], (count - i - 1) * sizeof holders[0]);
+                break;
+            }
+        }
+    }
+}
+
+static void small_and_named_holders_are_spared(void **state)
+{
+    (void)state;
+    const struct sb_evict_holder holders[] = {
+        {.peer = 1, .bytes = 1000, .since_us = 1}, /* old, but little */
+        {.peer = 2, .bytes = 10000000, .since_us = 5, .is_named = true},
+        {.peer = 3, .bytes = 10000000, .since_us = 9},
+        {.peer = 4,
+         .bytes = 30000,
+         .since_us = UINT64_MAX}, /* only what is kept for the next one */
+    };
+    assert_int_equal(sb_evict_holder(holders, 4), 3);
+    assert_int_equal(sb_evict_holder(holders, 2), 2); /* there is no other */
+    assert_int_equal(sb_evict_holder(holders, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flood_of_one_group_displaces_itself),
         cmocka_unit_test(flood_of_many_groups_leaves_who_has_earned_it),
         cmocka_unit_test(few_peers_are_all_protected),
+        cmocka_unit_test(silent_holders_pay_before_one_that_goes_on),
+        cmocka_unit_test(small_and_named_holders_are_spared),
         cmocka_unit_test(choice_does_not_depend_on_the_order),
     };
     return cmocka_run_group_tests_name("node/p2p/evict", tests, NULL, NULL);
