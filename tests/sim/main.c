@@ -43,6 +43,7 @@ struct options {
 /* What a job sends for each seed. */
 struct report {
     uint64_t seed, cpu_ms;
+    uint64_t hash; /* of all events */
     bool is_failed;
     struct sim_counts counts;
     char violation[SIM_VIOLATION_BYTES];
@@ -98,8 +99,7 @@ static void finish_trace(struct sim *sim, const struct options *o)
     sim->trace = NULL;
 }
 
-/* run_seed: returns the hash of all events. */
-static uint64_t run_seed(struct report *ret, uint64_t seed, const struct options *o)
+static void run_seed(struct report *ret, uint64_t seed, const struct options *o)
 {
     uint64_t begin = cpu_ms();
     struct sim *sim = sim_new();
@@ -114,10 +114,9 @@ static uint64_t run_seed(struct report *ret, uint64_t seed, const struct options
     ret->counts = sim->counts;
     memcpy(ret->violation, sim->violation, sizeof ret->violation);
     finish_trace(sim, o);
-    uint64_t hash = sim->hash;
+    ret->hash = sim->hash;
     free(sim);
     ret->cpu_ms = cpu_ms() - begin;
-    return hash;
 }
 
 /* print_repeat: the command that shows a failure again; what: the seed or scenario. */
@@ -157,9 +156,9 @@ static void print_seed(const struct report *report)
     printf("seed %" PRIu64 ": heights %" PRIu64 " (%" PRIu64 " under faults), %" PRIu64
            " s virtual, %" PRIu64 " ms cpu, events %" PRIu64 ", messages %" PRIu64
            ", rounds %" PRIu64 ", faults %" PRIu64 ", acts %" PRIu64 ", recoveries %" PRIu64
-           ", forks %" PRIu64 "\n",
+           ", forks %" PRIu64 ", hash %016" PRIx64 "\n",
            report->seed, c->heights, c->heights_faulty, c->virtual_us / 1000000, report->cpu_ms,
-           c->events, c->messages, c->rounds, faults, acts, c->recoveries, c->forks);
+           c->events, c->messages, c->rounds, faults, acts, c->recoveries, c->forks, report->hash);
 }
 
 /* ---- a campaign ---- */
@@ -201,7 +200,7 @@ static _Noreturn void job(const struct options *o, uint64_t first, uint32_t numb
     struct report *report = malloc(sizeof *report);
     SB_ASSERT(report != NULL);
     for (uint64_t seed = first + number; seed <= o->last && !is_interrupted; seed += o->jobs) {
-        (void)run_seed(report, seed, o);
+        run_seed(report, seed, o);
         if (!write_all(out, report, sizeof *report)) {
             break;
         }
@@ -362,9 +361,10 @@ static int run_determinism(const struct options *o)
     uint64_t passed = 0, failed = 0;
     struct report report;
     for (uint64_t seed = o->first; seed <= o->last; seed++) {
-        uint64_t once = run_seed(&report, seed, o);
-        uint64_t again = run_seed(&report, seed, o);
-        if (once == again) {
+        run_seed(&report, seed, o);
+        uint64_t once = report.hash;
+        run_seed(&report, seed, o);
+        if (once == report.hash) {
             passed++;
         } else {
             failed++;
