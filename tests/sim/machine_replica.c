@@ -94,9 +94,9 @@ static sb_err sign(void *ctx, struct sb_signature *ret_signature,
     } else if (err != SB_OK) {
         return err;
     } else {
-        uint64_t syncs = node->disk.syncs;
+        uint64_t syncs = node->disk.sync_count;
         err = sb_journal_signed(journal, &place, signed_bytes, signature.bytes);
-        if (node->disk.syncs == syncs) { /* it never became durable: it was never made */
+        if (node->disk.sync_count == syncs) { /* it never became durable: it was never made */
             return err == SB_OK ? sb_fail(diag, SB_E_IO, "a signature was not synced") : err;
         }
     }
@@ -116,7 +116,7 @@ static sb_err open_journal(struct sim_node *node, struct sb_diag *diag)
 {
     struct sb_journal_identity identity = {.genesis_hash = node->sim->domain.genesis_hash};
     memcpy(identity.public_key, node->key.pubkey.bytes, sizeof identity.public_key);
-    struct sb_journal_disk disk = sim_disk_table(&node->disk);
+    struct sb_journal_disk disk = memory_disk_table(&node->disk);
     struct sb_journal_recovery found;
     return sb_journal_open(&machine_of(node)->journal, &disk, &identity, node->disk.file_count == 0,
                            &found, diag);

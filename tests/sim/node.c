@@ -1,6 +1,7 @@
 /* node.c: a node's life: calls into its machine, and what the machine may do to the world. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util/assert.h"
@@ -31,6 +32,25 @@ static void synced(void *ctx)
     sim_node_spends(node, us);
 }
 
+/* resize: what is on the disk is on no replica's account. */
+static void *resize(void *memory, size_t bytes)
+{
+    struct sim_alloc *before = sim_alloc_enter(NULL);
+    void *moved = NULL;
+    if (bytes != 0) {
+        moved = realloc(memory, bytes);
+    } else {
+        free(memory);
+    }
+    (void)sim_alloc_enter(before);
+    return moved;
+}
+
+static uint64_t below(void *ctx, uint64_t bound)
+{
+    return sim_below(ctx, bound);
+}
+
 struct sim_key sim_key_of(const struct sim *sim, uint32_t node)
 {
     return sim_key_make(sim_mix(sim->config.seed) + node);
@@ -44,6 +64,7 @@ void sim_node_init(struct sim_node *node, struct sim *sim, uint32_t index)
     node->key = sim_key_of(sim, index);
     node->disk.dies = dies;
     node->disk.synced = synced;
+    node->disk.resize = resize;
     node->disk.ctx = node;
     if (sim->config.faults.skew_max_ms != 0) {
         node->skew_ms =
@@ -76,14 +97,15 @@ static void stop(struct sim_node *node)
 static void fall(struct sim_node *node)
 {
     struct sim *sim = node->sim;
-    uint64_t torn = node->disk.torn_files;
+    uint64_t torn = node->disk.torn_count;
     node->is_dying = true; /* whatever stop does has no effect */
     stop(node);
     node->is_dying = false;
     node->crash_in = 0;
     sim_bans_forget(sim, node->index);
-    sim_disk_crash(&node->disk, &sim->fault_random);
-    sim->counts.fault[SIM_FAULT_TORN] += node->disk.torn_files - torn;
+    memory_disk_crash(&node->disk, MEMORY_LOSS_PART,
+                      (struct memory_chance){.below = below, .ctx = &sim->fault_random});
+    sim->counts.fault[SIM_FAULT_TORN] += node->disk.torn_count - torn;
     for (uint32_t other = 0; other < sim->config.node_count; other++) {
         sim_network_disconnect(sim, node->index, other);
         sim->network.known[node->index][other] = 0;
@@ -221,7 +243,7 @@ void sim_node_fini(struct sim_node *node)
     }
     node->sim->machine->discard(node);
     sim_application_fini(&node->application);
-    sim_disk_fini(&node->disk);
+    memory_disk_fini(&node->disk);
 }
 
 /* ---- calls out of it ---- */

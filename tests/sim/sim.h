@@ -8,7 +8,7 @@
  *         |--- faults.c    crashes, pauses, clock jumps, partitions, and their healing
  *         |--- node.c      a node's life: start, calls with a crash at any boundary, restart from what its disk kept
  *         |       |--- machine_core.c      the consensus core alone, with a small host    (--core-only)
- *         |       +--- machine_replica.c   sb_replica: driver, gossip, block sync, journal on disk.c, over application.c
+ *         |       +--- machine_replica.c   sb_replica: driver, gossip, block sync, journal in memory, over application.c
  *         |--- adversary.c  what Byzantine validators send instead
  *         |--- bans.c     offences of peers, and who is not spoken to any more
  *         +--- check.c      every signature, every decision, every standing; accountability.c: who is to blame for a fork
@@ -24,11 +24,11 @@
 #include "tests/sim/application.h"
 #include "tests/sim/bans.h"
 #include "tests/sim/config.h"
-#include "tests/sim/disk.h"
 #include "tests/sim/events.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/network.h"
 #include "tests/sim/trace.h"
+#include "tests/support/memory_disk.h"
 
 #define SIM_TIMERS_MAX      80
 #define SIM_VIOLATION_BYTES 1024
@@ -66,7 +66,7 @@ struct sim_node {
     void *machine; /* of this life; NULL when down */
     struct sim_alloc alloc;
     /* what survives a crash */
-    struct sim_disk disk;
+    struct memory_disk disk;
     struct sim_application application;
     struct sim_core_disk *core_disk; /* of machine_core */
 

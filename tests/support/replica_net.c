@@ -406,7 +406,7 @@ void replica_net_crash(struct replica_net *net, size_t index)
     struct replica_net_node *node = &net->nodes[index];
     stop_node(node);
     stub_application_restart(node->app);
-    memory_disk_crash(&node->disk, MEMORY_LOSS_PART, &net->random);
+    memory_disk_crash(&node->disk, MEMORY_LOSS_PART, memory_chance_of(&net->random));
     for (size_t i = 0; i < net->count; i++) {
         if (i != index) {
             tell_down(net, i, index);

@@ -314,7 +314,7 @@ static void net_node_crash(struct net_node *node, enum memory_loss loss)
     node->disk.is_dead = true;
     net_node_stop(node);
     stub_application_restart(node->app);
-    memory_disk_crash(&node->disk, loss, &node->net->random);
+    memory_disk_crash(&node->disk, loss, memory_chance_of(&node->net->random));
     node->is_dead = false;
     node->dies_at = 0;
 }

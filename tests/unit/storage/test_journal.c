@@ -610,7 +610,7 @@ static void file_before_the_last_has_no_unsynced_tail(void **state)
     for (size_t i = 0; i < disk.file_count; i++) {
         const struct memory_file *file = &disk.files[i];
         bool is_last = strcmp(file->name, "00000002.wal") == 0;
-        assert_true(is_last || file->durable == file->content.len);
+        assert_true(is_last || file->durable == file->len);
     }
     sb_journal_close(journal);
     memory_disk_fini(&disk);
