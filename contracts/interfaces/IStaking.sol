@@ -46,13 +46,13 @@ interface IStaking {
     /// @notice The validator signed twice and is out for ever.
     error Tombstoned(address operator);
     /// @notice The validator is jailed; Slashing.unjail lets it out.
-    error Jailed(address operator);
+    error IsJailed(address operator);
+    /// @notice The validator is a candidate already.
+    error AlreadyListed(address operator);
     /// @notice The pool has lost so much to slashes that it takes no new stake: over 255 of 256 parts.
     error PoolWorn(address operator);
     /// @notice All stake together may not pass (2^63 - 1) / 8 coins.
     error StakeLimit(uint256 wanted, uint256 max);
-    /// @notice The only validator of the chain may not leave before another has come.
-    error LastValidator(address operator);
     /// @notice The list of candidates is full and this validator is not stronger than its weakest.
     error TooWeak(uint256 power, uint256 weakest);
     /// @notice No unbonding of the caller has this number.

@@ -37,13 +37,27 @@ contract Params {
     // Slots 13 and 14: read by contracts alone.
     uint256 public depositPerByte; // wei locked for each byte of a stored chunk
     address public governor;
+    // Slots 15 on, in the order of base/types/staking_params.def: read by Staking, Distribution and Slashing.
+    uint256 public unbondingSeconds;
+    uint256 public validatorsMax;
+    uint256 public selfStakeMinCoins;
+    uint256 public entriesMax;
+    uint256 public signedWindow; // heights
+    uint256 public signedMinBps;
+    uint256 public downtimeJailSeconds;
+    uint256 public slashDoubleSignBps;
+    uint256 public slashDowntimeBps;
+    uint256 public proposerShareBps;
+    uint256 public inflationBps;
+    uint256 public inflationDecayBps;
+    uint256 public inflationFloorBps;
 
     modifier onlyGovernor() {
         if (msg.sender != governor || governor == address(0)) revert NotGovernor();
         _;
     }
 
-    /// @notice Change the parameter in slot `index` (0 to 13), but for the two of the upgrade, which only change together.
+    /// @notice Change the parameter in slot `index`, but for the two of the upgrade, which only change together.
     function set(uint256 index, uint256 value) external onlyGovernor {
         if (index == 11 || index == 12) revert UnknownParam(index);
         _set(index, value);
@@ -83,6 +97,19 @@ contract Params {
         if (index == 11) return (1, (1 << 32) - 1);
         if (index == 12) return (0, (1 << 53) - 1);
         if (index == 13) return (0, 1 ether);
+        if (index == 15) return (1, 31_536_000);
+        if (index == 16) return (1, 256);
+        if (index == 17) return (1, 1_000_000_000);
+        if (index == 18) return (1, 32);
+        if (index == 19) return (10, 255);
+        if (index == 20) return (0, 10_000);
+        if (index == 21) return (0, 31_536_000);
+        if (index == 22) return (0, 10_000);
+        if (index == 23) return (0, 1000);
+        if (index == 24) return (0, 10_000);
+        if (index == 25) return (0, 5000);
+        if (index == 26) return (0, 10_000);
+        if (index == 27) return (0, 5000);
         revert UnknownParam(index);
     }
 
