@@ -12,10 +12,10 @@
 #include <time.h>
 #include <uv.h>
 
-#include "base/codec/rlp.h"
 #include "base/util/assert.h"
 #include "base/util/endian.h"
 #include "node/p2p/token_bucket.h"
+#include "node/tx_message.h"
 
 #define BUCKETS (2 * SB_TX_GOSSIP_SEEN_MAX)
 #define NONE    UINT32_MAX
@@ -180,17 +180,16 @@ static size_t send_some(struct sb_tx_gossip *g, sb_peer peer, const struct out *
     struct sb_buf message;
     size_t count = 0;
     sb_buf_init(&message, MESSAGE_BYTES_MAX);
-    size_t list = sb_rlp_list_begin(&message);
+    size_t list = sb_tx_message_begin(&message);
     while (from + count < out->count) {
         sb_bytes raw = out->txs[from + count]->raw;
         if (count > 0 && message.len + raw.len > MESSAGE_BYTES) {
             break;
         }
-        sb_rlp_put_bytes(&message, raw);
+        sb_tx_message_put(&message, raw);
         count++;
     }
-    sb_rlp_list_end(&message, list);
-    if (sb_buf_err(&message) == SB_OK &&
+    if (sb_tx_message_end(&message, list) == SB_OK &&
         g->options.send(g->options.ctx, peer, sb_buf_bytes(&message))) {
         (void)pthread_mutex_lock(&g->lock);
         g->counters.sent += count;
@@ -382,18 +381,17 @@ static bool take_tx(struct sb_tx_gossip *g, sb_peer peer, sb_bytes raw)
 
 static void take_message(struct sb_tx_gossip *g, const struct message *message)
 {
-    struct sb_rlp in = sb_rlp_open(sb_span(message->bytes, message->len));
-    struct sb_rlp items;
-    bool ok =
-        sb_rlp_read_list(&items, &in) == SB_OK && sb_rlp_end(&in) == SB_OK && !sb_rlp_done(&items);
-    while (ok && !sb_rlp_done(&items)) {
+    struct sb_tx_message txs;
+    bool has_one = true;
+    sb_err err = sb_tx_message_open(&txs, sb_span(message->bytes, message->len));
+    while (err == SB_OK && has_one) {
         sb_bytes raw;
-        ok = sb_rlp_read_bytes(&raw, &items, SB_TX_BYTES_MAX) == SB_OK;
-        if (ok && !take_tx(g, message->peer, raw)) {
+        err = sb_tx_message_next(&has_one, &raw, &txs);
+        if (err == SB_OK && has_one && !take_tx(g, message->peer, raw)) {
             return;
         }
     }
-    if (!ok) {
+    if (err != SB_OK) {
         report(g, message->peer, SB_OFFENCE_PROTOCOL, "bytes that are no list of transactions");
     }
 }
