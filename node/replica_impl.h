@@ -1,12 +1,12 @@
 /* replica_impl.h: the inside of a replica, for its own files alone.
  *
- *      replica.c         life, the host's calls, pace, status          gossip_peer.c     what a peer has, may cost, and sent too early
+ *      replica.c         life, the host's calls, status                gossip_peer.c     what a peer has, may cost, and sent too early
  *      replica_sync.c    block sync: asking, giving, committing         gossip_push.c     what goes out: encoded once, sent to many
  *      gossip_take.c     what comes in: votes, proposals, certificates  gossip_parts.c    blocks: assembly, parts, blocks fetched by id
- *                                                                      gossip_repair.c   after loss: asking for, and giving, what is lacking
+ *      replica_settle.c  what each call ends with; pace                gossip_repair.c   after loss: asking for, and giving, what is lacking
  *                                                                      gossip_spare.c    who need not be sent what others bring it sooner
  *
- * Each call of the host does its one thing and then settles (replica.c): tells peers of a new head, takes again what came early, goes on
+ * Each call of the host does its one thing and then settles (replica_settle.c): tells peers of a new head, takes again what came early, goes on
  * with sync, begins the next height. Callbacks of the driver only take note and send; they never call the driver.
  *
  * Memory: SB_REPLICA_PEERS_MAX peers of EARLY_PEER_BYTES_MAX each, twice EARLY_BYTES_MAX together; SB_ASSEMBLIES_MAX blocks in assembly, of
@@ -260,6 +260,16 @@ bool sb_replica_may_go_on(struct sb_replica *replica);
 sb_err sb_replica_dispatch(struct sb_replica *replica, struct gossip_peer *peer,
                            enum sb_channel channel, sb_bytes raw, struct sb_diag *diag) SB_MUST_USE;
 uint64_t sb_replica_resend_ms(const struct sb_replica *replica);
+
+/* ---- replica_settle.c ---- */
+
+/* sb_replica_settle: at the end of each call: do what is due. */
+sb_err sb_replica_settle(struct sb_replica *replica, struct sb_diag *diag) SB_MUST_USE;
+/* sb_replica_set_due: the next height begins an interval after the time of the last block, as its proposer stated it, but not before now
+ * and not later than an interval from now, whatever that time is. */
+void sb_replica_set_due(struct sb_replica *replica);
+/* sb_replica_is_sole: the next height is this validator's alone. */
+bool sb_replica_is_sole(const struct sb_replica *replica);
 
 /* ---- gossip_peer.c ---- */
 
