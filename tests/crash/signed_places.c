@@ -87,6 +87,7 @@ static sb_err visit_record(void *ctx, const struct sb_journal_record *record)
         memcmp(known->signature, item.signature, sizeof item.signature) == 0) {
         return SB_OK;
     }
+    places->twice_count += known != NULL ? 1 : 0;
     return sb_fail(
         visit->diag, SB_E_CORRUPT, "height %" PRIu64 ", round %" PRIu32 ", step %d was %s",
         item.place.height, item.place.round, (int)item.place.step,

@@ -18,6 +18,7 @@ struct signed_place {
 struct signed_places {
     struct signed_place *items; /* owned, ascending by place */
     size_t count, capacity;
+    size_t twice_count; /* places that have two contents */
 };
 
 /* signed_places_read: add what the files of a journal folder say. SB_E_CORRUPT names the place that has two contents, or a damaged

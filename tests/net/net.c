@@ -347,6 +347,7 @@ static bool same_range(struct net *net, uint64_t from, uint64_t count)
         if (net->pids[i] != 0 && (hashes == NULL || json_array_size(hashes) != count)) {
             ok = net_fail(net, "node %zu does not give its blocks", i);
         } else if (first != NULL && hashes != NULL && !json_equal(first, hashes)) {
+            net->fork_count++;
             ok = net_fail(net, "a fork: node %zu has other blocks from %" PRIu64 " on", i, from);
         }
         if (first == NULL) {

@@ -34,6 +34,7 @@ struct net {
     char command_log[NET_PATH_BYTES];
     pid_t pids[NET_NODES]; /* 0: does not run */
     struct signed_places places[NET_NODES];
+    size_t fork_count;    /* comparisons of blocks that found a difference */
     pthread_mutex_t lock; /* of problem */
     char problem[1024];
 };

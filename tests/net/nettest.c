@@ -31,6 +31,7 @@
 #define CATCH_UP_MS 60000
 #define LIVES_MAX   (NET_GROUPS / NET_NODES - 1)
 #define SAMPLE      100
+#define LOOK_US     200000
 #define STILL_MS    4000 /* how long a partition is watched */
 #define JOIN_HEIGHT 60
 #define SLOW        3
@@ -188,17 +189,31 @@ struct life {
     struct load load;
     size_t checked_count;
     uint64_t kill_count;
-    uint64_t catch_up_ms_max;
     pthread_t thread;
 };
 
 static struct life lives[NET_NODES];
-static atomic_uint_least64_t seen_height; /* the highest that any load has seen */
+
+/* What all lives together have seen. */
+static struct {
+    atomic_uint_least64_t living; /* threads */
+    atomic_uint_least64_t height; /* the highest that any load has seen */
+    atomic_uint_least64_t kills, receipts, inferences;
+    atomic_uint_least64_t catch_up_ms_max; /* from a start to the head */
+} seen;
 
 struct killer {
     pid_t pid;
     uint64_t after_us;
 };
+
+/* raise_to: to at least this value. */
+static void raise_to(atomic_uint_least64_t *number, uint64_t least)
+{
+    uint64_t now = atomic_load(number);
+    while (now < least && !atomic_compare_exchange_weak(number, &now, least)) {
+    }
+}
 
 static void *killer_main(void *ctx)
 {
@@ -216,10 +231,7 @@ static bool drive_until_killed(struct life *life, struct rpc_session *session)
     SB_ASSERT(pthread_create(&thread, NULL, killer_main, &killer) == 0);
     load_drive(&life->load, session, &life->random);
     (void)pthread_join(thread, NULL);
-    uint64_t seen = atomic_load(&seen_height);
-    while (seen < life->load.head_number &&
-           !atomic_compare_exchange_weak(&seen_height, &seen, life->load.head_number)) {
-    }
+    raise_to(&seen.height, life->load.head_number);
     return life->load.problem[0] == '\0' ||
            net_fail(&net, "node %zu, under load: %s", life->node, life->load.problem);
 }
@@ -229,7 +241,7 @@ static bool live(struct life *life)
 {
     struct rpc_session session;
     uint64_t begun = now_ms();
-    uint64_t target = atomic_load(&seen_height);
+    uint64_t target = atomic_load(&seen.height);
     uint64_t number = life->kill_count;
     load_use_senders(&life->load, (uint32_t)(1 + life->node * LIVES_MAX + number));
     bool ok = net_start(&net, life->node) &&
@@ -238,14 +250,17 @@ static bool live(struct life *life)
     if (!ok) {
         return false;
     }
-    uint64_t took = now_ms() - begun;
-    life->catch_up_ms_max = took > life->catch_up_ms_max ? took : life->catch_up_ms_max;
+    raise_to(&seen.catch_up_ms_max, now_ms() - begun);
+    uint64_t inferences = life->load.inference_count;
     ok = load_check(&life->load, &session, life->checked_count, SAMPLE, &life->random) ||
          net_fail(&net, "node %zu, after life %" PRIu64 ": %s", life->node, number,
                   life->load.problem);
     life->checked_count = life->load.receipt_count;
     ok = ok && drive_until_killed(life, &session);
     rpc_close(&session);
+    atomic_fetch_add(&seen.receipts, life->load.receipt_count - life->checked_count);
+    atomic_fetch_add(&seen.inferences, life->load.inference_count - inferences);
+    atomic_fetch_add(&seen.kills, 1);
     life->kill_count++;
     return ok && net_kill(&net, life->node);
 }
@@ -258,6 +273,7 @@ static void *life_main(void *ctx)
            net.problem[0] == '\0') {
         ok = live(life);
     }
+    atomic_fetch_sub(&seen.living, 1);
     return NULL;
 }
 
@@ -283,30 +299,49 @@ static bool check_everywhere(void)
 
 static void report_kills(void)
 {
-    uint64_t kills = 0, sent = 0, catch_up_ms = 0;
-    size_t receipts = 0, places = 0;
+    uint64_t sent = 0;
+    size_t places = 0, twice = 0;
     for (size_t i = 0; i < NET_NODES; i++) {
-        kills += lives[i].kill_count;
         sent += lives[i].load.sent_count;
-        receipts += lives[i].load.receipt_count;
         places += net.places[i].count;
-        catch_up_ms =
-            lives[i].catch_up_ms_max > catch_up_ms ? lives[i].catch_up_ms_max : catch_up_ms;
+        twice += net.places[i].twice_count;
     }
-    printf("%" PRIu64 " kills, %" PRIu64 " transactions sent, %zu receipts acknowledged and found "
-           "on every node; head %" PRIu64 "; %zu places signed once; slowest return to the head "
-           "%" PRIu64 " ms\n",
-           kills, sent, receipts, atomic_load(&seen_height), places, catch_up_ms);
+    printf("%" PRIu64 " kills; %" PRIu64 " transactions sent, %" PRIu64 " receipts acknowledged, "
+           "%" PRIu64 " of inferences; head %" PRIu64 "; slowest return to the head %" PRIu64
+           " ms; %zu places signed, %zu of them twice; %zu forks\n",
+           atomic_load(&seen.kills), sent, atomic_load(&seen.receipts),
+           atomic_load(&seen.inferences), atomic_load(&seen.height),
+           atomic_load(&seen.catch_up_ms_max), places, twice, net.fork_count);
+}
+
+/* tell_minutes: while lives are lived, one line a minute. */
+static void tell_minutes(void)
+{
+    uint64_t begun_ms = now_ms(), minutes = 0;
+    while (atomic_load(&seen.living) != 0) {
+        sleep_us(LOOK_US);
+        if ((now_ms() - begun_ms) / 60000 > minutes) {
+            minutes = (now_ms() - begun_ms) / 60000;
+            printf("minute %" PRIu64 ": %" PRIu64 " kills, %" PRIu64 " receipts, %" PRIu64
+                   " of inferences, head %" PRIu64 ", slowest return %" PRIu64 " ms\n",
+                   minutes, atomic_load(&seen.kills), atomic_load(&seen.receipts),
+                   atomic_load(&seen.inferences), atomic_load(&seen.height),
+                   atomic_load(&seen.catch_up_ms_max));
+            (void)fflush(stdout);
+        }
+    }
 }
 
 static bool run_lives(const char *reader)
 {
     uint64_t end_ms = now_ms() + options.seconds * 1000;
+    atomic_store(&seen.living, NET_NODES);
     for (size_t i = 0; i < NET_NODES; i++) {
         (void)snprintf(lives[i].load.reader, sizeof lives[i].load.reader, "%s", reader);
         lives[i].end_ms = end_ms;
         SB_ASSERT(pthread_create(&lives[i].thread, NULL, life_main, &lives[i]) == 0);
     }
+    tell_minutes();
     for (size_t i = 0; i < NET_NODES; i++) {
         (void)pthread_join(lives[i].thread, NULL);
     }
@@ -322,14 +357,13 @@ static bool case_kills(void)
     }
     bool ok =
         net_start_all(&net) && net_deploy_reader(&net, reader, lives[0].load.senders[0].secret);
-    atomic_store(&seen_height, net_highest(&net));
+    atomic_store(&seen.height, net_highest(&net));
     for (size_t i = 0; ok && i < NET_NODES; i++) {
         ok = net_kill(&net, i); /* all at once, for a beginning */
     }
     ok = ok && run_lives(reader) && net_start_all(&net);
-    ok = ok && net_wait_all(&net, atomic_load(&seen_height), CATCH_UP_MS);
+    ok = ok && net_wait_all(&net, atomic_load(&seen.height), CATCH_UP_MS);
     ok = ok && net_wait_all(&net, net_highest(&net) + 3, CATCH_UP_MS) && check_everywhere();
-    report_kills();
     for (size_t i = 0; i < NET_NODES; i++) {
         load_fini(&lives[i].load);
     }
@@ -342,16 +376,21 @@ static const struct net_case {
     const char *name;
     bool (*run)(void);
     struct sb_relay_quality wires;
-    bool (*check)(void); /* NULL, or what to look at once the nodes have stopped */
+    bool (*check)(void);  /* NULL, or what to look at once the nodes have stopped */
+    void (*report)(void); /* NULL, or what to tell in the end, good or bad */
 } k_cases[] = {
-    {"one_killed", case_one_killed, k_short_wires, NULL},
-    {"partition", case_partition, k_short_wires, NULL},
-    {"late_joiner", case_late_joiner, k_short_wires, NULL},
-    {"lost_database", case_lost_database, k_short_wires, NULL},
-    {"slow_validator", case_slow_validator, k_short_wires, NULL},
-    {"bad_wires", case_bad_wires, {.delay_us = 20000, .jitter_us = 20000, .loss_ppm = 5000}, NULL},
-    {"forger", case_forger, k_short_wires, check_forger},
-    {"kills", case_kills, k_short_wires, NULL},
+    {"one_killed", case_one_killed, k_short_wires, NULL, NULL},
+    {"partition", case_partition, k_short_wires, NULL, NULL},
+    {"late_joiner", case_late_joiner, k_short_wires, NULL, NULL},
+    {"lost_database", case_lost_database, k_short_wires, NULL, NULL},
+    {"slow_validator", case_slow_validator, k_short_wires, NULL, NULL},
+    {"bad_wires",
+     case_bad_wires,
+     {.delay_us = 20000, .jitter_us = 20000, .loss_ppm = 5000},
+     NULL,
+     NULL},
+    {"forger", case_forger, k_short_wires, check_forger, NULL},
+    {"kills", case_kills, k_short_wires, NULL, report_kills},
 };
 
 static bool run_case(const struct net_case *c)
@@ -359,6 +398,9 @@ static bool run_case(const struct net_case *c)
     uint64_t begun = now_ms();
     bool ok = net_make(&net, program, INTERVAL_MS, &c->wires) && c->run() && all_well() &&
               (c->check == NULL || c->check());
+    if (c->report != NULL) {
+        c->report();
+    }
     if (!ok) {
         printf("FAIL nettest::%s %s\n", c->name, net.problem);
         for (size_t i = 0; i < NET_NODES; i++) {
