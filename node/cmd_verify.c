@@ -14,14 +14,18 @@
 
 #define GENESIS_ARENA_BYTES ((size_t)1 << 30)
 
-static const struct sb_usage k_usage = {
-    "verify", "--datadir DIR",
-    "Check a data directory while no node runs on it: rebuild the state root from the accounts and "
-    "compare it with\n"
-    "the head, check every stored block, receipt, code and model by its hash, and every consensus "
-    "block with the\n"
-    "signatures that decided it. Exit status 0 only when all is right.",
-    "  samebit verify --datadir ./chain\n"};
+static const struct sb_usage k_usage = {"verify", "--datadir DIR",
+                                        "Check a data directory: rebuild the state root from the "
+                                        "accounts and compare it with the head, "
+                                        "check every\n"
+                                        "stored block, receipt, code and model by its hash, and "
+                                        "every consensus block with the signatures "
+                                        "that decided\n"
+                                        "it. A node may run on it meanwhile: what it held when the "
+                                        "check began is checked. Exit status 0 "
+                                        "only when all\n"
+                                        "is right.",
+                                        "  samebit verify --datadir ./chain\n"};
 
 struct verification {
     struct sb_progress progress;
