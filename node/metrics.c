@@ -16,6 +16,11 @@
 #define BLOCK_BYTES_MAX ((size_t)32 << 20)
 #define NS_IN_MS        1000000
 
+uint64_t sb_metrics_monotonic_us(void)
+{
+    return uv_hrtime() / 1000;
+}
+
 uint64_t sb_metrics_wall_ms(void)
 {
     struct timespec now;
@@ -53,6 +58,7 @@ sb_err sb_metrics_new(struct sb_metrics **ret_metrics, const struct sb_metrics_o
     metrics->options = *options;
     metrics->started_at = sb_chain_head_number(options->chain);
     metrics->voted_height = metrics->started_at;
+    metrics->head_seen_us = sb_metrics_monotonic_us();
     metrics->seen.head_time_ms = sb_chain_head(options->chain).time_ms;
     sb_arena_init(&metrics->arena, BLOCK_BYTES_MAX);
     struct sb_validator_set set = {.count = 0};
@@ -108,11 +114,23 @@ void sb_metrics_halted(struct sb_metrics *metrics, const char *why)
 
 /* ---- health ---- */
 
+/* stall_s: for how many seconds no block has come, if that is longer than it may take; else 0. */
+static uint64_t stall_s(const struct sb_metrics *m, bool is_sole, uint64_t interval_ms)
+{
+    bool must_go_on = m->seen.consensus_validators > 1 || (is_sole && m->options.is_steady);
+    uint64_t passed_ms = (sb_metrics_monotonic_us() - m->head_seen_us) / 1000;
+    if (m->options.stall_ms == 0 || !must_go_on || passed_ms <= m->options.stall_ms + interval_ms) {
+        return 0;
+    }
+    return passed_ms / 1000 + 1;
+}
+
 /* judge: condition and reason, in the order of their weight. Under the lock. */
-static void judge(const struct sb_metrics *m, struct sb_rpc_health *h)
+static void judge(const struct sb_metrics *m, struct sb_rpc_health *h, uint64_t interval_ms)
 {
     uint64_t silent = h->height > m->voted_height ? h->height - m->voted_height : 0;
     bool is_sole = h->is_validator && m->seen.consensus_validators == 1;
+    uint64_t stalled = stall_s(m, is_sole, interval_ms);
     if (m->failed[0] != '\0') {
         h->condition = SB_RPC_FAILED;
         (void)snprintf(h->reason, sizeof h->reason, "%s", m->failed);
@@ -130,6 +148,9 @@ static void judge(const struct sb_metrics *m, struct sb_rpc_health *h)
     } else if (m->p2p != NULL && h->peer_count == 0 && !is_sole) {
         h->condition = SB_RPC_ALONE;
         (void)snprintf(h->reason, sizeof h->reason, "no peer is connected");
+    } else if (stalled != 0) {
+        h->condition = SB_RPC_STANDING;
+        (void)snprintf(h->reason, sizeof h->reason, "no block for %" PRIu64 " seconds", stalled);
     } else if (h->is_validator && silent >= SB_METRICS_SILENT_HEIGHTS) {
         h->condition = SB_RPC_NOT_VOTING;
         (void)snprintf(h->reason, sizeof h->reason,
@@ -137,7 +158,8 @@ static void judge(const struct sb_metrics *m, struct sb_rpc_health *h)
     } else {
         h->condition = SB_RPC_READY;
     }
-    h->is_voting = h->is_validator && h->condition == SB_RPC_READY;
+    h->is_voting = h->is_validator && silent < SB_METRICS_SILENT_HEIGHTS &&
+                   (h->condition == SB_RPC_READY || h->condition == SB_RPC_STANDING);
 }
 
 struct sb_rpc_health sb_metrics_health(struct sb_metrics *metrics)
@@ -168,7 +190,7 @@ struct sb_rpc_health sb_metrics_health(struct sb_metrics *metrics)
     } else {
         metrics->voted_height = health.height; /* nothing watches who votes */
     }
-    judge(metrics, &health);
+    judge(metrics, &health, head.params.min_block_interval_ms);
     (void)pthread_mutex_unlock(&metrics->lock);
     return health;
 }

@@ -45,6 +45,10 @@ struct sb_metrics_options {
     struct sb_inference *inference;
     const struct sb_chain_app *app;
     struct sb_disk_meter *journal;
+    /* Without a block for so long, beside the chain's least interval, the chain stands still; 0: never. A single validator may make no
+     * empty blocks: is_steady says that this one does, if it is this node; others' silence is no sign then. */
+    uint64_t stall_ms;
+    bool is_steady;
     bool has_validator; /* this node has a validator key */
     sb_addr validator;  /* its address */
     /* wake: call sb_metrics_observe soon, on the loop; from any thread. NULL: the consensus state is as of the last observation. */

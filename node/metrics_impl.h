@@ -39,6 +39,7 @@ struct sb_metrics {
     pthread_cond_t looked;
     bool has_observed;
     struct sb_replica_status status;
+    uint64_t head_seen_us; /* when the head came, or the program began; monotonic */
     uint64_t
         voted_height; /* the last in which this node's validator voted, or could not yet have */
     struct sb_rpc_metrics seen; /* what events tell; the rest is gathered */
@@ -61,5 +62,7 @@ void sb_disk_meter_read(struct sb_disk_meter *meter, struct sb_rpc_histogram *re
                         uint64_t *ret_bytes);
 /* sb_metrics_wall_ms: Unix time. */
 uint64_t sb_metrics_wall_ms(void);
+/* sb_metrics_monotonic_us: since some moment. */
+uint64_t sb_metrics_monotonic_us(void);
 
 #endif

@@ -24,7 +24,7 @@ static enum sb_rpc_step step_of(enum sb_bft_step_name step)
 static void note_progress(struct sb_metrics *m, const struct sb_bft_status *now)
 {
     const struct sb_bft_status *last = &m->last;
-    uint64_t now_us = uv_hrtime() / 1000;
+    uint64_t now_us = sb_metrics_monotonic_us();
     bool is_same_round = now->height == last->height && now->round == last->round;
     if (is_same_round && now->step == last->step) {
         return;
@@ -183,6 +183,7 @@ void sb_metrics_on_head(void *ctx, const struct sb_chain_event *event)
     int64_t own_power = sb_metrics_read_set(&next, m, height + 1);
     (void)pthread_mutex_lock(&m->lock);
     struct sb_rpc_metrics *s = &m->seen;
+    m->head_seen_us = sb_metrics_monotonic_us();
     if (s->head_time_ms != 0 && f.time_ms > s->head_time_ms) {
         sb_rpc_histogram_add(&s->consensus_block_interval_seconds,
                              (f.time_ms - s->head_time_ms) * 1000);

@@ -463,6 +463,8 @@ static sb_err open_metrics(struct sb_node *node, struct sb_diag *diag)
                                                .inference = node->options.inference,
                                                .app = node->app,
                                                .journal = node->meter,
+                                               .stall_ms = node->options.stall_ms,
+                                               .is_steady = node->options.pace == SB_PACE_STEADY,
                                                .has_validator = true,
                                                .validator = sb_pubkey_address(&node->key),
                                                .wake_ctx = node,

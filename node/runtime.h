@@ -42,6 +42,7 @@ struct sb_node_options {
     enum sb_pace pace;
     uint64_t interval_ms;            /* STEADY; 0 takes minBlockIntervalMs */
     uint64_t halt_height;            /* 0: never */
+    uint64_t stall_ms;               /* as in sb_metrics_options */
     struct sb_bft_timeouts timeouts; /* all zero: sb_bft_timeouts_default */
     const struct sb_p2p_options
         *p2p; /* NULL: no peers. Used during new; domain, callbacks and log are the node's */

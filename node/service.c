@@ -111,6 +111,7 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
         .pace = c->instant_blocks ? SB_PACE_INSTANT : SB_PACE_STEADY,
         .interval_ms = c->block_interval_ms,
         .halt_height = c->halt_height,
+        .stall_ms = c->ready_stall_ms,
         .timeouts = {.propose_ms = c->propose_ms,
                      .prevote_ms = c->prevote_ms,
                      .precommit_ms = c->precommit_ms,

@@ -200,6 +200,7 @@ enum sb_rpc_condition {
     SB_RPC_READY,
     SB_RPC_CATCHING_UP, /* fetching blocks from peers, or about to learn whether it must */
     SB_RPC_ALONE,       /* no peer is connected, and the chain is not made here alone */
+    SB_RPC_STANDING,    /* no block was committed for longer than it may take */
     SB_RPC_NOT_VOTING,  /* a validator that has not voted for some heights */
     SB_RPC_HALTED,      /* at its halt height, or before a version that it does not know */
     SB_RPC_FAILED,      /* stopped by itself */

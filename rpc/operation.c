@@ -4,9 +4,10 @@
 #include "rpc/access.h"
 
 static const char *const conditions[] = {
-    [SB_RPC_READY] = "ready",   [SB_RPC_CATCHING_UP] = "catching up",
-    [SB_RPC_ALONE] = "alone",   [SB_RPC_NOT_VOTING] = "not voting",
-    [SB_RPC_HALTED] = "halted", [SB_RPC_FAILED] = "failed",
+    [SB_RPC_READY] = "ready",           [SB_RPC_CATCHING_UP] = "catching up",
+    [SB_RPC_ALONE] = "alone",           [SB_RPC_STANDING] = "standing still",
+    [SB_RPC_NOT_VOTING] = "not voting", [SB_RPC_HALTED] = "halted",
+    [SB_RPC_FAILED] = "failed",
 };
 
 static void put_text(struct sb_json *out, const char *name, const char *text)

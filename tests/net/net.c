@@ -84,6 +84,7 @@ bool net_make(struct net *net, const char *program, uint64_t interval_ms,
     config.propose_ms = 1000; /* the proposer is often dead here */
     config.prevote_ms = config.precommit_ms = 500;
     config.p2p_reconnect_ms = 100;
+    config.ready_stall_ms = 2000;
     config.pool_count_max = POOL_COUNT_MAX;
     config.pool_sender_max = POOL_COUNT_MAX;
     struct sb_genesis_account *alloc = fund(&net->arena);

@@ -69,6 +69,26 @@ static bool case_one_killed(void)
     return ok && net_start(&net, 2) && net_wait_all(&net, net_highest(&net) + 4, CATCH_UP_MS);
 }
 
+/* is_called: what each node says of itself. */
+static bool is_called(const char *wanted)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < NET_NODES; i++) {
+        struct rpc_session session;
+        if (!net_open(&net, &session, i)) {
+            return false;
+        }
+        json_t *status = rpc_call(&session, "samebit_status", json_array(), NULL);
+        const char *text = json_string_value(json_object_get(status, "status"));
+        ok = (text != NULL && strcmp(text, wanted) == 0) ||
+             net_fail(&net, "node %zu calls itself %s, not %s", i, text != NULL ? text : "nothing",
+                      wanted);
+        json_decref(status);
+        rpc_close(&session);
+    }
+    return ok;
+}
+
 static bool case_partition(void)
 {
     bool ok = net_start_all(&net) && net_wait_all(&net, 10, CATCH_UP_MS);
@@ -84,8 +104,9 @@ static bool case_partition(void)
         return net_fail(&net, "half of the power made blocks: %" PRIu64 " to %" PRIu64, before,
                         after);
     }
+    bool is_told = is_called("standing still");
     sb_localnet_cut(&net.local, 0);
-    return net_wait_all(&net, after + 10, CATCH_UP_MS);
+    return is_told && net_wait_all(&net, after + 10, CATCH_UP_MS) && is_called("ready");
 }
 
 static bool case_late_joiner(void)

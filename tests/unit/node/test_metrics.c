@@ -214,6 +214,38 @@ static void health_tells_the_condition_of_most_weight(void **state)
 
 /* ---- the journal's disk ---- */
 
+static void wait_ms(long ms)
+{
+    struct timespec pause = {.tv_nsec = ms * 1000000};
+    (void)nanosleep(&pause, NULL);
+}
+
+static void chain_without_blocks_for_long_stands_still(void **state)
+{
+    (void)state;
+    uint64_t interval = sb_chain_params(net.f.chain).min_block_interval_ms;
+    metrics->options.stall_ms = 1;
+    net_step(&net);
+    metrics->head_seen_us -= interval * 1000;
+    wait_ms(5);
+    struct sb_rpc_health health = sb_metrics_health(metrics);
+    assert_int_equal(health.condition, SB_RPC_STANDING);
+    assert_int_equal(strncmp(health.reason, "no block for ", 13), 0);
+    metrics->options.stall_ms = 3600000;
+    assert_int_equal(sb_metrics_health(metrics).condition, SB_RPC_READY);
+    metrics->options.stall_ms = 0;
+    assert_int_equal(sb_metrics_health(metrics).condition, SB_RPC_READY);
+    metrics->options.stall_ms = 1;
+    metrics->seen.consensus_validators = 1; /* which may make no empty blocks */
+    assert_int_equal(sb_metrics_health(metrics).condition, SB_RPC_READY);
+    metrics->options.is_steady = true; /* this one does */
+    assert_int_equal(sb_metrics_health(metrics).condition, SB_RPC_STANDING);
+    metrics->seen.consensus_validators = 4;
+    metrics->options.stall_ms = 3600000;
+    net_step(&net); /* a block is a sign of life */
+    assert_int_equal(sb_metrics_health(metrics).condition, SB_RPC_READY);
+}
+
 static void disk_meter_passes_on_and_counts(void **state)
 {
     (void)state;
@@ -350,6 +382,7 @@ int main(void)
         OVER_NET(own_silence_is_counted_as_missed_blocks),
         OVER_NET(refused_and_evicted_transactions_are_counted),
         OVER_NET(health_tells_the_condition_of_most_weight),
+        OVER_NET(chain_without_blocks_for_long_stands_still),
         OVER_NET(disk_meter_passes_on_and_counts),
         OVER_NODE(running_node_shows_rounds_syncs_and_its_own_votes),
         OVER_NODE(running_node_dumps_its_consensus_state),

@@ -369,6 +369,7 @@ static void readiness_is_503_with_its_reason_while_catching_up_halted_or_failed(
         {SB_RPC_CATCHING_UP, "\"status\":\"catching up\",\"reason\":\"at block 2 of 9\","
                              "\"height\":2,\"bestHeight\":9,"},
         {SB_RPC_ALONE, "\"status\":\"alone\""},
+        {SB_RPC_STANDING, "\"status\":\"standing still\""},
         {SB_RPC_NOT_VOTING, "\"status\":\"not voting\""},
         {SB_RPC_HALTED, "\"status\":\"halted\""},
         {SB_RPC_FAILED, "\"status\":\"failed\""},
