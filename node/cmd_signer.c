@@ -156,33 +156,55 @@ static sb_err signing_find(struct signing *s, const struct place *place, struct 
     return sb_datadir_load_key(&s->key, &s->paths, diag);
 }
 
-/* signing_open: chain, key and journal; sb_cli_fail has spoken when it is false. */
-static bool signing_open(struct signing *s, const struct place *place)
+/* signing_open: chain, key and journal. */
+static sb_err signing_open(struct signing *s, const struct place *place, struct sb_diag *diag)
 {
-    struct sb_diag diag = {.text = ""};
-    if (signing_find(s, place, &diag) == SB_OK && journal_open(s, false, &diag) == SB_OK) {
-        return true;
-    }
-    signing_close(s);
-    (void)sb_cli_fail(&diag);
-    return false;
+    SB_TRY(signing_find(s, place, diag));
+    return journal_open(s, false, diag);
 }
 
-/* read_place: options, checked; false: return *ret_status. */
-static bool read_place(const struct place *place, struct sb_operands *ret_operands, int *ret_status,
-                       const struct sb_usage *usage, const struct sb_option *options, size_t count,
-                       size_t operands, int argc, char **argv)
+/* A call of one of the four: where things are, and what only it is told. */
+struct call {
+    struct place place;
+    const char *socket; /* run */
+    const char *output; /* export */
+    bool create;        /* import */
+    struct sb_operands operands;
+    struct signing signing; /* filled and closed by the part itself */
+};
+
+struct part {
+    struct sb_usage usage;
+    size_t operand_count;
+    bool needs_socket;
+    sb_err (*work)(struct call *call, struct sb_diag *diag);
+};
+
+/* part_run: options, checked; the work; its error. own: the one option that is not of the place, or NULL. */
+static int part_run(const struct part *part, struct call *call, const struct sb_option *own,
+                    int argc, char **argv)
 {
-    if (!sb_options_read(ret_operands, ret_status, usage, options, count, operands, operands, argc,
-                         argv)) {
-        return false;
+    struct sb_option options[] = {PLACE_OPTIONS(call->place), {.name = NULL}};
+    size_t count = PLACE_OPTION_COUNT;
+    struct sb_diag diag = {.text = ""};
+    int status = SB_EXIT_OK;
+    if (own != NULL) {
+        options[count++] = *own;
     }
-    const char *missing = usage_error(place);
+    if (!sb_options_read(&call->operands, &status, &part->usage, options, count,
+                         part->operand_count, part->operand_count, argc, argv)) {
+        return status;
+    }
+    const char *missing = usage_error(&call->place);
+    if (missing == NULL && part->needs_socket && call->socket == NULL) {
+        missing = "--socket is missing";
+    }
     if (missing != NULL) {
-        *ret_status = sb_cli_usage(usage->command, "%s", missing);
-        return false;
+        return sb_cli_usage(part->usage.command, "%s", missing);
     }
-    return true;
+    sb_err err = part->work(call, &diag);
+    signing_close(&call->signing);
+    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
 }
 
 static const char *key_text(char ret[SB_HEX_TEXT_BYTES(SB_ED25519_PUBLIC_BYTES)],
@@ -193,46 +215,42 @@ static const char *key_text(char ret[SB_HEX_TEXT_BYTES(SB_ED25519_PUBLIC_BYTES)]
 
 /* ---- init ---- */
 
-static int cmd_init(int argc, char **argv)
+static sb_err init(struct call *call, struct sb_diag *diag)
 {
-    static const struct sb_usage k_usage = {
-        "signer init", "--key FILE --journal DIR --genesis FILE",
-        "Make a new validator key with an empty journal, for a signer that lies apart from its "
-        "node.\nA key that exists already is moved instead: samebit signer import.",
-        "  samebit signer init --key /srv/signer/key.json --journal /srv/signer/journal --genesis "
-        "genesis.json\n"};
-    struct place place = {.datadir = NULL};
-    const struct sb_option options[] = {PLACE_OPTIONS(place)};
-    struct sb_operands operands;
-    struct sb_diag diag = {.text = ""};
-    static struct signing s;
-    int status = SB_EXIT_OK;
-    if (!read_place(&place, &operands, &status, &k_usage, options, PLACE_OPTION_COUNT, 0, argc,
-                    argv)) {
-        return status;
-    }
+    struct signing *s = &call->signing;
     uint8_t memory[256];
     char hex[SB_HEX_TEXT_BYTES(SB_ED25519_PUBLIC_BYTES)];
     struct sb_buf text = sb_buf_over(memory, sizeof memory);
-    sb_err err = find_paths(&s, &place, &diag);
-    err = err == SB_OK ? find_domain(&s, &place, &diag) : err;
-    if (err == SB_OK && sb_file_exists(s.paths.validator_key)) {
-        err = sb_fail(&diag, SB_E_EXISTS, "%s is there already: a key is never written over",
-                      s.paths.validator_key);
+    SB_TRY(find_paths(s, &call->place, diag));
+    SB_TRY(find_domain(s, &call->place, diag));
+    if (sb_file_exists(s->paths.validator_key)) {
+        return sb_fail(diag, SB_E_EXISTS, "%s is there already: a key is never written over",
+                       s->paths.validator_key);
     }
-    if (err == SB_OK) {
-        sb_validator_key_new(&s.key);
-        sb_validator_key_emit(&text, &s.key);
-        err = journal_open(&s, true, &diag);
-    }
-    err = err == SB_OK ? sb_file_replace(s.paths.validator_key, sb_buf_bytes(&text), 0600, &diag)
-                       : err;
+    sb_validator_key_new(&s->key);
+    SB_TRY(journal_open(s, true, diag));
+    sb_validator_key_emit(&text, &s->key);
+    sb_err err = sb_file_replace(s->paths.validator_key, sb_buf_bytes(&text), 0600, diag);
     sodium_memzero(memory, sizeof memory);
     if (err == SB_OK) {
-        (void)printf("%s\n", key_text(hex, &s));
+        (void)printf("%s\n", key_text(hex, s));
     }
-    signing_close(&s);
-    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+    return err;
+}
+
+static int cmd_init(int argc, char **argv)
+{
+    static const struct part k_part = {
+        {"signer init", "--key FILE --journal DIR --genesis FILE",
+         "Make a new validator key with an empty journal, for a signer that lies apart from its "
+         "node.\nA key that exists already is moved instead: samebit signer import.",
+         "  samebit signer init --key /srv/signer/key.json --journal /srv/signer/journal --genesis "
+         "genesis.json\n"},
+        0,
+        false,
+        init};
+    static struct call call;
+    return part_run(&k_part, &call, NULL, argc, argv);
 }
 
 /* ---- run ---- */
@@ -259,6 +277,7 @@ static sb_err serve(struct signing *s, const char *socket, struct sb_diag *diag)
     memcpy(local.secret, s->key.secret, sizeof local.secret);
     const struct sb_signer_server_options options = {.path = socket,
                                                      .signer = sb_local_signer(&local),
+                                                     .journal = s->journal,
                                                      .key = sb_pubkey_ed25519(s->key.public_key),
                                                      .domain = s->domain,
                                                      .log = &log};
@@ -279,86 +298,94 @@ static sb_err serve(struct signing *s, const char *socket, struct sb_diag *diag)
     return err;
 }
 
+static sb_err run(struct call *call, struct sb_diag *diag)
+{
+    SB_TRY(signing_open(&call->signing, &call->place, diag));
+    return serve(&call->signing, call->socket, diag);
+}
+
 static int cmd_run(int argc, char **argv)
 {
-    static const struct sb_usage k_usage = {
-        "signer run", "--socket PATH (--datadir DIR | --key FILE --journal DIR --genesis FILE)",
-        "Hold a validator key and sign for a node on this machine: samebit run --signer-socket "
-        "PATH. The journal\n"
-        "beside the key keeps it from ever signing two things for one place. Ctrl-C or SIGTERM "
-        "stops it cleanly.",
-        "  samebit signer run --key /srv/signer/key.json --journal /srv/signer/journal --genesis "
-        "genesis.json --socket /run/samebit/signer\n"
-        "  samebit signer run --key key.json --journal journal --chain-id 4711 --genesis-hash "
-        "0x... --socket signer.sock\n"};
-    struct place place = {.datadir = NULL};
-    const char *socket = NULL;
-    const struct sb_option options[] = {
-        PLACE_OPTIONS(place),
-        {"socket", SB_OPTION_TEXT, &socket, "PATH", "where the node asks; made with mode 0600", 0,
-         0},
-    };
-    struct sb_operands operands;
-    struct sb_diag diag = {.text = ""};
-    static struct signing s;
-    int status = SB_EXIT_OK;
-    if (!read_place(&place, &operands, &status, &k_usage, options, PLACE_OPTION_COUNT + 1, 0, argc,
-                    argv)) {
-        return status;
-    }
-    if (socket == NULL) {
-        return sb_cli_usage(k_usage.command, "--socket is missing");
-    }
-    if (!signing_open(&s, &place)) {
-        return SB_EXIT_FAILED;
-    }
-    sb_err err = serve(&s, socket, &diag);
-    signing_close(&s);
-    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+    static const struct part k_part = {
+        {"signer run", "--socket PATH (--datadir DIR | --key FILE --journal DIR --genesis FILE)",
+         "Hold a validator key and sign for a node on this machine: samebit run --signer-socket "
+         "PATH. The journal\n"
+         "beside the key keeps it from ever signing two things for one place; one node is served "
+         "at a time. Ctrl-C\nor SIGTERM stops it cleanly.",
+         "  samebit signer run --key /srv/signer/key.json --journal /srv/signer/journal --genesis "
+         "genesis.json --socket /run/samebit/signer\n"
+         "  samebit signer run --key key.json --journal journal --chain-id 4711 --genesis-hash "
+         "0x... --socket signer.sock\n"},
+        0,
+        true,
+        run};
+    static struct call call;
+    const struct sb_option own = {"socket",
+                                  SB_OPTION_TEXT,
+                                  &call.socket,
+                                  "PATH",
+                                  "where the node asks; made with mode 0600",
+                                  0,
+                                  0};
+    return part_run(&k_part, &call, &own, argc, argv);
 }
 
 /* ---- export ---- */
 
-static int cmd_export(int argc, char **argv)
+/* warn_of_work: an import forbids the whole height, and that of a key that stopped in the middle of one is not decided yet. */
+static void warn_of_work(const struct signing *s)
 {
-    static const struct sb_usage k_usage = {
-        "signer export", "(--datadir DIR | --key FILE --journal DIR --genesis FILE) [-o FILE]",
-        "Write what a key has signed last, as JSON, so that the key can move. Stop the node or the "
-        "signer first,\nand never start it again with that key: what it signs afterwards is not in "
-        "the file.",
-        "  samebit signer export --datadir ./chain -o history.json\n"};
-    struct place place = {.datadir = NULL};
-    const char *output = NULL;
-    const struct sb_option options[] = {
-        PLACE_OPTIONS(place),
-        {"output", SB_OPTION_TEXT, &output, "FILE", "write here instead of to standard output", 0,
-         0},
-    };
-    struct sb_operands operands;
-    struct sb_diag diag = {.text = ""};
-    static struct signing s;
-    int status = SB_EXIT_OK;
-    if (!read_place(&place, &operands, &status, &k_usage, options, PLACE_OPTION_COUNT + 1, 0, argc,
-                    argv)) {
-        return status;
+    struct sb_journal_place last;
+    uint64_t ended = sb_journal_last_ended(s->journal);
+    if (ended != 0 && sb_journal_last_signed(&last, s->journal) && last.height > ended) {
+        (void)fprintf(stderr,
+                      "note: height %" PRIu64 " is not decided, and after an import the key is "
+                      "silent in it; where the others\n"
+                      "need its vote to decide it, start the old place again until it is\n",
+                      last.height);
     }
-    if (!signing_open(&s, &place)) {
-        return SB_EXIT_FAILED;
-    }
-    struct sb_signing_history history =
-        sb_signing_history_of(s.journal, &s.domain, s.key.public_key);
-    signing_close(&s);
+}
+
+static sb_err export(struct call *call, struct sb_diag *diag)
+{
+    struct signing *s = &call->signing;
     struct sb_buf text;
+    SB_TRY(signing_open(s, &call->place, diag));
+    struct sb_signing_history history =
+        sb_signing_history_of(s->journal, &s->domain, s->key.public_key);
+    warn_of_work(s);
     sb_buf_init(&text, SB_SIGNING_HISTORY_BYTES_MAX);
     sb_signing_history_emit(&text, &history);
     sb_err err = sb_buf_err(&text);
-    if (err == SB_OK && output != NULL) {
-        err = sb_file_replace(output, sb_buf_bytes(&text), 0644, &diag);
+    if (err == SB_OK && call->output != NULL) {
+        err = sb_file_replace(call->output, sb_buf_bytes(&text), 0644, diag);
     } else if (err == SB_OK) {
         (void)fwrite(text.data, 1, text.len, stdout);
     }
     sb_buf_fini(&text);
-    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+    return err;
+}
+
+static int cmd_export(int argc, char **argv)
+{
+    static const struct part k_part = {
+        {"signer export", "(--datadir DIR | --key FILE --journal DIR --genesis FILE) [-o FILE]",
+         "Write what a key has signed last, as JSON, so that the key can move. Stop the node or "
+         "the signer first,\nand never start it again with that key: what it signs afterwards is "
+         "not in the file.",
+         "  samebit signer export --datadir ./chain -o history.json\n"},
+        0,
+        false,
+        export};
+    static struct call call;
+    const struct sb_option own = {"output",
+                                  SB_OPTION_TEXT,
+                                  &call.output,
+                                  "FILE",
+                                  "write here instead of to standard output",
+                                  0,
+                                  0};
+    return part_run(&k_part, &call, &own, argc, argv);
 }
 
 /* ---- import ---- */
@@ -381,14 +408,14 @@ static sb_err history_load(struct sb_signing_history *ret_history, const char *p
 
 static void import_say(const struct signing *s, bool raised)
 {
-    static const char *const k_steps[] = {"", "proposal", "prevote", "precommit"};
     struct sb_journal_place last;
-    (void)printf(raised ? "imported: " : "nothing changed: the journal is as far or further: ");
-    if (sb_journal_last_signed(&last, s->journal)) {
-        (void)printf("nothing is signed up to height %" PRIu64 ", round %" PRIu32 ", %s\n",
-                     last.height, last.round, k_steps[last.step]);
+    if (!sb_journal_last_signed(&last, s->journal)) {
+        (void)printf("nothing changed: nothing was signed yet\n");
+    } else if (raised) {
+        (void)printf("imported: nothing is signed up to height %" PRIu64 "\n", last.height);
     } else {
-        (void)printf("nothing was signed yet\n");
+        (void)printf("nothing changed: the journal is as far or further: height %" PRIu64 "\n",
+                     last.height);
     }
 }
 
@@ -428,39 +455,37 @@ static sb_err import_new(struct signing *s, const struct sb_signing_history *his
                : sb_fail(diag, SB_E_IO, "%s cannot be renamed to %s", s->paths.journal, path);
 }
 
+static sb_err import(struct call *call, struct sb_diag *diag)
+{
+    struct signing *s = &call->signing;
+    struct sb_signing_history history;
+    SB_TRY(history_load(&history, call->operands.items[0], diag));
+    SB_TRY(signing_find(s, &call->place, diag));
+    return call->create ? import_new(s, &history, diag) : import_into(s, &history, false, diag);
+}
+
 static int cmd_import(int argc, char **argv)
 {
-    static const struct sb_usage k_usage = {
-        "signer import",
-        "HISTORY.json (--datadir DIR | --key FILE --journal DIR --genesis FILE) [--create]",
-        "Take over what a key has signed elsewhere: afterwards nothing at or below that place is "
-        "signed here.\nThe journal keeps the later of the two places; the history of another chain "
-        "or key is refused.",
-        "  samebit signer import history.json --key key.json --journal journal --genesis "
-        "genesis.json --create\n"};
-    struct place place = {.datadir = NULL};
-    bool create = false;
-    const struct sb_option options[] = {
-        PLACE_OPTIONS(place),
-        {"create", SB_OPTION_FLAG, &create, NULL,
-         "the journal does not exist yet: the key is new to this machine", 0, 0},
-    };
-    struct sb_operands operands;
-    struct sb_diag diag = {.text = ""};
-    struct sb_signing_history history;
-    static struct signing s;
-    int status = SB_EXIT_OK;
-    if (!read_place(&place, &operands, &status, &k_usage, options, PLACE_OPTION_COUNT + 1, 1, argc,
-                    argv)) {
-        return status;
-    }
-    sb_err err = history_load(&history, operands.items[0], &diag);
-    err = err == SB_OK ? signing_find(&s, &place, &diag) : err;
-    if (err == SB_OK) {
-        err = create ? import_new(&s, &history, &diag) : import_into(&s, &history, false, &diag);
-    }
-    signing_close(&s);
-    return err == SB_OK ? SB_EXIT_OK : sb_cli_fail(&diag);
+    static const struct part k_part = {
+        {"signer import",
+         "HISTORY.json (--datadir DIR | --key FILE --journal DIR --genesis FILE) [--create]",
+         "Take over what a key has signed elsewhere: afterwards nothing is signed here up to and "
+         "in that height.\nThe journal keeps the later of the two places; the history of another "
+         "chain or key is refused.",
+         "  samebit signer import history.json --key key.json --journal journal --genesis "
+         "genesis.json --create\n"},
+        1,
+        false,
+        import};
+    static struct call call;
+    const struct sb_option own = {"create",
+                                  SB_OPTION_FLAG,
+                                  &call.create,
+                                  NULL,
+                                  "the journal does not exist yet: the key is new to this machine",
+                                  0,
+                                  0};
+    return part_run(&k_part, &call, &own, argc, argv);
 }
 
 int sb_cmd_signer(int argc, char **argv)

@@ -70,8 +70,12 @@ static void close_signed(struct sb_driver *driver, const struct sb_bft_message *
     bool is_refused = answer->is_proposal ? answer->as.proposal.signature.len == 0
                                           : answer->as.vote.signature.len == 0;
     driver->is_owed = driver->is_owed && is_refused;
+    const struct sb_signer *signer = &driver->options.signer;
     if (is_refused) {
         sb_driver_note_refusal(driver, &driver->to_sign);
+    } else if (signer->recall != NULL) {
+        struct sb_journal_place place = sb_signing_place(answer);
+        signer->recall(signer->ctx, &place);
     }
 }
 

@@ -23,6 +23,8 @@ struct sb_remote_signer {
     struct sb_pubkey key; /* len 0 until the first welcome */
     int fd;               /* -1: no link */
     uint64_t number;      /* of the last question */
+    struct sb_journal_place
+        known; /* the last place that was signed for us, in this life or an earlier one; height 0: none */
     uint8_t buffer[BUFFER_BYTES];
     size_t buffered;
 };
@@ -183,6 +185,15 @@ static sb_err link_make(struct sb_remote_signer *remote, uint64_t deadline, stru
     return err;
 }
 
+static void recall(void *ctx, const struct sb_journal_place *place)
+{
+    struct sb_remote_signer *remote = ctx;
+    bool is_later = place->height > remote->known.height ||
+                    (place->height == remote->known.height &&
+                     sb_signer_place_code(place) > sb_signer_place_code(&remote->known));
+    remote->known = is_later ? *place : remote->known;
+}
+
 static sb_err sign(void *ctx, struct sb_signature *ret_signature,
                    const struct sb_bft_message *message, const struct sb_chain_domain *domain,
                    struct sb_diag *diag)
@@ -193,7 +204,10 @@ static sb_err sign(void *ctx, struct sb_signature *ret_signature,
     uint64_t deadline = now_ms() + remote->timeout_ms;
     struct sb_signer_message question = {.kind = SB_SIGNER_SIGN}, answer;
     SB_TRY(link_make(remote, deadline, diag));
+    const struct sb_journal_place place = sb_signing_place(message);
     question.as.sign.number = ++remote->number;
+    question.as.sign.known =
+        remote->known.height == place.height ? sb_signer_place_code(&remote->known) : 0;
     question.as.sign.what = *message;
     SB_TRY(send_message(remote, &question, deadline, diag));
     for (;;) {
@@ -202,6 +216,7 @@ static sb_err sign(void *ctx, struct sb_signature *ret_signature,
             if (!sb_ed25519_verify(answer.as.answer.signature.bytes, bytes, remote->key.bytes)) {
                 return refuse(remote, diag, "gave a signature that is none");
             }
+            recall(remote, &place);
             *ret_signature = answer.as.answer.signature;
             return SB_OK;
         }
@@ -255,5 +270,5 @@ struct sb_pubkey sb_remote_signer_key(const struct sb_remote_signer *remote)
 
 struct sb_signer sb_remote_signer_table(struct sb_remote_signer *remote)
 {
-    return (struct sb_signer){.ctx = remote, .keeps_journal = true, .sign = sign};
+    return (struct sb_signer){.ctx = remote, .keeps_journal = true, .recall = recall, .sign = sign};
 }

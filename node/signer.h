@@ -15,6 +15,9 @@ struct sb_signer {
     /* The signer keeps its own journal, elsewhere: the driver's journal then holds no signatures. It is synced before each question,
      * and is not compared with our signatures in stored commits. */
     bool keeps_journal;
+    /* recall: recovery found in the journal of inputs that this was signed for us; NULL when nobody asks. Whoever signs elsewhere can
+     * thereby tell a node that knows its own votes of a height from one that does not. */
+    void (*recall)(void *ctx, const struct sb_journal_place *place);
     /* sign: In: message without signature. Out: the signature, durable in the signer's journal before it is returned.
      * Returns SB_OK; SB_E_REFUSED (the guard said no, or a remote signer did not answer; diag says why); another error: the journal
      * failed, the node must stop. */

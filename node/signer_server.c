@@ -17,6 +17,7 @@
 struct link {
     int fd; /* -1: free */
     bool is_greeted;
+    struct sb_journal_place signed_last; /* through this link; height 0: nothing yet */
     uint8_t in[FRAME_BYTES];
     size_t in_len;
 };
@@ -59,6 +60,17 @@ static void refuse(struct link *link, uint64_t number, const char *reason)
     answer(link, &message);
 }
 
+/* is_taken: another link is a node's. */
+static bool is_taken(const struct sb_signer_server *server, const struct link *link)
+{
+    for (size_t i = 0; i < SB_SIGNER_LINKS_MAX; i++) {
+        if (&server->links[i] != link && server->links[i].is_greeted) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_hello(struct sb_signer_server *server, struct link *link,
                      const struct sb_signer_message *m)
 {
@@ -75,6 +87,11 @@ static void on_hello(struct sb_signer_server *server, struct link *link,
         link_close(link);
         return;
     }
+    if (is_taken(server, link)) {
+        refuse(link, 0, "another node is linked to this signer, which serves one at a time");
+        link_close(link);
+        return;
+    }
     struct sb_signer_message welcome = {.kind = SB_SIGNER_WELCOME};
     welcome.as.welcome.version = SB_SIGNER_VERSION;
     welcome.as.welcome.key = server->options.key;
@@ -82,16 +99,46 @@ static void on_hello(struct sb_signer_server *server, struct link *link,
     answer(link, &welcome);
 }
 
+static bool is_same_place(const struct sb_journal_place *a, const struct sb_journal_place *b)
+{
+    return a->height == b->height && sb_signer_place_code(a) == sb_signer_place_code(b);
+}
+
+/* is_stranger: something was signed in this height that the node does not know of: not through its link, nor does it say that it knows. What
+ * lies at or below that is the guard's to judge. */
+static bool is_stranger(const struct sb_signer_server *server, const struct link *link,
+                        const struct sb_journal_place *place, uint64_t known)
+{
+    struct sb_journal_place last;
+    return sb_journal_last_signed(&last, server->options.journal) && last.height == place->height &&
+           sb_signer_place_code(place) > sb_signer_place_code(&last) &&
+           known < sb_signer_place_code(&last) && !is_same_place(&link->signed_last, &last);
+}
+
+static sb_err ask(struct sb_signature *ret_signature, struct sb_signer_server *server,
+                  struct link *link, const struct sb_signer_message *m, struct sb_diag *why)
+{
+    const struct sb_signer *signer = &server->options.signer;
+    const struct sb_journal_place place = sb_signing_place(&m->as.sign.what);
+    if (is_stranger(server, link, &place, m->as.sign.known)) {
+        return sb_fail(why, SB_E_REFUSED,
+                       "signed in this height for another node, or for this one before it lost its "
+                       "inputs: silent until the next");
+    }
+    SB_TRY(
+        signer->sign(signer->ctx, ret_signature, &m->as.sign.what, &server->options.domain, why));
+    link->signed_last = place;
+    return SB_OK;
+}
+
 static sb_err on_sign(struct sb_signer_server *server, struct link *link,
                       const struct sb_signer_message *m, struct sb_diag *diag)
 {
-    const struct sb_signer *signer = &server->options.signer;
     struct sb_signer_message reply = {.kind = SB_SIGNER_SIGNED};
     struct sb_diag why = {.text = ""};
     struct sb_journal_place place = sb_signing_place(&m->as.sign.what);
     reply.as.answer.number = m->as.sign.number;
-    sb_err err = signer->sign(signer->ctx, &reply.as.answer.signature, &m->as.sign.what,
-                              &server->options.domain, &why);
+    sb_err err = ask(&reply.as.answer.signature, server, link, m, &why);
     if (err == SB_OK) {
         answer(link, &reply);
         return SB_OK;

@@ -2,7 +2,8 @@
  *
  *      listen (mode 0600) -> up to 4 links -> hello: chain id, genesis hash -> sign: guard, journal, ed25519 -> signature or refusal
  *
- * A refusal keeps the link. Several nodes may ask: the guard lets only the first message of a place through. One thread. */
+ * A refusal keeps the link. One node at a time: a second one is turned away while the first is linked, and a node that does not know
+ * what was signed in a height gets no signature for the rest of it, since it would vote without its lock. One thread. */
 #ifndef SB_NODE_SIGNER_SERVER_H
 #define SB_NODE_SIGNER_SERVER_H
 
@@ -14,9 +15,10 @@
 struct sb_signer_server;
 
 struct sb_signer_server_options {
-    const char *path;        /* of the socket, copied; a stale one is replaced */
-    struct sb_signer signer; /* what signs: the local one */
-    struct sb_pubkey key;    /* its public key, ed25519 */
+    const char *path;                 /* of the socket, copied; a stale one is replaced */
+    struct sb_signer signer;          /* what signs: the local one */
+    const struct sb_journal *journal; /* where it notes what it signed, borrowed */
+    struct sb_pubkey key;             /* its public key, ed25519 */
     struct sb_chain_domain domain;
     const struct sb_logger *log;
 };

@@ -60,6 +60,7 @@ static void put_fields(struct sb_buf *out, const struct sb_signer_message *m)
         break;
     case SB_SIGNER_SIGN:
         sb_rlp_put_u64(out, m->as.sign.number);
+        sb_rlp_put_u64(out, m->as.sign.known);
         put_what(out, &m->as.sign.what);
         break;
     case SB_SIGNER_SIGNED:
@@ -157,6 +158,17 @@ static sb_err read_what(struct sb_bft_message *ret, struct sb_rlp *in)
     return SB_OK;
 }
 
+static sb_err read_known(uint64_t *ret, struct sb_rlp *in)
+{
+    uint64_t known;
+    SB_TRY(sb_rlp_read_u64(&known, in));
+    if (known != 0 && (known % 4 == 0 || known / 4 > SB_ROUND_MAX)) {
+        return SB_E_RANGE;
+    }
+    *ret = known;
+    return SB_OK;
+}
+
 static sb_err read_reason(char ret[SB_SIGNER_REASON_BYTES_MAX], struct sb_rlp *in)
 {
     sb_bytes text;
@@ -186,6 +198,7 @@ static sb_err read_fields(struct sb_signer_message *m, struct sb_rlp *in)
         return SB_OK;
     case SB_SIGNER_SIGN:
         SB_TRY(sb_rlp_read_u64(&m->as.sign.number, in));
+        SB_TRY(read_known(&m->as.sign.known, in));
         return read_what(&m->as.sign.what, in);
     case SB_SIGNER_SIGNED:
         SB_TRY(sb_rlp_read_u64(&m->as.answer.number, in));

@@ -4,7 +4,8 @@
  *
  *      1 hello     node -> signer   version, chain id, genesis hash
  *      2 welcome   signer -> node   version, public key
- *      3 sign      node -> signer   number, what: 1 prevote, 2 precommit, 3 proposal; then its fields
+ *      3 sign      node -> signer   number, known: the last place of this height for which the node holds a signature (0: none),
+ *                                   what: 1 prevote, 2 precommit, 3 proposal; then its fields
  *      4 signed    signer -> node   number, signature
  *      5 refused   signer -> node   number (0: to a hello), reason
  *
@@ -13,8 +14,9 @@
 #define SB_NODE_SIGNER_WIRE_H
 
 #include "consensus/bft.h"
+#include "storage/journal.h"
 
-#define SB_SIGNER_VERSION          1
+#define SB_SIGNER_VERSION          2
 #define SB_SIGNER_FRAME_BYTES_MAX  1024
 #define SB_SIGNER_REASON_BYTES_MAX 256
 
@@ -39,6 +41,7 @@ struct sb_signer_message {
         } welcome;
         struct {
             uint64_t number;
+            uint64_t known; /* 0, or sb_signer_place_code of a place of the same height */
             /* without signature; a vote's validator index and address are not sent, since they are not signed */
             struct sb_bft_message what;
         } sign;
@@ -52,6 +55,12 @@ struct sb_signer_message {
         } refused;
     } as;
 };
+
+/* sb_signer_place_code: a place within its height as a number above 0, in the order of places: 4 * round + step. */
+static inline uint64_t sb_signer_place_code(const struct sb_journal_place *place)
+{
+    return 4 * (uint64_t)place->round + (uint64_t)place->step;
+}
 
 /* sb_signer_message_encode: append a whole frame, at most 4 + SB_SIGNER_FRAME_BYTES_MAX bytes. What cannot be printed in a reason
  * becomes '?'. */

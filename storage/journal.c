@@ -420,13 +420,13 @@ uint64_t sb_journal_rolled_back_from(const struct sb_journal *journal)
 /* ---- the guard ---- */
 
 static sb_err refuse_earlier(const struct sb_journal_place *place,
-                             const struct sb_journal_place *last, const char *where,
-                             struct sb_diag *diag)
+                             const struct sb_journal_place *last, struct sb_diag *diag)
 {
     return sb_fail(diag, SB_E_ARG,
-                   "height %" PRIu64 ", round %" PRIu32 ", step %d lies %s, height %" PRIu64
-                   ", round %" PRIu32 ", step %d",
-                   place->height, place->round, (int)place->step, where, last->height, last->round,
+                   "height %" PRIu64 ", round %" PRIu32
+                   ", step %d lies before the last signed place, height %" PRIu64 ", round %" PRIu32
+                   ", step %d",
+                   place->height, place->round, (int)place->step, last->height, last->round,
                    (int)last->step);
 }
 
@@ -451,13 +451,16 @@ sb_err sb_journal_may_sign(uint8_t ret_signature[64], struct sb_journal *journal
                        "other bytes were signed at height %" PRIu64 ", round %" PRIu32 ", step %d",
                        place->height, place->round, (int)place->step);
     }
-    if (journal->has_floor && sb_journal_place_compare(place, &journal->floor.place) <= 0) {
-        return refuse_earlier(place, &journal->floor.place,
-                              "at or before the last place of the imported history", diag);
+    if (journal->has_floor && place->height <= journal->floor.place.height) {
+        return sb_fail(diag, SB_E_ARG,
+                       "height %" PRIu64
+                       " is not signed: an imported history (or --resync) forbids "
+                       "all up to height %" PRIu64,
+                       place->height, journal->floor.place.height);
     }
     const struct sb_journal_made *last = last_made(journal);
     if (last != NULL && sb_journal_place_compare(place, &last->place) < 0) {
-        return refuse_earlier(place, &last->place, "before the last signed place", diag);
+        return refuse_earlier(place, &last->place, diag);
     }
     return SB_OK;
 }

@@ -65,7 +65,7 @@ sb_err sb_journal_sync(struct sb_journal *journal) SB_MUST_USE;
 uint64_t sb_journal_sync_count(const struct sb_journal *journal);
 
 /* sb_journal_may_sign: the double-sign guard.
- * SB_OK: nothing was signed at or after this place, here or in an imported history: sign, then sb_journal_signed.
+ * SB_OK: nothing was signed at or after this place here, or in its height in an imported history: sign, then sb_journal_signed.
  * SB_E_EXISTS: these very bytes were signed here; *ret_signature is the stored signature, to be used again.
  * SB_E_ARG: other bytes at this place, or a later place was signed: refuse (message in diag). */
 sb_err sb_journal_may_sign(uint8_t ret_signature[64], struct sb_journal *journal,
@@ -79,8 +79,8 @@ sb_err sb_journal_signed(struct sb_journal *journal, const struct sb_journal_pla
 bool sb_journal_last_signed(struct sb_journal_place *ret_place, const struct sb_journal *journal);
 /* sb_journal_history: the same with the hash of what was signed, for an export. */
 bool sb_journal_history(struct sb_journal_history *ret_history, const struct sb_journal *journal);
-/* sb_journal_import: from now on nothing at or below this place is signed (but what the journal itself has signed there is given
- * again). Durable when it returns. A history that is not above the journal's own changes nothing: *ret_raised is false then.
+/* sb_journal_import: from now on nothing is signed up to and in the height of this place, whatever the round (but what the journal itself
+ * has signed there is given again): which lock belongs to a vote that was signed elsewhere is not known here. Durable when it returns. A history that is not above the journal's own changes nothing: *ret_raised is false then.
  * SB_E_ARG: the place has no valid step, or height 0. */
 sb_err sb_journal_import(bool *ret_raised, struct sb_journal *journal,
                          const struct sb_journal_history *history,

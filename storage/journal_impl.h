@@ -41,7 +41,7 @@ struct sb_journal {
     size_t made_count;
     size_t made_capacity;
 
-    bool has_floor; /* a history was imported: nothing at or below it is signed */
+    bool has_floor; /* a history was imported: nothing is signed up to its height */
     struct sb_journal_history floor;
 };
 

@@ -64,7 +64,8 @@ struct net_node {
         has_remote; /* its signer is another process, with a journal of its own that outlives the node */
     struct memory_disk signer_disk;
     struct sb_journal *signer_journal;
-    struct sb_verify_cache *cache; /* of driver and application */
+    struct sb_journal_place recalled; /* the last that recovery told the signer of */
+    struct sb_verify_cache *cache;    /* of driver and application */
     struct sb_driver *driver;
     struct sb_diag diag;
     sb_err failed; /* what the last call answered */
@@ -216,6 +217,11 @@ static sb_err net_sign(void *ctx, struct sb_signature *ret_signature,
     return net_dies(node) ? SB_E_CANCELLED : err;
 }
 
+static void net_recall(void *ctx, const struct sb_journal_place *place)
+{
+    ((struct net_node *)ctx)->recalled = *place;
+}
+
 /* ---- hooks of the application ---- */
 
 static sb_err net_committing(void *ctx, uint64_t height, bool done)
@@ -277,22 +283,24 @@ static sb_err net_node_start(struct net_node *node)
     }
     node->local.journal = node->has_remote ? node->signer_journal : node->journal;
     memcpy(node->local.secret, node->secret, sizeof node->secret);
-    const struct sb_driver_options options = {
-        .app = &node->table,
-        .journal = node->journal,
-        .signer = {.ctx = node, .keeps_journal = node->has_remote, .sign = net_sign},
-        .own_key = node->key,
-        .timeouts = sb_bft_timeouts_default(),
-        .may_resync = node->may_resync,
-        .verifier = sb_verify_cache_verifier(node->cache),
-        .log = net_log,
-        .host = {.ctx = node,
-                 .now_ms = net_now,
-                 .set_timer = net_set_timer,
-                 .cancel_timers = net_cancel_timers,
-                 .send = net_send,
-                 .fetch = net_fetch,
-                 .committed = net_committed}};
+    const struct sb_driver_options options = {.app = &node->table,
+                                              .journal = node->journal,
+                                              .signer = {.ctx = node,
+                                                         .keeps_journal = node->has_remote,
+                                                         .recall = net_recall,
+                                                         .sign = net_sign},
+                                              .own_key = node->key,
+                                              .timeouts = sb_bft_timeouts_default(),
+                                              .may_resync = node->may_resync,
+                                              .verifier = sb_verify_cache_verifier(node->cache),
+                                              .log = net_log,
+                                              .host = {.ctx = node,
+                                                       .now_ms = net_now,
+                                                       .set_timer = net_set_timer,
+                                                       .cancel_timers = net_cancel_timers,
+                                                       .send = net_send,
+                                                       .fetch = net_fetch,
+                                                       .committed = net_committed}};
     SB_TRY(sb_driver_new(&node->driver, &options, &node->diag));
     return sb_driver_resume(node->driver, &node->diag);
 }

@@ -43,6 +43,16 @@ static const struct sb_commit_sig *stored_sigs(const struct net_node *node, uint
     return commit->sigs;
 }
 
+/* places_up_to: how many of the places where the node has signed lie at this height or below. */
+static size_t places_up_to(const struct net_node *node, uint64_t height)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < node->signed_count; i++) {
+        count += node->signed_places[i].place.height <= height;
+    }
+    return count;
+}
+
 /* ---- heights ---- */
 
 static void driver_alone_commits_one_block_after_another(void **state)
@@ -252,7 +262,7 @@ static void imported_history_is_a_refusal_until_the_chain_has_passed_it(void **s
     run(6);
     assert_true(node->signed_count > 0);
     for (size_t i = 0; i < node->signed_count; i++) {
-        assert_true(node->signed_places[i].place.height >= 3);
+        assert_true(node->signed_places[i].place.height > 3);
     }
     assert_true(sb_driver_counters(node->driver).refused_signatures > 0);
 }
@@ -789,6 +799,31 @@ static void node_with_a_remote_signer_may_lose_its_journal(void **state)
     assert_int_equal(sb_driver_counters(net->nodes[1].driver).conflicting_votes, 0);
 }
 
+static void remote_signer_is_told_what_its_node_remembers(void **state)
+{
+    (void)state;
+    net->nodes[0].has_remote = true;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[0];
+    run(3);
+    for (size_t i = 1; i < net->count; i++) {
+        net->nodes[i].is_off = true; /* so that height 4 stays in work */
+    }
+    for (int i = 0; i < 100 && places_up_to(node, 4) == places_up_to(node, 3); i++) {
+        net_turn(net, 4);
+    }
+    net_node_crash(node, MEMORY_LOSS_NONE);
+    for (size_t i = 1; i < net->count; i++) {
+        net->nodes[i].is_off = false;
+    }
+    check(node, net_node_start(node));
+    const struct sb_journal_place *last = &node->signed_places[node->signed_count - 1].place;
+    assert_int_equal(node->recalled.height, 4);
+    assert_int_equal(node->recalled.round, last->round);
+    assert_int_equal(node->recalled.step, last->step);
+    run(6);
+}
+
 /* The others decide what this node calls invalid: it must stop, whichever way it learns of it. */
 static void node_that_differs_from_two_thirds_stops(void **state)
 {
@@ -897,16 +932,6 @@ static void lose_database(struct net_node *node)
     net_node_stop(node);
     stub_application_free(node->app);
     net_node_init(node->net, node->index);
-}
-
-/* places_up_to: how many of the places where the node has signed lie at this height or below. */
-static size_t places_up_to(const struct net_node *node, uint64_t height)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < node->signed_count; i++) {
-        count += node->signed_places[i].place.height <= height;
-    }
-    return count;
 }
 
 static void lost_database_of_a_sole_validator_is_refused(void **state)
@@ -1100,6 +1125,7 @@ int main(void)
         CASE(torn_journal_at_every_place_among_four_signs_nothing_twice),
         CASE(power_cut_with_a_remote_signer_signs_nothing_twice),
         CASE(node_with_a_remote_signer_may_lose_its_journal),
+        CASE(remote_signer_is_told_what_its_node_remembers),
         CASE(node_that_differs_from_two_thirds_stops),
         CASE(older_journal_is_refused),
         CASE(older_journal_beside_an_older_database_is_found_by_sync),

@@ -63,6 +63,7 @@ static void server_start(struct rig *rig)
     struct sb_diag diag = {.text = ""};
     const struct sb_signer_server_options options = {.path = rig->path,
                                                      .signer = {.ctx = rig, .sign = slow_sign},
+                                                     .journal = rig->local.journal,
                                                      .key = rig->key,
                                                      .domain = domain};
     if (sb_signer_server_new(&rig->server, &options, &diag) != SB_OK) {
@@ -228,6 +229,104 @@ static void slow_signer_is_a_refusal_and_its_late_answer_is_skipped(void **state
     rig_fini(&rig);
 }
 
+static struct sb_bft_message vote_in(uint64_t height, int32_t round, uint8_t tag)
+{
+    struct sb_bft_message message = vote(height, tag);
+    message.as.vote.round = round;
+    return message;
+}
+
+/* Two nodes with one key: each signature would be fine for the guard, but not all of them for the lock of either node. */
+static void one_node_at_a_time_and_none_goes_on_in_anothers_height(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_diag diag = {.text = ""};
+    struct sb_remote_signer *first, *second;
+    struct sb_signature signature, again;
+    struct sb_bft_message message = vote_in(4, 0, 1);
+    rig_init(&rig);
+    assert_int_equal(remote_new(&first, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(ask(first, &message, &signature, &diag), SB_OK);
+    assert_int_equal(remote_new(&second, &rig, 5000, &diag), SB_E_REFUSED);
+    assert_non_null(strstr(diag.text, "one at a time"));
+    message = vote_in(4, 1, 1);
+    assert_int_equal(ask(first, &message, &signature, &diag),
+                     SB_OK); /* the first is still served */
+    sb_remote_signer_free(first);
+    assert_int_equal(remote_new(&second, &rig, 5000, &diag), SB_OK);
+    for (int32_t round = 2; round < 4; round++) {
+        message = vote_in(4, round, 2);
+        assert_int_equal(ask(second, &message, &again, &diag), SB_E_REFUSED);
+        assert_non_null(strstr(diag.text, "for another node"));
+    }
+    message = vote_in(5, 0, 2);
+    assert_int_equal(ask(second, &message, &again, &diag), SB_OK);
+    message = vote_in(5, 1, 2);
+    assert_int_equal(ask(second, &message, &again, &diag), SB_OK);
+    sb_remote_signer_free(second);
+    rig_fini(&rig);
+}
+
+static void node_that_remembers_its_votes_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_diag diag = {.text = ""};
+    struct sb_remote_signer *remote;
+    struct sb_signature signature, again;
+    const struct sb_bft_message first = vote_in(4, 0, 1), second = vote_in(4, 1, 1),
+                                third = vote_in(4, 2, 1);
+    rig_init(&rig);
+    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(ask(remote, &first, &signature, &diag), SB_OK);
+    sb_remote_signer_free(remote);
+    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    struct sb_signer table = sb_remote_signer_table(remote);
+    struct sb_journal_place place = sb_signing_place(&first);
+    table.recall(table.ctx, &place); /* as replay finds it */
+    assert_int_equal(ask(remote, &second, &signature, &diag), SB_OK);
+    sb_remote_signer_free(remote);
+    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(ask(remote, &second, &again, &diag), SB_OK); /* or is left open by it */
+    assert_memory_equal(signature.bytes, again.bytes, 64);
+    assert_int_equal(ask(remote, &third, &signature, &diag), SB_OK);
+    server_stop(&rig); /* a signer that begins anew is told */
+    server_start(&rig);
+    struct sb_bft_message fourth = vote_in(4, 3, 1);
+    for (int i = 0; i < 2 && ask(remote, &fourth, &signature, &diag) != SB_OK; i++) {
+    }
+    assert_string_equal(diag.text, "");
+    sb_remote_signer_free(remote);
+    rig_fini(&rig);
+}
+
+/* An answer that came too late to be heard: the signer knows through which link it gave it. */
+static void signature_that_was_not_heard_of_stops_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_diag diag = {.text = ""};
+    struct sb_remote_signer *remote;
+    struct sb_signature signature;
+    rig_init(&rig);
+    assert_int_equal(remote_new(&remote, &rig, 100, &diag), SB_OK);
+    rig.sleep_ms = 400;
+    struct sb_bft_message message = vote_in(1, 0, 1);
+    assert_int_equal(ask(remote, &message, &signature, &diag), SB_E_REFUSED);
+    struct timespec pause = {.tv_nsec = 600 * 1000000L};
+    (void)nanosleep(&pause, NULL);
+    rig.sleep_ms = 0;
+    sb_err err = SB_E_REFUSED;
+    message = vote_in(1, 1, 1);
+    for (int i = 0; i < 50 && err != SB_OK; i++) { /* however slow the machine is */
+        err = ask(remote, &message, &signature, &diag);
+    }
+    assert_int_equal(err, SB_OK);
+    sb_remote_signer_free(remote);
+    rig_fini(&rig);
+}
+
 static void signer_of_another_chain_is_refused(void **state)
 {
     (void)state;
@@ -318,13 +417,15 @@ static void messages_decode_to_what_was_encoded(void **state)
     struct sb_signer_message cases[6], read;
     memset(cases, 0, sizeof cases);
     cases[0].kind = SB_SIGNER_HELLO;
-    cases[0].as.hello.version = 1;
+    cases[0].as.hello.version = SB_SIGNER_VERSION;
     cases[0].as.hello.domain = domain;
     cases[1].kind = SB_SIGNER_WELCOME;
-    cases[1].as.welcome.version = 1;
+    cases[1].as.welcome.version = SB_SIGNER_VERSION;
     cases[1].as.welcome.key = sb_pubkey_ed25519((const uint8_t[32]){9});
     cases[2].kind = SB_SIGNER_SIGN;
     cases[2].as.sign.number = 5;
+    cases[2].as.sign.known = sb_signer_place_code(
+        &(struct sb_journal_place){.round = SB_ROUND_MAX, .step = SB_JOURNAL_PRECOMMIT});
     cases[2].as.sign.what = vote(8, 0); /* nil */
     cases[3].kind = SB_SIGNER_SIGN;
     cases[3].as.sign.what = vote(8, 9);
@@ -353,6 +454,7 @@ static void messages_decode_to_what_was_encoded(void **state)
             assert_memory_equal(&read.as.sign.what.as.vote.block_id,
                                 &cases[i].as.sign.what.as.vote.block_id, 32);
             assert_int_equal(read.as.sign.what.as.vote.height, 8);
+            assert_int_equal(read.as.sign.known, cases[i].as.sign.known);
         }
         sb_buf_fini(&out);
     }
@@ -371,6 +473,9 @@ int main(void)
         cmocka_unit_test(signatures_come_and_refusals_keep_the_link),
         cmocka_unit_test(signer_that_is_away_is_a_refusal_until_it_is_back),
         cmocka_unit_test(slow_signer_is_a_refusal_and_its_late_answer_is_skipped),
+        cmocka_unit_test(one_node_at_a_time_and_none_goes_on_in_anothers_height),
+        cmocka_unit_test(node_that_remembers_its_votes_goes_on_after_a_restart),
+        cmocka_unit_test(signature_that_was_not_heard_of_stops_nothing),
         cmocka_unit_test(signer_of_another_chain_is_refused),
         cmocka_unit_test(socket_is_private_and_has_one_server),
         cmocka_unit_test(nonsense_costs_only_its_own_link),

@@ -59,7 +59,9 @@ static void history_moves_from_journal_to_journal(void **state)
                      SB_OK);
     assert_true(raised);
     assert_int_equal(sign(new, 12, 3, SB_JOURNAL_PREVOTE, sb_span_str("vote")), SB_E_ARG);
-    assert_int_equal(sign(new, 12, 3, SB_JOURNAL_PRECOMMIT, sb_span_str("vote")), SB_OK);
+    assert_int_equal(sign(new, 12, 3, SB_JOURNAL_PRECOMMIT, sb_span_str("vote")), SB_E_ARG);
+    assert_int_equal(sign(new, 12, 4, SB_JOURNAL_PREVOTE, sb_span_str("vote")), SB_E_ARG);
+    assert_int_equal(sign(new, 13, 0, SB_JOURNAL_PREVOTE, sb_span_str("vote")), SB_OK);
     assert_int_equal(sb_signing_history_import(&raised, new, &read, &domain, public_key, NULL),
                      SB_OK);
     assert_false(raised);
