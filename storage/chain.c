@@ -20,7 +20,8 @@ static sb_err block_check(const struct sb_store *store, const struct sb_store_pe
     if (store->failed) {
         return sb_fail(diag, SB_E_IO, "an earlier write failed: the process must stop");
     }
-    if (pending->base != store->newest) {
+    if (head->exists != store->newest->head.exists ||
+        !sb_hash_equal(&head->block_hash, &store->newest->head.block_hash)) {
         return sb_fail(diag, SB_E_ARG, "block %llu was computed on an older head",
                        (unsigned long long)block->number);
     }
@@ -40,11 +41,30 @@ static sb_err block_check(const struct sb_store *store, const struct sb_store_pe
     return SB_OK;
 }
 
-static void header_put(struct sb_buf *out, const struct sb_store_block *block)
+sb_err sb_header_put(struct sb_db_batch *batch, uint64_t number, const sb_hash *block_hash,
+                     const sb_hash *state_root, sb_bytes header)
 {
-    sb_buf_add(out, block->block_hash.b, 32);
-    sb_buf_add(out, block->state_root.b, 32);
-    sb_buf_add(out, block->header.data, block->header.len);
+    uint8_t bytes[8];
+    be_store64(bytes, number);
+    sb_bytes key = sb_span(bytes, sizeof bytes);
+    struct sb_buf buf;
+    sb_buf_init(&buf, VALUE_BYTES_MAX);
+    sb_buf_add(&buf, block_hash->b, 32);
+    sb_buf_add(&buf, state_root->b, 32);
+    sb_buf_add(&buf, header.data, header.len);
+    sb_db_batch_put(batch, SB_FAMILY_HEADER, key, sb_buf_bytes(&buf));
+    sb_db_batch_put(batch, SB_FAMILY_NUMBER, sb_span(block_hash->b, 32), key);
+    sb_err err = sb_buf_err(&buf);
+    sb_buf_fini(&buf);
+    return err;
+}
+
+void sb_oldest_put(struct sb_db_batch *batch, uint64_t oldest)
+{
+    uint8_t number[8];
+    be_store64(number, oldest);
+    sb_db_batch_put(batch, SB_FAMILY_META, sb_span_str(SB_META_OLDEST),
+                    sb_span(number, sizeof number));
 }
 
 static void receipts_put(struct sb_buf *out, const struct sb_store_block *block)
@@ -70,22 +90,19 @@ static void transactions_put(struct sb_db_batch *batch, const struct sb_store_bl
     }
 }
 
-/* block_put: the block's own records and the head. */
-static sb_err block_put(struct sb_db_batch *batch, const struct sb_store_block *block,
-                        const struct sb_store_head *head)
+sb_err sb_block_put(struct sb_db_batch *batch, const struct sb_store_block *block,
+                    const struct sb_store_head *head)
 {
     uint8_t number[8], head_record[SB_HEAD_RECORD_BYTES];
     be_store64(number, block->number);
     sb_bytes key = sb_span(number, sizeof number);
+    SB_TRY(
+        sb_header_put(batch, block->number, &block->block_hash, &block->state_root, block->header));
     struct sb_buf buf;
     sb_buf_init(&buf, VALUE_BYTES_MAX);
-    header_put(&buf, block);
-    sb_db_batch_put(batch, SB_FAMILY_HEADER, key, sb_buf_bytes(&buf));
-    sb_err err = sb_buf_err(&buf);
-    sb_buf_reset(&buf);
     receipts_put(&buf, block);
     sb_db_batch_put(batch, SB_FAMILY_RECEIPTS, key, sb_buf_bytes(&buf));
-    err = err == SB_OK ? sb_buf_err(&buf) : err;
+    sb_err err = sb_buf_err(&buf);
     sb_buf_fini(&buf);
     sb_db_batch_put(batch, SB_FAMILY_BODY, key, block->body);
     sb_db_batch_put(batch, SB_FAMILY_SENDERS, key,
@@ -99,7 +116,6 @@ static sb_err block_put(struct sb_db_batch *batch, const struct sb_store_block *
     if (block->inferences.len != 0) {
         sb_db_batch_put(batch, SB_FAMILY_INFERENCES, key, block->inferences);
     }
-    sb_db_batch_put(batch, SB_FAMILY_NUMBER, sb_span(block->block_hash.b, 32), key);
     transactions_put(batch, block);
     sb_head_record_encode(head_record, head);
     sb_db_batch_put(batch, SB_FAMILY_META, sb_span_str(SB_META_HEAD),
@@ -210,7 +226,7 @@ static sb_err batch_commit(struct sb_store *store, struct sb_db_batch *batch,
                                        .state_root = block->state_root};
     struct sb_history_block *newest;
     SB_TRY(diff_put(&newest, store, batch, pending, block));
-    sb_err err = block_put(batch, block, &head);
+    sb_err err = sb_block_put(batch, block, &head);
     if (newest != NULL && base->block_count >= store->history_blocks) {
         for (size_t i = 0; i <= base->block_count - store->history_blocks; i++) {
             sb_history_drop(batch, base->blocks[i]);
@@ -229,11 +245,7 @@ static sb_err batch_commit(struct sb_store *store, struct sb_db_batch *batch,
             store->failed = true;
             err = SB_E_IO;
         } else {
-            (void)pthread_mutex_lock(&store->lock);
-            struct sb_version *old = store->newest;
-            store->newest = version;
-            (void)pthread_mutex_unlock(&store->lock);
-            sb_version_unref(old);
+            sb_store_publish_take(store, version);
         }
     }
     sb_history_block_unref(newest);

@@ -30,6 +30,8 @@
 #define BLOCK_BYTES         4096
 #define PATH_BYTES_MAX      4096
 #define CREATING            "CREATING"
+/* Longest key of any family (storage/store.c): an account and a path. */
+#define KEY_BYTES_MAX 96
 
 static const char *const family_names[SB_FAMILY_COUNT] = {
 #define SB_FAMILY(name, text, history) text,
@@ -454,12 +456,38 @@ void sb_db_batch_delete(struct sb_db_batch *batch, enum sb_family family, sb_byt
                                  key.len);
 }
 
-sb_err sb_db_batch_write(struct sb_db *db, struct sb_db_batch *batch, struct sb_diag *diag)
+void sb_db_batch_delete_range(struct sb_db_batch *batch, enum sb_family family, sb_bytes start,
+                              sb_bytes end)
+{
+    rocksdb_writebatch_delete_range_cf(batch->batch, batch->db->families[family],
+                                       (const char *)start.data, start.len, (const char *)end.data,
+                                       end.len);
+}
+
+void sb_db_batch_delete_all(struct sb_db_batch *batch, enum sb_family family)
+{
+    uint8_t end[KEY_BYTES_MAX + 1];
+    memset(end, 0xff, sizeof end);
+    sb_db_batch_delete_range(batch, family, sb_span("", 0), sb_span(end, sizeof end));
+}
+
+static sb_err batch_write(struct sb_db *db, const rocksdb_writeoptions_t *options,
+                          struct sb_db_batch *batch, struct sb_diag *diag)
 {
     char *text = NULL;
-    rocksdb_write(db->db, db->write_synced, batch->batch, &text);
+    rocksdb_write(db->db, options, batch->batch, &text);
     db->broken = text != NULL;
     return err_take(text, diag);
+}
+
+sb_err sb_db_batch_write(struct sb_db *db, struct sb_db_batch *batch, struct sb_diag *diag)
+{
+    return batch_write(db, db->write_synced, batch, diag);
+}
+
+sb_err sb_db_batch_write_lazily(struct sb_db *db, struct sb_db_batch *batch, struct sb_diag *diag)
+{
+    return batch_write(db, db->write_lazily, batch, diag);
 }
 
 sb_err sb_db_delete_below(struct sb_db *db, enum sb_family family, sb_bytes end)
@@ -468,6 +496,37 @@ sb_err sb_db_delete_below(struct sb_db *db, enum sb_family family, sb_bytes end)
     rocksdb_delete_range_cf(db->db, db->write_lazily, db->families[family], "", 0,
                             (const char *)end.data, end.len, &text);
     return err_take(text, NULL);
+}
+
+void sb_db_compact(struct sb_db *db, enum sb_family family, sb_bytes end)
+{
+    rocksdb_compact_range_cf(db->db, db->families[family], NULL, 0, (const char *)end.data,
+                             end.len);
+}
+
+sb_err sb_db_flush(struct sb_db *db, struct sb_diag *diag)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    sb_err err = SB_OK;
+    for (size_t i = 0; err == SB_OK && i < SB_FAMILY_COUNT; i++) {
+        char *text = NULL;
+        rocksdb_flush_cf(db->db, options, db->families[i], &text);
+        err = err_take(text, diag);
+    }
+    rocksdb_flushoptions_destroy(options);
+    return err;
+}
+
+sb_err sb_db_checkpoint(struct sb_db *db, const char *dir, struct sb_diag *diag)
+{
+    char *text = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(db->db, &text);
+    if (checkpoint == NULL) {
+        return err_take(text, diag);
+    }
+    rocksdb_checkpoint_create(checkpoint, dir, UINT64_MAX, &text); /* the log is copied */
+    rocksdb_checkpoint_object_destroy(checkpoint);
+    return err_take(text, diag);
 }
 
 /* sum_of: a property of RocksDB over all families; one that it does not know counts as 0. */

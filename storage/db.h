@@ -74,8 +74,24 @@ void sb_db_batch_delete(struct sb_db_batch *batch, enum sb_family family, sb_byt
 /* sb_db_batch_write: all of it or nothing, durable when it returns. After a failure the database takes no more writes. */
 sb_err sb_db_batch_write(struct sb_db *db, struct sb_db_batch *batch,
                          struct sb_diag *diag) SB_MUST_USE;
+/* sb_db_batch_write_lazily: all of it or nothing; durable with the next write that is. A crash may lose it and all that came after it. */
+sb_err sb_db_batch_write_lazily(struct sb_db *db, struct sb_db_batch *batch,
+                                struct sb_diag *diag) SB_MUST_USE;
+/* sb_db_batch_delete_range: the keys of a family from start up to, not with, end. */
+void sb_db_batch_delete_range(struct sb_db_batch *batch, enum sb_family family, sb_bytes start,
+                              sb_bytes end);
+/* sb_db_batch_delete_all: every key of a family. */
+void sb_db_batch_delete_all(struct sb_db_batch *batch, enum sb_family family);
 /* sb_db_delete_below: remove the keys of a family below `end`, all at once and not yet durable. */
 sb_err sb_db_delete_below(struct sb_db *db, enum sb_family family, sb_bytes end) SB_MUST_USE;
+
+/* sb_db_compact: rewrite the tables of a family up to `end` (empty: all), so that what was deleted leaves the disk. Takes long. */
+void sb_db_compact(struct sb_db *db, enum sb_family family, sb_bytes end);
+
+/* sb_db_flush: what is in memory goes to tables; sb_db_checkpoint: a durable copy of the database as it is now in a folder that does not
+ * exist: hard links to tables, copies of the rest. Flush first and it is quick. */
+sb_err sb_db_flush(struct sb_db *db, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_db_checkpoint(struct sb_db *db, const char *dir, struct sb_diag *diag) SB_MUST_USE;
 
 /* Sums over all families. */
 struct sb_db_sizes {

@@ -90,16 +90,6 @@ static sb_err block_undo(struct undo *undo, const struct sb_store_head *head,
     return SB_OK;
 }
 
-/* version_publish: the version that new views get from now on. */
-static void version_publish(struct sb_store *store, struct sb_version *version)
-{
-    (void)pthread_mutex_lock(&store->lock);
-    struct sb_version *old = store->newest;
-    store->newest = version;
-    (void)pthread_mutex_unlock(&store->lock);
-    sb_version_unref(old);
-}
-
 static sb_err rollback(struct undo *undo, struct sb_version *base, struct sb_diag *diag)
 {
     struct sb_store *store = undo->store;
@@ -123,7 +113,7 @@ static sb_err rollback(struct undo *undo, struct sb_version *base, struct sb_dia
     if (version == NULL) {
         return SB_E_IO;
     }
-    version_publish(store, version);
+    sb_store_publish_take(store, version);
     return SB_OK;
 }
 

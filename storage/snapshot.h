@@ -2,7 +2,7 @@
  *
  *      <folder>/000000012000/      the database as it was after block 12000: hard links to its table files, so cheap to take, and
  *      <folder>/000000014000/      nearly free to keep as long as the tables are shared
- *      <folder>/.taking            one that is not finished; removed at the next start
+ *      <folder>/000000016000.tmp/  one that is not finished, or that is going; removed at the next start
  *
  * Each is opened for reading only and answers the requests of subtree.h. Only the newest `keep` stay. A snapshot that somebody holds
  * (sb_snapshot_ref) stays open until it is given back; its files go at once, its open tables with it.
@@ -39,10 +39,11 @@ void sb_snapshot_unref(struct sb_snapshot *snapshot);
 /* sb_snapshot_store: its database, for reading: head, blocks, records. Valid as long as the snapshot. */
 struct sb_store *sb_snapshot_store(const struct sb_snapshot *snapshot);
 
-/* sb_store_answer: append the answer to a request, from the state at the store's head. SB_E_NOT_FOUND: there is nothing at that place;
+/* sb_store_answer: append the answer to a request, from the state at the store's head: leaves when keys and records below the place take at
+ * most leaves_bytes (up to SB_SUBTREE_LEAVES_BYTES; 0 takes that), else the node. SB_E_NOT_FOUND: there is nothing at that place;
  * SB_E_LIMIT: a content is longer than an answer may be; SB_E_CORRUPT, SB_E_IO, SB_E_NOMEM. */
 sb_err sb_store_answer(struct sb_buf *out, struct sb_store *store,
-                       const struct sb_subtree_request *request) SB_MUST_USE;
+                       const struct sb_subtree_request *request, size_t leaves_bytes) SB_MUST_USE;
 /* sb_store_blob_ids: at most max ids of blobs at the head, above `after` (NULL: from the first), ascending. */
 sb_err sb_store_blob_ids(sb_hash *ret_ids, size_t *ret_count, struct sb_store *store,
                          const sb_hash *after, size_t max) SB_MUST_USE;

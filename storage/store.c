@@ -8,6 +8,8 @@
  *     ------  ---------------------------  ------------------------------------------------------------------
  *     default "format"                     version (4) | genesis hash (32) | chain id (8) | checksum (8)
  *             "head"                       number (8) | block hash (32) | state root (32) | checksum (8)
+ *             "oldest"                     lowest block that is here whole (8); absent: the first one
+ *             "restore goal" and others    only while a restore is not finished: see restore.c
  *     acct    keccak(address)              account record (flat.h)
  *     slot    keccak(address) keccak(slot) slot record (flat.h)
  *     atrie   path, one byte a nibble      trie record (trie_node.h)
@@ -258,8 +260,41 @@ static sb_err newest_open(struct sb_store *store, const struct sb_store_head *he
     return err;
 }
 
+/* oldest_read: the lowest whole block; no record: all are here. */
+static sb_err oldest_read(struct sb_store *store, const char *dir, struct sb_diag *diag)
+{
+    struct sb_db_value value;
+    SB_TRY(sb_db_get(&value, store->db, NULL, SB_FAMILY_META, sb_span_str(SB_META_OLDEST)));
+    bool sound = value.handle == NULL || value.bytes.len == 8;
+    atomic_init(&store->oldest,
+                sound && value.handle != NULL ? be_load64(value.bytes.data) : (uint64_t)0);
+    sb_db_value_free(&value);
+    return sound ? SB_OK
+                 : sb_fail(diag, SB_E_CORRUPT,
+                           "%s: the record of the oldest block is damaged (restore a copy or sync "
+                           "again)",
+                           dir);
+}
+
+/* unfinished_check: a restore that is not finished is no database. */
+static sb_err unfinished_check(struct sb_store *store, const char *dir, struct sb_diag *diag)
+{
+    struct sb_db_value value;
+    SB_TRY(sb_db_get(&value, store->db, NULL, SB_FAMILY_META, sb_span_str(SB_META_GOAL)));
+    bool unfinished = value.handle != NULL;
+    sb_db_value_free(&value);
+    return !unfinished
+               ? SB_OK
+               : sb_fail(
+                     diag, SB_E_BUSY,
+                     "%s holds a state sync that is not finished: go on with it (--state-sync), "
+                     "or remove the folder",
+                     dir);
+}
+
 static sb_err store_fill(struct sb_store *store, const char *dir,
-                         const struct sb_store_options *options, struct sb_diag *diag)
+                         const struct sb_store_options *options, bool unfinished,
+                         struct sb_diag *diag)
 {
     size_t cache_bytes = options->cache_bytes == 0 ? CACHE_BYTES_DEFAULT : options->cache_bytes;
     cache_bytes = cache_bytes < CACHE_BYTES_MIN ? CACHE_BYTES_MIN : cache_bytes;
@@ -272,6 +307,10 @@ static sb_err store_fill(struct sb_store *store, const char *dir,
         return SB_E_NOMEM;
     }
     SB_TRY(format_open(store, dir, created, diag));
+    SB_TRY(oldest_read(store, dir, diag));
+    if (!unfinished) {
+        SB_TRY(unfinished_check(store, dir, diag));
+    }
     struct sb_store_head head;
     SB_TRY(head_read(&head, store, dir, diag));
     if (head.exists) {
@@ -283,9 +322,9 @@ static sb_err store_fill(struct sb_store *store, const char *dir,
                : sb_fail(diag, err, "%s: the history cannot be read: %s", dir, sb_err_text(err));
 }
 
-sb_err sb_store_open(struct sb_store **ret_store, const char *dir,
-                     const struct sb_store_identity *identity,
-                     const struct sb_store_options *options, struct sb_diag *diag)
+static sb_err open_as(struct sb_store **ret_store, const char *dir,
+                      const struct sb_store_identity *identity,
+                      const struct sb_store_options *options, bool unfinished, struct sb_diag *diag)
 {
     if (options->history_blocks > HISTORY_BLOCKS_MAX) {
         return sb_fail(diag, SB_E_ARG, "a history of %llu blocks is over the limit of %d",
@@ -301,13 +340,27 @@ sb_err sb_store_open(struct sb_store **ret_store, const char *dir,
     store->read_only = options->read_only;
     (void)pthread_mutex_init(&store->writer, NULL);
     (void)pthread_mutex_init(&store->lock, NULL);
-    sb_err err = store_fill(store, dir, options, diag);
+    sb_err err = store_fill(store, dir, options, unfinished, diag);
     if (err != SB_OK) {
         sb_store_close(store);
         return err;
     }
     *ret_store = store;
     return SB_OK;
+}
+
+sb_err sb_store_open(struct sb_store **ret_store, const char *dir,
+                     const struct sb_store_identity *identity,
+                     const struct sb_store_options *options, struct sb_diag *diag)
+{
+    return open_as(ret_store, dir, identity, options, false, diag);
+}
+
+sb_err sb_store_open_unfinished(struct sb_store **ret_store, const char *dir,
+                                const struct sb_store_identity *identity,
+                                const struct sb_store_options *options, struct sb_diag *diag)
+{
+    return open_as(ret_store, dir, identity, options, true, diag);
 }
 
 void sb_store_close(struct sb_store *store)
@@ -331,6 +384,20 @@ struct sb_version *sb_store_newest(struct sb_store *store)
     struct sb_version *version = sb_version_ref(store->newest);
     (void)pthread_mutex_unlock(&store->lock);
     return version;
+}
+
+void sb_store_publish_take(struct sb_store *store, struct sb_version *version)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    struct sb_version *old = store->newest;
+    store->newest = version;
+    (void)pthread_mutex_unlock(&store->lock);
+    sb_version_unref(old);
+}
+
+uint64_t sb_store_oldest(struct sb_store *store)
+{
+    return atomic_load(&store->oldest);
 }
 
 struct sb_store_head sb_store_head(struct sb_store *store)

@@ -250,3 +250,20 @@ struct sb_trie_ref sb_trie_ref_of(sb_bytes rlp)
     }
     return ref;
 }
+
+struct sb_trie_ref sb_trie_node_ref(const struct sb_trie_node *node, bool is_root)
+{
+    uint8_t branch[SB_TRIE_BRANCH_RLP_MAX], ext[SB_TRIE_EXT_RLP_MAX];
+    sb_bytes rlp = sb_span(branch, sb_trie_branch_rlp(branch, node));
+    if (node->ext.count != 0) {
+        struct sb_trie_ref below = sb_trie_ref_of(rlp);
+        rlp = sb_span(ext, sb_trie_ext_rlp(ext, &node->ext, &below));
+    }
+    struct sb_trie_ref ref = sb_trie_ref_of(rlp);
+    if (is_root && ref.len < 32) {
+        sb_hash hash = sb_keccak256(rlp);
+        ref.len = 32;
+        memcpy(ref.bytes, hash.b, 32);
+    }
+    return ref;
+}

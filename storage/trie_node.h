@@ -80,5 +80,7 @@ static inline size_t sb_trie_leaf_rlp_max(size_t value_len)
 
 /* sb_trie_ref_of: how a parent names a node with this RLP. */
 struct sb_trie_ref sb_trie_ref_of(sb_bytes rlp);
+/* sb_trie_node_ref: how a parent names a node with its extension; the root (at the empty path) is always hashed. */
+struct sb_trie_ref sb_trie_node_ref(const struct sb_trie_node *node, bool is_root);
 
 #endif

@@ -382,7 +382,7 @@ static void open_says_what_is_wrong_and_what_to_do(void **state)
     char absent[TEMP_DIR_PATH_BYTES + 16];
     (void)snprintf(absent, sizeof absent, "%s/absent", rig.parent);
     assert_int_equal(try_open(&diag, absent, &identity, false, false), SB_E_NOT_FOUND);
-    assert_non_null(strstr(diag.text, "init"));
+    assert_non_null(strstr(diag.text, "no database"));
     assert_int_equal(try_open(&diag, rig.dir, &identity, false, false), SB_E_BUSY);
     assert_non_null(strstr(diag.text, "in use"));
     assert_int_equal(try_open(&diag, rig.dir, &identity, false, true),
