@@ -32,9 +32,8 @@ interface ISlashing {
     struct Offence {
         address consensus;
         uint8 kind; // 1: two votes for one step
-        uint64 height; // of the offence
-        uint64 timeMs;
-        uint64 block_; // that carried the evidence
+        uint48 height; // of the offence
+        uint40 block_; // that carried the evidence
     }
 
     /// @notice Let the caller's validator out of jail. Its self stake must be sufficient; it is a candidate again if it is strong enough.

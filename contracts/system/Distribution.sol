@@ -28,13 +28,16 @@ contract Distribution is IDistribution, IDistributionHooks, IDistributionSystem,
     uint256 private constant SUPPLY_MAX = 1 << 110;
     uint256 private constant POT_MAX = 1 << 110; // so that no product overflows; more waits for the next block
 
+    /// @dev A slot that is emptied and filled again costs four times as much as one that changes: this bit keeps it from being zero.
+    uint256 private constant USED = 1 << 255;
+
     uint256 public pool;
     uint256 public accounted;
     uint256 public mintedTotal;
     uint256 public genesisSupply;
     uint64 private firstMs;
     uint64 private lastMs;
-    mapping(address id => uint256) private accrued;
+    mapping(address id => uint256) private accrued; // with USED, once there was something
     mapping(address id => uint256) private commission;
     mapping(address id => uint256) private rewardPerShare; // cumulative, in 2^-96 wei
     mapping(address delegator => mapping(address id => uint256)) private paidPerShare; // rewardPerShare at the last settlement
@@ -61,7 +64,7 @@ contract Distribution is IDistribution, IDistributionHooks, IDistributionSystem,
             return minted;
         }
         uint256 bonus = pot * PARAMS.proposerShareBps() / 10_000;
-        if (bonus != 0) accrued[proposer] += bonus;
+        if (bonus != 0) accrued[proposer] = (accrued[proposer] | USED) + bonus;
         uint256 rest = _share(pot - bonus, votes);
         if (rest != 0) pool += rest;
     }
@@ -79,7 +82,9 @@ contract Distribution is IDistribution, IDistributionHooks, IDistributionSystem,
                 if (vote & 1 == 0) continue;
                 uint256 part = pot * uint64(vote >> 32) / total;
                 rest -= part;
-                accrued[address(uint160(vote >> 96))] += part;
+                if (part == 0) continue;
+                address id = address(uint160(vote >> 96));
+                accrued[id] = (accrued[id] | USED) + part;
             }
         }
     }
@@ -126,7 +131,7 @@ contract Distribution is IDistribution, IDistributionHooks, IDistributionSystem,
     /// @dev Split what a validator has accrued. Returns its cumulative reward per share.
     function _fold(address id, uint256 sharesAll, uint256 commissionBps) private returns (uint256 perShare) {
         perShare = rewardPerShare[id];
-        uint256 amount = accrued[id];
+        uint256 amount = _accrued(id);
         if (amount == 0) return perShare;
         (uint256 own, uint256 step, uint256 left) = _split(amount, sharesAll, commissionBps);
         if (own != 0) commission[id] += own;
@@ -134,11 +139,15 @@ contract Distribution is IDistribution, IDistributionHooks, IDistributionSystem,
             pool += left;
             left = 0;
         }
-        accrued[id] = left;
+        accrued[id] = left | USED;
         if (step != 0) {
             perShare += step;
             rewardPerShare[id] = perShare;
         }
+    }
+
+    function _accrued(address id) private view returns (uint256) {
+        return accrued[id] & ~USED;
     }
 
     /// @dev Split `amount` into commission, a step of the reward per share, and what the step leaves (all, if there are few shares).
@@ -207,21 +216,21 @@ contract Distribution is IDistribution, IDistributionHooks, IDistributionSystem,
     /// @inheritdoc IDistribution
     function pendingRewards(address delegator, address operator) external view returns (uint256) {
         (address id, uint256 shares, uint256 all, uint256 bps) = _position(delegator, operator);
-        (, uint256 step,) = _split(accrued[id], all, bps);
+        (, uint256 step,) = _split(_accrued(id), all, bps);
         return shares * (rewardPerShare[id] + step - paidPerShare[delegator][id]) >> 96;
     }
 
     /// @inheritdoc IDistribution
     function pendingCommission(address operator) external view returns (uint256) {
         (address id,, uint256 all, uint256 bps) = _position(operator, operator);
-        (uint256 own,,) = _split(accrued[id], all, bps);
+        (uint256 own,,) = _split(_accrued(id), all, bps);
         return commission[id] + own;
     }
 
     /// @inheritdoc IDistribution
     function validatorRewards(address operator) external view returns (ValidatorRewards memory) {
         (address id,,,) = _position(operator, operator);
-        return ValidatorRewards(accrued[id], commission[id], rewardPerShare[id]);
+        return ValidatorRewards(_accrued(id), commission[id], rewardPerShare[id]);
     }
 
     /// @inheritdoc IDistribution

@@ -17,6 +17,8 @@ import {PARAMS} from "./Params.sol";
 contract Slashing is ISlashing, ISlashingSystem {
     uint256 private constant FULL = 1 << 255;
     uint64 private constant FOR_EVER = type(uint48).max;
+    /// @dev Gas for the last offence and the way out: no evidence makes the call fail. Over 300 validators can be convicted in a block.
+    uint256 private constant RESERVE = 500_000;
     IStakingHooks private constant HOOKS = IStakingHooks(address(STAKING));
 
     mapping(address id => uint256) private presence;
@@ -30,10 +32,10 @@ contract Slashing is ISlashing, ISlashingSystem {
         if (votes.length != 0) _count(votes);
         if (evidence_.length == 0) return;
         uint16 bps = uint16(PARAMS.slashDoubleSignBps());
-        for (uint256 i = 0; i < evidence_.length; i++) {
+        for (uint256 i = 0; i < evidence_.length && gasleft() > RESERVE; i++) {
             Evidence calldata e = evidence_[i];
             if (HOOKS.punish(e.validator, e.height, bps, FOR_EVER, true)) {
-                offences.push(Offence(e.validator, e.kind, e.height, e.timeMs, uint64(block.number)));
+                offences.push(Offence(e.validator, e.kind, uint48(e.height), uint40(block.number)));
             }
         }
     }
