@@ -28,6 +28,17 @@ sb_err sb_query_access_list(void *ctx, struct sb_arena *arena, const struct sb_r
 sb_err sb_query_simulate(void *ctx, struct sb_arena *arena,
                          const struct sb_rpc_simulation *simulation, const atomic_bool *stop,
                          struct sb_json *out, struct sb_rpc_failure *failure) SB_MUST_USE;
+sb_err sb_query_light_block(void *ctx, struct sb_arena *arena, uint64_t number,
+                            struct sb_rpc_light_block *ret_block) SB_MUST_USE;
+sb_err sb_query_inferences(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                           struct sb_rpc_inferences *ret_inferences) SB_MUST_USE;
+sb_err sb_query_inference_proof(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                                uint64_t index, const atomic_bool *stop,
+                                struct sb_rpc_inference_proof *ret_proof) SB_MUST_USE;
+/* sb_query_replay_tx: run a past transaction again, after those before it in its block, under a tracer of the caller's. */
+sb_err sb_query_replay_tx(struct sb_backend *backend, struct sb_arena *arena,
+                          const sb_hash *tx_hash, const struct sb_tracer *hooks,
+                          const atomic_bool *stop, struct sb_rpc_failure *failure) SB_MUST_USE;
 sb_err sb_query_trace_tx(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
                          const struct sb_rpc_trace_config *config, const atomic_bool *stop,
                          struct sb_json *out, struct sb_rpc_failure *failure) SB_MUST_USE;

@@ -13,6 +13,7 @@ struct replay {
     const atomic_bool *stop;
     const struct sb_rpc_trace_config *config;
     struct sb_json *out;
+    const struct sb_tracer *hooks; /* NULL: those of config */
     const struct sb_rpc_block *block;
     struct sb_backend_state parent;
     struct sb_block_env env;
@@ -73,6 +74,7 @@ static sb_err trace_one(struct replay *r, size_t index)
     return err;
 }
 
+/* replay_to: up to the transaction before `index`; the caller runs that one. */
 static sb_err replay_to(struct replay *r, size_t index)
 {
     struct sb_tx_result ignored;
@@ -80,7 +82,19 @@ static sb_err replay_to(struct replay *r, size_t index)
     for (size_t i = 0; i < index; i++) {
         SB_TRY(run_tx(&ignored, r, i));
     }
-    return trace_one(r, index);
+    return SB_OK;
+}
+
+static sb_err run_hooked(struct replay *r, size_t index)
+{
+    struct sb_tx_result ignored;
+    if (r->hooks == NULL) {
+        return trace_one(r, index);
+    }
+    sb_executor_set_tracer(r->x, r->hooks);
+    sb_err err = run_tx(&ignored, r, index);
+    sb_executor_set_tracer(r->x, NULL);
+    return err;
 }
 
 static sb_err replay_all(struct replay *r)
@@ -99,28 +113,43 @@ static sb_err replay_all(struct replay *r)
     return SB_OK;
 }
 
+static sb_err replay_tx(struct replay *r, const sb_hash *tx_hash)
+{
+    struct sb_chain *chain = r->backend->chain;
+    uint64_t number;
+    uint32_t index;
+    SB_TRY(sb_chain_tx_place(&number, &index, chain, tx_hash));
+    SB_TRY(sb_chain_block_number(&r->block, chain, number));
+    sb_err err = index < r->block->block.tx_count ? replay_open(r) : SB_E_CORRUPT;
+    if (err == SB_OK) {
+        err = replay_to(r, index);
+        err = err == SB_OK ? run_hooked(r, index) : err;
+        replay_close(r);
+    }
+    sb_chain_block_release(chain, r->block);
+    return err;
+}
+
 sb_err sb_query_trace_tx(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
                          const struct sb_rpc_trace_config *config, const atomic_bool *stop,
                          struct sb_json *out, struct sb_rpc_failure *failure)
 {
-    struct sb_backend *b = ctx;
-    struct replay r = {.backend = b,
+    struct replay r = {.backend = ctx,
                        .arena = arena,
                        .failure = failure,
                        .stop = stop,
                        .config = config,
                        .out = out};
-    uint64_t number;
-    uint32_t index;
-    SB_TRY(sb_chain_tx_place(&number, &index, b->chain, tx_hash));
-    SB_TRY(sb_chain_block_number(&r.block, b->chain, number));
-    sb_err err = index < r.block->block.tx_count ? replay_open(&r) : SB_E_CORRUPT;
-    if (err == SB_OK) {
-        err = replay_to(&r, index);
-        replay_close(&r);
-    }
-    sb_chain_block_release(b->chain, r.block);
-    return err;
+    return replay_tx(&r, tx_hash);
+}
+
+sb_err sb_query_replay_tx(struct sb_backend *backend, struct sb_arena *arena,
+                          const sb_hash *tx_hash, const struct sb_tracer *hooks,
+                          const atomic_bool *stop, struct sb_rpc_failure *failure)
+{
+    struct replay r = {
+        .backend = backend, .arena = arena, .failure = failure, .stop = stop, .hooks = hooks};
+    return replay_tx(&r, tx_hash);
 }
 
 sb_err sb_query_trace_block(void *ctx, struct sb_arena *arena, const struct sb_rpc_block_ref *ref,

@@ -14,6 +14,8 @@
 
 #include "base/codec/json_writer.h"
 #include "base/types/block.h"
+#include "base/types/consensus.h"
+#include "base/types/inference_record.h"
 #include "base/types/state.h"
 #include "rpc/metrics.h"
 
@@ -233,6 +235,33 @@ struct sb_rpc_validators {
     size_t count;
 };
 
+/* A block as those see it who check the chain from outside (docs/spec/light-client.md). Lists in the arena of the request. */
+struct sb_rpc_light_block {
+    struct sb_consensus_header header;
+    sb_hash id;
+    struct sb_commit commit;
+    struct sb_validator_set validators, next_validators;
+    sb_bytes encoded;
+};
+
+/* The inferences of a transaction, in order. */
+struct sb_rpc_inferences {
+    uint64_t number; /* of the block */
+    uint32_t first;  /* index in the block of the first record */
+    const struct sb_inference_record *records;
+    size_t count;
+};
+
+/* Proof of one inference (docs/spec/inference-proof.md). */
+struct sb_rpc_inference_proof {
+    struct sb_rpc_light_block block;
+    struct sb_inference_record record;
+    struct sb_inference_path path;
+    sb_bytes encoded;
+    bool has_data; /* the block could be run again: call data and return data of the call */
+    sb_bytes input, output;
+};
+
 struct sb_rpc_backend {
     void *ctx;
 
@@ -259,6 +288,15 @@ struct sb_rpc_backend {
     /* validators: the set that decides, or decided, this height: 1 to head + 2. SB_E_NOT_FOUND: null. */
     sb_err (*validators)(void *ctx, struct sb_arena *arena, uint64_t height,
                          struct sb_rpc_validators *ret_validators);
+    /* light_block: of block `number`, 1 to head. inferences, inference_proof: of a transaction in a block; `index` counts them from 0.
+     * SB_E_NOT_FOUND: null. */
+    sb_err (*light_block)(void *ctx, struct sb_arena *arena, uint64_t number,
+                          struct sb_rpc_light_block *ret_block);
+    sb_err (*inferences)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                         struct sb_rpc_inferences *ret_inferences);
+    sb_err (*inference_proof)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                              uint64_t index, const atomic_bool *stop,
+                              struct sb_rpc_inference_proof *ret_proof);
     /* consensus_state: writes the value of samebit_consensusState. */
     sb_err (*consensus_state)(void *ctx, struct sb_json *out);
 
