@@ -14,9 +14,10 @@
 #include "consensus/proposer.h"
 
 struct sb_application_head {
-    uint64_t height;  /* 0: genesis */
-    sb_hash block_id; /* of the consensus block; at height 0 the genesis hash */
-    uint64_t time_ms; /* of its header; at height 0 genesis timestamp * 1000 */
+    uint64_t height;    /* 0: genesis */
+    sb_hash block_id;   /* of the consensus block; at height 0 the genesis hash */
+    uint64_t time_ms;   /* of its header; at height 0 genesis timestamp * 1000 */
+    sb_hash randomness; /* mixHash of the head, which the next block's proof is of */
     /* parameters in force for height + 1 */
     struct sb_bft_timeliness timeliness;
     uint64_t min_block_interval_ms;
@@ -28,7 +29,8 @@ struct sb_application_draft {
     uint64_t height; /* head + 1 */
     uint64_t time_ms;
     sb_addr proposer;
-    struct sb_commit last_commit; /* of head; all zero at height 1 */
+    uint8_t randomness_proof[SB_RANDOMNESS_PROOF_BYTES]; /* of height, by the proposer; verified */
+    struct sb_commit last_commit;                        /* of head; all zero at height 1 */
     /* precommits of height - 2 that its commit lacks, ascending by index; the application takes what fits and is allowed */
     const struct sb_vote *late_precommits;
     size_t late_precommit_count;

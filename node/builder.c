@@ -281,7 +281,8 @@ static sb_err make_consensus_block(struct sb_consensus_block *ret_block, const s
                    .next_validators_hash = *sb_chain_set_hash(b->chain, draft->height + 1),
                    .params_hash = b->head->params_hash,
                    .payload_hash = sb_header_hash(&b->header),
-                   .proposer = draft->proposer},
+                   .proposer = draft->proposer,
+                   .randomness_proof_len = SB_RANDOMNESS_PROOF_BYTES},
         .last_commit = draft->last_commit,
         .late_precommits = b->late,
         .late_precommit_count = b->late_count,
@@ -292,6 +293,7 @@ static sb_err make_consensus_block(struct sb_consensus_block *ret_block, const s
     size_t inference_count;
     const struct sb_inference_record *inferences = sb_executor_inferences(b->x, &inference_count);
     SB_TRY(sb_inference_root(&h->extension_root, b->arena, inferences, inference_count));
+    memcpy(h->randomness_proof, draft->randomness_proof, SB_RANDOMNESS_PROOF_BYTES);
     SB_TRY(sb_commit_hash(&h->last_commit_hash, &block.last_commit));
     SB_TRY(sb_late_precommits_hash(&h->late_precommits_hash, b->late, b->late_count));
     SB_TRY(sb_evidence_list_hash(&h->evidence_hash, b->evidence, b->evidence_count));
@@ -354,13 +356,17 @@ sb_err sb_builder_build(struct sb_built_block *ret_block, struct sb_arena *arena
     struct sb_chain_head head = sb_chain_head(chain);
     SB_ASSERT(draft->time_ms > head.time_ms);
     SB_ASSERT(draft->height == head.header.number + 1);
+    sb_hash mix_hash;
+    SB_TRY(sb_chain_mix_hash(&mix_hash, chain, &head, &draft->proposer,
+                             sb_span(draft->randomness_proof, sizeof draft->randomness_proof),
+                             diag));
     struct build b = {.arena = arena,
                       .chain = chain,
                       .mempool = mempool,
                       .options = options,
                       .draft = draft,
                       .head = &head,
-                      .header = sb_chain_next_header(chain, &head, draft->time_ms)};
+                      .header = sb_chain_next_header(chain, &head, draft->time_ms, &mix_hash)};
     struct sb_block_env env = sb_chain_env(&b.header);
     struct sb_store_view *view;
     sb_err err = sb_store_view_open(&view, sb_chain_store(chain), head.header.number);
@@ -446,7 +452,8 @@ sb_err sb_builder_pending(const struct sb_rpc_block **ret_block, struct sb_chain
 {
     struct sb_chain_head head = sb_chain_head(chain);
     uint64_t next_ms = time_ms > head.time_ms ? time_ms : head.time_ms + 1;
-    struct sb_header header = sb_chain_next_header(chain, &head, next_ms);
+    sb_hash mix_hash = sb_chain_pending_mix_hash(&head);
+    struct sb_header header = sb_chain_next_header(chain, &head, next_ms, &mix_hash);
     size_t chosen_max = (size_t)(header.gas_limit / TX_GAS_MIN);
     struct sb_mempool_picker *picker = sb_mempool_pick(mempool, &header.base_fee);
     const struct sb_pool_tx **chosen = calloc(chosen_max + 1, sizeof *chosen);

@@ -29,7 +29,7 @@ struct sb_built_block {
     uint64_t gas_used;
 };
 
-/* sb_builder_build: the child of the chain's head, by the draft, on the loop's thread.
+/* sb_builder_build: the child of the chain's head, by the draft, on the loop's thread. The draft's randomness proof must be valid.
  * In:  draft of height head + 1 with a time above the head's; of its late precommits those that the block may carry are taken. Of the
  *      pending evidence goes in what fits. Precommits and evidence take at most a quarter of the block each.
  * Returns SB_OK; failures of the environment. An empty pool gives an empty block. */

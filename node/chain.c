@@ -337,19 +337,14 @@ struct sb_block_env sb_chain_env(const struct sb_header *header)
     return env;
 }
 
-/* randomness: until validators bring a verifiable random function, the block's randomness is a hash of the last consensus block's id: a
- * proposer cannot choose it, but everybody can foresee it. */
-static sb_hash randomness(const sb_hash *last_block_id)
+sb_hash sb_chain_pending_mix_hash(const struct sb_chain_head *head)
 {
-    struct sb_keccak k;
-    sb_keccak_init(&k);
-    sb_keccak_update(&k, sb_span_str("samebit/randomness"));
-    sb_keccak_update(&k, sb_span(last_block_id->b, sizeof last_block_id->b));
-    return sb_keccak_final(&k);
+    return sb_randomness_mix(&head->header.mix_hash, sb_span(NULL, 0));
 }
 
 struct sb_header sb_chain_next_header(const struct sb_chain *chain,
-                                      const struct sb_chain_head *head, uint64_t time_ms)
+                                      const struct sb_chain_head *head, uint64_t time_ms,
+                                      const sb_hash *mix_hash)
 {
     return (struct sb_header){
         .field_count = SB_HEADER_FIELDS_PRAGUE,
@@ -361,7 +356,7 @@ struct sb_header sb_chain_next_header(const struct sb_chain *chain,
         .number = head->header.number + 1,
         .gas_limit = head->params.gas_limit,
         .timestamp = time_ms / 1000,
-        .mix_hash = randomness(&head->consensus_id),
+        .mix_hash = *mix_hash,
         .base_fee = head->next_base_fee,
         .withdrawals_root = sb_hash_empty_trie,
         .parent_beacon_root = head->consensus_id,

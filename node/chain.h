@@ -153,9 +153,18 @@ sb_err sb_chain_account(struct sb_account *ret_account, struct sb_chain *chain,
 /* sb_chain_env: the block environment of a header of this chain (also to trace or to call on it). */
 struct sb_block_env sb_chain_env(const struct sb_header *header);
 /* sb_chain_next_header: every field of the child of `head` that does not depend on its transactions; the roots, bloom and gas_used
- * are those of an empty block, state_root is zero, extra_data is empty. time_ms > head->time_ms. */
+ * are those of an empty block, state_root is zero, extra_data is empty. time_ms > head->time_ms. mix_hash: of sb_chain_mix_hash, or,
+ * for a block that nobody has proposed, sb_chain_pending_mix_hash. */
 struct sb_header sb_chain_next_header(const struct sb_chain *chain,
-                                      const struct sb_chain_head *head, uint64_t time_ms);
+                                      const struct sb_chain_head *head, uint64_t time_ms,
+                                      const sb_hash *mix_hash);
+/* sb_chain_mix_hash: mixHash of the child of `head` that this validator proposes with this proof. SB_E_ARG: it is not the validator's
+ * proof, or no validator of that height. LOOP. */
+sb_err sb_chain_mix_hash(sb_hash *ret_mix_hash, struct sb_chain *chain,
+                         const struct sb_chain_head *head, const sb_addr *proposer, sb_bytes proof,
+                         struct sb_diag *diag) SB_MUST_USE;
+/* sb_chain_pending_mix_hash: what the tag `pending` shows, since no key can be asked: the last mixHash, hashed. */
+sb_hash sb_chain_pending_mix_hash(const struct sb_chain_head *head);
 
 /* sb_chain_log_missing_precompile: hook for sb_executor_set_missing_hook, ctx is the chain: a contract called a precompile that this
  * program does not have, so its frame failed. A warning the first time for each address, then at level debug, since anybody can make

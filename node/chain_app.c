@@ -33,6 +33,7 @@ static struct sb_application_head app_head(void *ctx)
         .height = head.header.number,
         .block_id = head.consensus_id,
         .time_ms = head.time_ms,
+        .randomness = head.header.mix_hash,
         .timeliness = {.precision_ms = head.params.time_precision_ms,
                        .message_delay_ms = head.params.message_delay_ms_max},
         .min_block_interval_ms = head.params.min_block_interval_ms,

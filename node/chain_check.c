@@ -2,7 +2,8 @@
  *
  *      stored header + body = the payload  <--payload hash--  consensus block  <--id--  commit: > 2/3 of the power, valid signatures
  *                                                               |
- *                                                               +--last block id--> the consensus block before it */
+ *                                                               +--last block id--> the consensus block before it
+ *      mixHash  <--randomness proof of the proposer--  mixHash before it */
 #include "base/crypto/keccak.h"
 #include "node/chain_impl.h"
 
@@ -155,6 +156,31 @@ static sb_err check_inferences(struct sb_arena *arena, struct sb_chain *chain,
                : sb_fail(diag, SB_E_ARG, "the inferences do not give the header's extension root");
 }
 
+/* check_randomness: the mixHash of a stored block follows from its proposer's proof and the mixHash before. */
+static sb_err check_randomness(struct sb_arena *arena, struct sb_chain *chain,
+                               const struct sb_consensus_header *h,
+                               const struct sb_validator_set *set, struct sb_diag *diag)
+{
+    struct sb_header before, header;
+    sb_bytes raw_before, raw;
+    sb_hash mix;
+    SB_TRY(sb_store_header(&raw_before, arena, chain->store, h->height - 1));
+    SB_TRY(sb_header_decode(&before, raw_before, diag));
+    SB_TRY(sb_store_header(&raw, arena, chain->store, h->height));
+    SB_TRY(sb_header_decode(&header, raw, diag));
+    const struct sb_randomness_input input = {.height = h->height, .last = before.mix_hash};
+    int proposer = sb_validator_set_find(set, &h->proposer);
+    if (proposer < 0) {
+        return sb_fail(diag, SB_E_ARG, "the proposer is not in the set");
+    }
+    SB_TRY(sb_randomness_verify(&mix, &input, &set->validators[proposer].key,
+                                sb_span(h->randomness_proof, h->randomness_proof_len),
+                                &chain->domain, &chain->verifier, diag));
+    return sb_hash_equal(&mix, &header.mix_hash)
+               ? SB_OK
+               : sb_fail(diag, SB_E_ARG, "mixHash is not what the randomness proof gives");
+}
+
 static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_arena *arena,
                           struct sb_chain *chain, uint64_t number, struct sb_diag *diag)
 {
@@ -181,6 +207,7 @@ static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_aren
     sb_hash id = sb_consensus_block_id(&block.header);
     SB_TRY(sb_commit_verify(&commit, number, &id, &set, &chain->domain, &chain->verifier, diag));
     SB_TRY(check_inferences(arena, chain, &block.header, diag));
+    SB_TRY(check_randomness(arena, chain, &block.header, &set, diag));
     *ret_header = block.header;
     return SB_OK;
 }

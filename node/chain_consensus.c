@@ -2,6 +2,7 @@
  * Rules: docs/spec/consensus-block.md, sections 1, 5 and 6.
  *
  *      height - 2               height - 1              height
+ *                               mixHash                 randomness proof: of it and the height, by the proposer
  *      late precommits: their   last commit: quorum     header: who, when, hashes of sets and parameters
  *      set, absent in the       of this set             evidence: any height below, its own set
  *      commit that height - 1
@@ -45,11 +46,25 @@ static sb_err check_header(struct sb_chain *chain, const struct sb_chain_head *h
         : !sb_hash_equal(&h->next_validators_hash, sb_chain_set_hash(chain, height + 1))
             ? "next validators hash"
         : !sb_hash_equal(&h->params_hash, &head->params_hash) ? "params hash"
-        : sb_validator_set_find(sb_chain_validators(chain), &h->proposer) < 0
-            ? "proposer: it is not in the set, and so the block"
-        : h->randomness_proof_len != 0 ? "randomness proof"
-                                       : NULL;
+                                                              : NULL;
     return name == NULL ? SB_OK : differs(diag, name);
+}
+
+/* ---- randomness ---- */
+
+sb_err sb_chain_mix_hash(sb_hash *ret_mix_hash, struct sb_chain *chain,
+                         const struct sb_chain_head *head, const sb_addr *proposer, sb_bytes proof,
+                         struct sb_diag *diag)
+{
+    const struct sb_validator_set *set = sb_chain_validators(chain);
+    const struct sb_randomness_input input = {.height = head->header.number + 1,
+                                              .last = head->header.mix_hash};
+    int index = sb_validator_set_find(set, proposer);
+    if (index < 0) {
+        return differs(diag, "proposer: it is not in the set, and so the block");
+    }
+    return verdict(sb_randomness_verify(ret_mix_hash, &input, &set->validators[index].key, proof,
+                                        &chain->domain, &chain->verifier, diag));
 }
 
 /* ---- commit of the block before ---- */
@@ -189,12 +204,16 @@ static sb_err check_evidence(struct sb_chain *chain, const struct sb_chain_head 
     return SB_OK;
 }
 
-sb_err sb_chain_check_consensus(struct sb_chain *chain, const struct sb_chain_head *head,
+sb_err sb_chain_check_consensus(sb_hash *ret_mix_hash, struct sb_chain *chain,
+                                const struct sb_chain_head *head,
                                 const struct sb_consensus_block *block, struct sb_arena *arena,
                                 struct sb_diag *diag)
 {
     SB_TRY(sb_consensus_block_check(block, diag));
     SB_TRY(check_header(chain, head, &block->header, diag));
+    SB_TRY(sb_chain_mix_hash(
+        ret_mix_hash, chain, head, &block->header.proposer,
+        sb_span(block->header.randomness_proof, block->header.randomness_proof_len), diag));
     SB_TRY(check_last_commit(chain, head, block, diag));
     SB_TRY(check_late_precommits(chain, head, block, arena, diag));
     return check_evidence(chain, head, block, diag);

@@ -22,6 +22,7 @@ struct sb_chain_executed {
     sb_bytes encoded;
     struct sb_consensus_block consensus;
     sb_hash consensus_id;
+    sb_hash mix_hash; /* by the randomness proof */
     struct sb_block_result result;
     struct sb_store_pending *pending; /* owned until the commit takes it */
     const struct sb_validator_change
@@ -100,7 +101,8 @@ static sb_err check_header(const struct sb_chain *chain, const struct sb_chain_h
                            const struct sb_chain_executed *x, struct sb_diag *diag)
 {
     const struct sb_block *block = &x->object->pub.block;
-    struct sb_header want = sb_chain_next_header(chain, head, x->consensus.header.time_ms);
+    struct sb_header want =
+        sb_chain_next_header(chain, head, x->consensus.header.time_ms, &x->mix_hash);
     const char *name = first_difference(&block->header, &want);
     if (name != NULL) {
         return differs(diag, name);
@@ -213,7 +215,8 @@ static sb_err execute(struct sb_chain_executed *x, struct sb_chain *chain, sb_by
     x->encoded = sb_span(copy, encoded.len);
     SB_TRY(sb_consensus_block_decode(&x->consensus, &object->arena, x->encoded, diag));
     x->is_decoded = true;
-    SB_TRY(sb_chain_check_consensus(chain, &head, &x->consensus, &object->arena, diag));
+    SB_TRY(
+        sb_chain_check_consensus(&x->mix_hash, chain, &head, &x->consensus, &object->arena, diag));
     x->consensus_id = sb_consensus_block_id(&x->consensus.header);
     SB_TRY(sb_block_decode(&object->pub.block, &object->arena, x->consensus.payload, diag));
     object->pub.hash = x->consensus.header.payload_hash;

@@ -101,8 +101,9 @@ sb_err sb_chain_load_consensus(struct sb_consensus_block *ret_block, struct sb_a
                                struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_chain_check_consensus: every field of a proposed block's consensus header and the lists of its body, on the head; an invalid block
- * is SB_E_ARG or another error that sb_chain_err_is_invalid. LOOP. */
-sb_err sb_chain_check_consensus(struct sb_chain *chain, const struct sb_chain_head *head,
+ * is SB_E_ARG or another error that sb_chain_err_is_invalid. *ret_mix_hash: what its Ethereum header must have as mixHash. LOOP. */
+sb_err sb_chain_check_consensus(sb_hash *ret_mix_hash, struct sb_chain *chain,
+                                const struct sb_chain_head *head,
                                 const struct sb_consensus_block *block, struct sb_arena *arena,
                                 struct sb_diag *diag) SB_MUST_USE;
 /* sb_chain_carried_commit: the commit of head - 1 as the head carries it: what late precommits of the next block add to. */

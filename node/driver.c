@@ -172,15 +172,52 @@ sb_err sb_driver_sign_owed(struct sb_driver *driver, struct sb_diag *diag)
 
 /* ---- proposing ---- */
 
-/* build: a block for head + 1, held. */
+/* prove: the randomness of head + 1, asked of the signer. *ret_is_proven false: it gave none. The verifier remembers what it accepts, so
+ * building and judging the block do not verify it again. */
+static sb_err prove(bool *ret_is_proven, struct sb_application_draft *draft,
+                    struct sb_driver *driver, struct sb_diag *diag)
+{
+    const struct sb_signer *signer = &driver->options.signer;
+    const struct sb_chain_domain *domain = driver->app->domain(driver->app->ctx);
+    const struct sb_randomness_input input = {
+        .height = draft->height, .last = driver->app->head(driver->app->ctx).randomness};
+    struct sb_diag why = {.text = ""};
+    sb_hash mix;
+    sb_err err = signer->prove(signer->ctx, draft->randomness_proof, &input, domain, &why);
+    if (err == SB_OK) {
+        sb_bytes proof = sb_span(draft->randomness_proof, sizeof draft->randomness_proof);
+        err = sb_randomness_verify(&mix, &input, &driver->options.own_key, proof, domain,
+                                   &driver->options.verifier, &why);
+        err = err == SB_OK ? SB_OK : SB_E_REFUSED; /* no proof, whatever the signer calls it */
+    }
+    if (err != SB_OK && err != SB_E_REFUSED) {
+        return sb_fail(diag, err, "%s", why.text);
+    }
+    if (err == SB_E_REFUSED) {
+        driver->counters.refused_proofs++;
+        sb_log(driver->options.log, SB_LOG_WARN, "consensus",
+               "nothing is proposed: the signer gave no proof of randomness",
+               SB_LOG_U64("height", draft->height), SB_LOG_STR("reason", why.text), SB_LOG_END);
+    }
+    *ret_is_proven = err == SB_OK;
+    return SB_OK;
+}
+
+/* build: a block for head + 1, held; *ret_block NULL: the signer gives no proof of randomness now. */
 static sb_err build(struct sb_held_block **ret_block, bool *ret_has_transactions,
                     struct sb_driver *driver, struct sb_diag *diag)
 {
     struct sb_application_draft draft;
     sb_bytes encoded;
     sb_hash block_id;
+    bool is_proven;
     sb_arena_reset(&driver->arena);
     SB_TRY(sb_driver_draft(&draft, driver, diag));
+    SB_TRY(prove(&is_proven, &draft, driver, diag));
+    if (!is_proven) {
+        *ret_block = NULL;
+        return SB_OK;
+    }
     SB_TRY(driver->app->prepare(driver->app->ctx, &driver->arena, &draft, &encoded, &block_id,
                                 ret_has_transactions, diag));
     return sb_driver_block_hold(ret_block, driver, &block_id, encoded, diag);
@@ -194,6 +231,9 @@ sb_err sb_driver_get_value(struct sb_driver *driver, struct sb_diag *diag)
     driver->is_prepared = false;
     if (block == NULL) {
         SB_TRY(build(&block, &has_transactions, driver, diag));
+    }
+    if (block == NULL) {
+        return SB_OK; /* the round goes on by its timeout */
     }
     struct sb_bft_status status = sb_bft_status(driver->core);
     struct sb_bft_input input = sb_driver_input(SB_BFT_IN_VALUE);
@@ -502,7 +542,8 @@ sb_err sb_driver_start_height(struct sb_driver *driver, struct sb_diag *diag)
     return sb_driver_leave(driver, start_or_rerun(driver, diag), diag);
 }
 
-/* start_if_work: the block enters the journal before its height begins, so that a crash in between builds no second, empty one. */
+/* start_if_work: the block enters the journal before its height begins, so that a crash in between builds no second, empty one. Without
+ * a proof of randomness there is no block to look into: the height begins, and its rounds ask the signer again. */
 static sb_err start_if_work(bool *ret_started, struct sb_driver *driver, struct sb_diag *diag)
 {
     struct sb_held_block *block;
@@ -513,6 +554,10 @@ static sb_err start_if_work(bool *ret_started, struct sb_driver *driver, struct 
     }
     sb_driver_late_absorb(driver);
     SB_TRY(build(&block, &has_transactions, driver, diag));
+    if (block == NULL) {
+        *ret_started = true;
+        return start(driver, diag);
+    }
     if (!has_transactions) {
         sb_driver_block_drop(driver, block);
         return SB_OK;

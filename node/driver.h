@@ -76,8 +76,9 @@ struct sb_driver_counters {
     uint64_t untimely_blocks; /* the same because of their time */
     uint64_t conflicting_votes;
     uint64_t refused_signatures;
-    uint64_t late_votes; /* precommits that came after their height was committed */
-    uint64_t syncs;      /* of the journal */
+    uint64_t refused_proofs; /* of randomness: rounds of ours without a proposal */
+    uint64_t late_votes;     /* precommits that came after their height was committed */
+    uint64_t syncs;          /* of the journal */
 };
 
 /* sb_driver_new: recover from the journal: a height that it has begun and the application does not hold is run again to where an answer
@@ -94,10 +95,11 @@ sb_err sb_driver_resume(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_
 
 /* sb_driver_is_idle: no height is started: the last one is committed. */
 bool sb_driver_is_idle(const struct sb_driver *driver);
-/* sb_driver_start_height: begin height head + 1, when idle. If we propose, the block is built within; its time is
- * max(now, last + 1 ms). SB_E_VERSION when the height needs a version that this program does not know. */
+/* sb_driver_start_height: begin height head + 1, when idle. If we propose, the signer is asked for the proof of randomness and the block
+ * is built within; its time is max(now, last + 1 ms). SB_E_VERSION when the height needs a version that this program does not know. */
 sb_err sb_driver_start_height(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
-/* sb_driver_start_if_work: for a set of one: begin a height only if its block would hold a transaction. */
+/* sb_driver_start_if_work: for a set of one: begin a height only if its block would hold a transaction, or if the signer gives no proof
+ * of randomness without which nobody knows. */
 sb_err sb_driver_start_if_work(bool *ret_started, struct sb_driver *driver,
                                struct sb_diag *diag) SB_MUST_USE;
 

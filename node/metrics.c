@@ -210,6 +210,7 @@ static void gather_replica(struct sb_rpc_metrics *m, const struct sb_replica_sta
     m->consensus_untimely_proposals = s->driver.untimely_blocks;
     m->consensus_conflicting_votes = s->driver.conflicting_votes;
     m->consensus_refused_signatures = s->driver.refused_signatures;
+    m->consensus_refused_proofs = s->driver.refused_proofs;
     m->consensus_resent_messages = s->resent_messages;
     m->consensus_last_interval_ms = s->last_interval_ms;
     m->consensus_proposal_to_decision_seconds = s->last_proposal_to_decision_ms * 1000;

@@ -101,6 +101,7 @@ static void put_counters(struct sb_json *out, const struct sb_replica_status *s)
     put_number(out, "untimelyProposals", (int64_t)s->driver.untimely_blocks);
     put_number(out, "conflictingVotes", (int64_t)s->driver.conflicting_votes);
     put_number(out, "refusedSignatures", (int64_t)s->driver.refused_signatures);
+    put_number(out, "refusedProofs", (int64_t)s->driver.refused_proofs);
     put_number(out, "lateVotes", (int64_t)s->driver.late_votes);
     put_number(out, "duplicateVotes", (int64_t)s->duplicate_votes);
     put_number(out, "duplicateParts", (int64_t)s->duplicate_parts);

@@ -194,6 +194,30 @@ static void recall(void *ctx, const struct sb_journal_place *place)
     remote->known = is_later ? *place : remote->known;
 }
 
+/* ask: the answer to a question, by its number, of the kind that is wanted; a refusal is an error. */
+static sb_err ask(struct sb_signer_message *ret_answer, struct sb_remote_signer *remote,
+                  const struct sb_signer_message *question, enum sb_signer_kind wanted,
+                  uint64_t deadline, struct sb_diag *diag)
+{
+    SB_TRY(send_message(remote, question, deadline, diag));
+    for (;;) {
+        SB_TRY(receive_message(ret_answer, remote, deadline, diag));
+        uint64_t number = ret_answer->kind == SB_SIGNER_SIGNED    ? ret_answer->as.answer.number
+                          : ret_answer->kind == SB_SIGNER_PROVED  ? ret_answer->as.proved.number
+                          : ret_answer->kind == SB_SIGNER_REFUSED ? ret_answer->as.refused.number
+                                                                  : 0;
+        if (number != remote->number) {
+            continue; /* to an older question */
+        }
+        if (ret_answer->kind == SB_SIGNER_REFUSED) {
+            return sb_fail(diag, SB_E_REFUSED, "the signer refuses: %s",
+                           ret_answer->as.refused.reason);
+        }
+        return ret_answer->kind == wanted ? SB_OK
+                                          : refuse(remote, diag, "answers another question");
+    }
+}
+
 static sb_err sign(void *ctx, struct sb_signature *ret_signature,
                    const struct sb_bft_message *message, const struct sb_chain_domain *domain,
                    struct sb_diag *diag)
@@ -209,21 +233,30 @@ static sb_err sign(void *ctx, struct sb_signature *ret_signature,
     question.as.sign.known =
         remote->known.height == place.height ? sb_signer_place_code(&remote->known) : 0;
     question.as.sign.what = *message;
-    SB_TRY(send_message(remote, &question, deadline, diag));
-    for (;;) {
-        SB_TRY(receive_message(&answer, remote, deadline, diag));
-        if (answer.kind == SB_SIGNER_SIGNED && answer.as.answer.number == remote->number) {
-            if (!sb_ed25519_verify(answer.as.answer.signature.bytes, bytes, remote->key.bytes)) {
-                return refuse(remote, diag, "gave a signature that is none");
-            }
-            recall(remote, &place);
-            *ret_signature = answer.as.answer.signature;
-            return SB_OK;
-        }
-        if (answer.kind == SB_SIGNER_REFUSED && answer.as.refused.number == remote->number) {
-            return sb_fail(diag, SB_E_REFUSED, "the signer refuses: %s", answer.as.refused.reason);
-        }
+    SB_TRY(ask(&answer, remote, &question, SB_SIGNER_SIGNED, deadline, diag));
+    if (!sb_ed25519_verify(answer.as.answer.signature.bytes, bytes, remote->key.bytes)) {
+        return refuse(remote, diag, "gave a signature that is none");
     }
+    recall(remote, &place);
+    *ret_signature = answer.as.answer.signature;
+    return SB_OK;
+}
+
+/* prove: whoever asked verifies the proof, to learn its hash. */
+static sb_err prove(void *ctx, uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES],
+                    const struct sb_randomness_input *input, const struct sb_chain_domain *domain,
+                    struct sb_diag *diag)
+{
+    (void)domain; /* the signer's own */
+    struct sb_remote_signer *remote = ctx;
+    uint64_t deadline = now_ms() + remote->timeout_ms;
+    struct sb_signer_message question = {.kind = SB_SIGNER_PROVE}, answer;
+    SB_TRY(link_make(remote, deadline, diag));
+    question.as.prove.number = ++remote->number;
+    question.as.prove.what = *input;
+    SB_TRY(ask(&answer, remote, &question, SB_SIGNER_PROVED, deadline, diag));
+    memcpy(ret_proof, answer.as.proved.proof, SB_RANDOMNESS_PROOF_BYTES);
+    return SB_OK;
 }
 
 /* ---- life ---- */
@@ -270,5 +303,6 @@ struct sb_pubkey sb_remote_signer_key(const struct sb_remote_signer *remote)
 
 struct sb_signer sb_remote_signer_table(struct sb_remote_signer *remote)
 {
-    return (struct sb_signer){.ctx = remote, .keeps_journal = true, .recall = recall, .sign = sign};
+    return (struct sb_signer){
+        .ctx = remote, .keeps_journal = true, .recall = recall, .sign = sign, .prove = prove};
 }

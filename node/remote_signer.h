@@ -1,7 +1,7 @@
 /* remote_signer.h: the node's side of a signer process: `samebit signer run` on a Unix-domain socket (docs/spec/signer.md).
  *
- *      driver ---> sb_remote_signer ---- hello, sign ----> samebit signer run: key, journal, guard
- *                                   <--- welcome, signed, refused ----
+ *      driver ---> sb_remote_signer ---- hello, sign, prove ----> samebit signer run: key, journal, guard
+ *                                   <--- welcome, signed, proved, refused ----
  *
  * The key is with the signer; this side knows the public key. Every question is answered within timeout_ms: a signer that is absent,
  * slow or of another chain is a refusal (SB_E_REFUSED), and the validator is silent for that step. The link is made again by the next

@@ -1,7 +1,7 @@
 /* signer.c: the key and its journal in this process; see signer.h. */
 #include "node/signer.h"
 
-#include "base/crypto/ed25519.h"
+#include "base/crypto/ecvrf.h"
 
 struct sb_journal_place sb_signing_place(const struct sb_bft_message *message)
 {
@@ -50,7 +50,19 @@ static sb_err sign(void *ctx, struct sb_signature *ret_signature,
     return SB_OK;
 }
 
+static sb_err prove(void *ctx, uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES],
+                    const struct sb_randomness_input *input, const struct sb_chain_domain *domain,
+                    struct sb_diag *diag)
+{
+    const struct sb_local_signer *local = ctx;
+    uint8_t alpha[SB_SIGN_BYTES_MAX];
+    size_t len = sb_randomness_alpha(alpha, domain, input);
+    return sb_ecvrf_prove(ret_proof, local->secret, sb_span(alpha, len))
+               ? SB_OK
+               : sb_fail(diag, SB_E_REFUSED, "the key gives no proof of randomness");
+}
+
 struct sb_signer sb_local_signer(struct sb_local_signer *local)
 {
-    return (struct sb_signer){.ctx = local, .sign = sign};
+    return (struct sb_signer){.ctx = local, .sign = sign, .prove = prove};
 }

@@ -1,9 +1,13 @@
-/* signer.h: what signs proposals and votes: the node's own key, or a signer process over a local socket.
+/* signer.h: what signs proposals and votes, and proves randomness: the node's own key, or a signer process over a local socket.
  *
  *      driver --- message without signature ---> signer --- guard: journal ---> ed25519 ---> signature, or a refusal
+ *             --- height, last mixHash --------> signer --- alpha ------------> ecvrf -----> proof, or a refusal
  *
  * A signer never signs two different messages for one (height, round, step): its journal, which lies beside the key, says what was
- * signed. A refusal is an answer, not a failure: the validator stays silent for that step. */
+ * signed. A refusal is an answer, not a failure: the validator stays silent for that step.
+ *
+ * A proof needs no journal: there is one for a key and an alpha, so two proofs cannot contradict each other, and the signer makes alpha
+ * itself of height and hash, so that nothing else can be had from it. */
 #ifndef SB_NODE_SIGNER_H
 #define SB_NODE_SIGNER_H
 
@@ -24,6 +28,11 @@ struct sb_signer {
     sb_err (*sign)(void *ctx, struct sb_signature *ret_signature,
                    const struct sb_bft_message *message, const struct sb_chain_domain *domain,
                    struct sb_diag *diag);
+    /* prove: the proof of randomness of a height. SB_OK; SB_E_REFUSED (no answer of a remote signer; diag says why): nothing is proposed
+     * in this round. */
+    sb_err (*prove)(void *ctx, uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES],
+                    const struct sb_randomness_input *input, const struct sb_chain_domain *domain,
+                    struct sb_diag *diag);
 };
 
 /* sb_signing_place: where a message stands in the order in which a validator may sign. */

@@ -150,6 +150,24 @@ static sb_err on_sign(struct sb_signer_server *server, struct link *link,
     return err == SB_E_REFUSED ? SB_OK : sb_fail(diag, err, "%s", why.text);
 }
 
+/* on_prove: of this signer's chain, whatever the node asks; a refusal needs no line in the log, as nothing was at stake. */
+static sb_err on_prove(struct sb_signer_server *server, struct link *link,
+                       const struct sb_signer_message *m, struct sb_diag *diag)
+{
+    const struct sb_signer *signer = &server->options.signer;
+    struct sb_signer_message reply = {.kind = SB_SIGNER_PROVED};
+    struct sb_diag why = {.text = ""};
+    reply.as.proved.number = m->as.prove.number;
+    sb_err err = signer->prove(signer->ctx, reply.as.proved.proof, &m->as.prove.what,
+                               &server->options.domain, &why);
+    if (err == SB_OK) {
+        answer(link, &reply);
+        return SB_OK;
+    }
+    refuse(link, m->as.prove.number, why.text);
+    return err == SB_E_REFUSED ? SB_OK : sb_fail(diag, err, "%s", why.text);
+}
+
 static sb_err on_message(struct sb_signer_server *server, struct link *link, sb_bytes frame,
                          struct sb_diag *diag)
 {
@@ -161,6 +179,9 @@ static sb_err on_message(struct sb_signer_server *server, struct link *link, sb_
     }
     if (err == SB_OK && message.kind == SB_SIGNER_SIGN && link->is_greeted) {
         return on_sign(server, link, &message, diag);
+    }
+    if (err == SB_OK && message.kind == SB_SIGNER_PROVE && link->is_greeted) {
+        return on_prove(server, link, &message, diag);
     }
     link_close(link); /* no message, or none for a signer */
     return SB_OK;

@@ -1,6 +1,7 @@
 /* signer_server.h: the signer process: a key and its journal behind a Unix-domain socket (docs/spec/signer.md).
  *
  *      listen (mode 0600) -> up to 4 links -> hello: chain id, genesis hash -> sign: guard, journal, ed25519 -> signature or refusal
+ *                                                                           -> prove: alpha, ecvrf          -> proof or refusal
  *
  * A refusal keeps the link. One node at a time: a second one is turned away while the first is linked, and a node that does not know
  * what was signed in a height gets no signature for the rest of it, since it would vote without its lock. One thread. */

@@ -71,6 +71,15 @@ static void put_fields(struct sb_buf *out, const struct sb_signer_message *m)
         sb_rlp_put_u64(out, m->as.refused.number);
         put_reason(out, m->as.refused.reason);
         break;
+    case SB_SIGNER_PROVE:
+        sb_rlp_put_u64(out, m->as.prove.number);
+        sb_rlp_put_u64(out, m->as.prove.what.height);
+        sb_rlp_put_hash(out, &m->as.prove.what.last);
+        break;
+    case SB_SIGNER_PROVED:
+        sb_rlp_put_u64(out, m->as.proved.number);
+        sb_rlp_put_bytes(out, sb_span(m->as.proved.proof, sizeof m->as.proved.proof));
+        break;
     }
 }
 
@@ -183,6 +192,13 @@ static sb_err read_reason(char ret[SB_SIGNER_REASON_BYTES_MAX], struct sb_rlp *i
     return SB_OK;
 }
 
+static sb_err read_randomness(struct sb_randomness_input *ret, struct sb_rlp *in)
+{
+    SB_TRY(sb_rlp_read_u64(&ret->height, in));
+    SB_TRY(sb_rlp_read_hash(&ret->last, in));
+    return ret->height != 0 ? SB_OK : SB_E_RANGE;
+}
+
 static sb_err read_fields(struct sb_signer_message *m, struct sb_rlp *in)
 {
     uint8_t key[32];
@@ -207,6 +223,12 @@ static sb_err read_fields(struct sb_signer_message *m, struct sb_rlp *in)
     case SB_SIGNER_REFUSED:
         SB_TRY(sb_rlp_read_u64(&m->as.refused.number, in));
         return read_reason(m->as.refused.reason, in);
+    case SB_SIGNER_PROVE:
+        SB_TRY(sb_rlp_read_u64(&m->as.prove.number, in));
+        return read_randomness(&m->as.prove.what, in);
+    case SB_SIGNER_PROVED:
+        SB_TRY(sb_rlp_read_u64(&m->as.proved.number, in));
+        return sb_rlp_read_fixed(m->as.proved.proof, in, sizeof m->as.proved.proof);
     }
     return SB_E_TYPE;
 }
@@ -221,7 +243,7 @@ sb_err sb_signer_message_decode(struct sb_signer_message *ret_message, sb_bytes 
     sb_err err = sb_rlp_read_list(&fields, &in);
     err = err == SB_OK ? sb_rlp_end(&in) : err;
     err = err == SB_OK ? sb_rlp_read_u64(&kind, &fields) : err;
-    if (err == SB_OK && (kind < SB_SIGNER_HELLO || kind > SB_SIGNER_REFUSED)) {
+    if (err == SB_OK && (kind < SB_SIGNER_HELLO || kind > SB_SIGNER_PROVED)) {
         err = SB_E_TYPE;
     }
     if (err == SB_OK) {

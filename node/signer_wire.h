@@ -8,15 +8,18 @@
  *                                   what: 1 prevote, 2 precommit, 3 proposal; then its fields
  *      4 signed    signer -> node   number, signature
  *      5 refused   signer -> node   number (0: to a hello), reason
+ *      6 prove     node -> signer   number, height, mixHash of the height before
+ *      7 proved    signer -> node   number, proof
  *
- * The signer is told fields, never bytes to sign: it makes those itself, and so knows the height, round and step that it signs for. */
+ * The signer is told fields, never bytes to sign: it makes those itself, and so knows the height, round and step that it signs for, and
+ * that it proves randomness of its own chain and nothing else. */
 #ifndef SB_NODE_SIGNER_WIRE_H
 #define SB_NODE_SIGNER_WIRE_H
 
 #include "consensus/bft.h"
 #include "storage/journal.h"
 
-#define SB_SIGNER_VERSION          2
+#define SB_SIGNER_VERSION          3
 #define SB_SIGNER_FRAME_BYTES_MAX  1024
 #define SB_SIGNER_REASON_BYTES_MAX 256
 
@@ -26,6 +29,8 @@ enum sb_signer_kind {
     SB_SIGNER_SIGN = 3,
     SB_SIGNER_SIGNED = 4,
     SB_SIGNER_REFUSED = 5,
+    SB_SIGNER_PROVE = 6,
+    SB_SIGNER_PROVED = 7,
 };
 
 struct sb_signer_message {
@@ -53,6 +58,14 @@ struct sb_signer_message {
             uint64_t number;
             char reason[SB_SIGNER_REASON_BYTES_MAX]; /* printable ASCII, terminated */
         } refused;
+        struct {
+            uint64_t number;
+            struct sb_randomness_input what;
+        } prove;
+        struct {
+            uint64_t number;
+            uint8_t proof[SB_RANDOMNESS_PROOF_BYTES];
+        } proved;
     } as;
 };
 

@@ -4,20 +4,31 @@
 #include <stdlib.h>
 
 #include "base/crypto/keccak.h"
+#include "base/util/assert.h"
 #include "base/util/endian.h"
 
 #define WAYS          4
 #define KEY_BYTES_MAX (4 + SB_SIGN_BYTES_MAX + 1 + 1 + SB_PUBKEY_BYTES_MAX + SB_SIGNATURE_BYTES_MAX)
+#define BETAS         16 /* the proposers of some rounds of a height */
+
+SB_STATIC_ASSERT(SB_RANDOMNESS_PROOF_BYTES <= SB_SIGNATURE_BYTES_MAX, "a proof fits a key");
 
 struct row {
     sb_hash keys[WAYS]; /* all zero: empty */
     uint32_t next;      /* the place that the next key takes */
 };
 
+struct beta {
+    sb_hash key; /* all zero: empty */
+    uint8_t beta[SB_RANDOMNESS_HASH_BYTES];
+};
+
 struct sb_verify_cache {
     struct sb_verifier inner;
     struct row *rows;
     size_t row_mask;
+    struct beta betas[BETAS];
+    size_t next_beta;
     struct sb_verify_cache_counters counters;
 };
 
@@ -90,9 +101,37 @@ static bool verify(void *ctx, const struct sb_pubkey *key, sb_bytes message, sb_
     return true;
 }
 
+static bool verify_randomness(void *ctx, uint8_t ret_beta[SB_RANDOMNESS_HASH_BYTES],
+                              const struct sb_pubkey *key, sb_bytes alpha, sb_bytes proof)
+{
+    struct sb_verify_cache *cache = ctx;
+    if (alpha.len > SB_SIGN_BYTES_MAX || key->len > SB_PUBKEY_BYTES_MAX ||
+        proof.len != SB_RANDOMNESS_PROOF_BYTES) {
+        return cache->inner.verify_randomness(cache->inner.ctx, ret_beta, key, alpha, proof);
+    }
+    sb_hash wanted = key_of(key, alpha, proof);
+    for (size_t i = 0; i < BETAS; i++) {
+        if (sb_hash_equal(&cache->betas[i].key, &wanted)) {
+            cache->counters.randomness_hits++;
+            memcpy(ret_beta, cache->betas[i].beta, SB_RANDOMNESS_HASH_BYTES);
+            return true;
+        }
+    }
+    struct beta made = {.key = wanted};
+    cache->counters.randomness_misses++;
+    if (!cache->inner.verify_randomness(cache->inner.ctx, made.beta, key, alpha, proof)) {
+        return false;
+    }
+    cache->betas[cache->next_beta] = made;
+    cache->next_beta = (cache->next_beta + 1) % BETAS;
+    memcpy(ret_beta, made.beta, SB_RANDOMNESS_HASH_BYTES);
+    return true;
+}
+
 struct sb_verifier sb_verify_cache_verifier(struct sb_verify_cache *cache)
 {
-    return (struct sb_verifier){.ctx = cache, .verify = verify};
+    return (struct sb_verifier){
+        .ctx = cache, .verify = verify, .verify_randomness = verify_randomness};
 }
 
 struct sb_verify_cache_counters sb_verify_cache_counters(const struct sb_verify_cache *cache)

@@ -1,9 +1,10 @@
-/* verify_cache.h: a signature rule that remembers what it has accepted, so that a precommit which was checked as a vote is not checked
- * again in a commit or a certificate.
+/* verify_cache.h: the rules of signatures and of proofs of randomness, remembering what they have accepted, so that a precommit which
+ * was checked as a vote is not checked again in a commit or a certificate, nor the proof of a block in each round that proposes it.
  *
  *      keccak256(len || message || key type || key || signature)  ->  a table of 4 places a row, oldest out
+ *      the same of alpha and proof                                ->  beta: a ring of some places
  *
- * Only valid signatures are remembered, so an answer never differs from the rule inside. One cache serves driver and chain (one thread). */
+ * Only what is valid is remembered, so an answer never differs from the rule inside. One cache serves driver and chain (one thread). */
 #ifndef SB_NODE_VERIFY_CACHE_H
 #define SB_NODE_VERIFY_CACHE_H
 
@@ -17,6 +18,8 @@ struct sb_verify_cache;
 struct sb_verify_cache_counters {
     uint64_t hits;
     uint64_t misses;
+    uint64_t randomness_hits;
+    uint64_t randomness_misses;
 };
 
 /* sb_verify_cache_new: entries is rounded up to a power of two, at least 4. NULL when out of memory. Owned by the caller. */

@@ -150,14 +150,22 @@ void sb_proposal_encode(struct sb_buf *out, const struct sb_proposal *proposal);
 sb_err sb_proposal_decode(struct sb_proposal *ret_proposal, sb_bytes raw,
                           struct sb_diag *diag) SB_MUST_USE;
 
-/* The signature rule, handed in by the caller: true if signature is valid for message under key. Must answer false for key types
- * and lengths that it does not know. */
+#define SB_RANDOMNESS_PROOF_BYTES 80 /* pi of ECVRF-EDWARDS25519-SHA512-TAI */
+#define SB_RANDOMNESS_HASH_BYTES  64 /* its beta */
+
+/* The rules of signatures and of proofs of randomness, handed in by the caller. Both must answer false for key types and lengths that
+ * they do not know. */
 struct sb_verifier {
     void *ctx;
+    /* verify: true if signature is valid for message under key. */
     bool (*verify)(void *ctx, const struct sb_pubkey *key, sb_bytes message, sb_bytes signature);
+    /* verify_randomness: true if proof is the key's for alpha; then beta is written. NULL where only signatures are asked about. */
+    bool (*verify_randomness)(void *ctx, uint8_t ret_beta[SB_RANDOMNESS_HASH_BYTES],
+                              const struct sb_pubkey *key, sb_bytes alpha, sb_bytes proof);
 };
 
-/* sb_verifier_ed25519: the chain's rule: ed25519 keys as base/crypto/ed25519.h accepts them, nothing else. Part of sb_crypto. */
+/* sb_verifier_ed25519: the chain's rules: ed25519 keys as base/crypto/ed25519.h and base/crypto/ecvrf.h accept them, nothing else. Part
+ * of sb_crypto. */
 struct sb_verifier sb_verifier_ed25519(void);
 
 /* sb_vote_verify: the vote names a validator of the set by index and address, and its signature is valid.
@@ -251,7 +259,7 @@ struct sb_consensus_header {
     sb_hash payload_hash; /* hash of the Ethereum header */
     sb_addr proposer;     /* sb_pubkey_address of the proposer */
     uint8_t randomness_proof[SB_RANDOMNESS_PROOF_BYTES_MAX];
-    size_t randomness_proof_len; /* 0 until there is a VRF */
+    size_t randomness_proof_len; /* in a chain's block: SB_RANDOMNESS_PROOF_BYTES */
     sb_hash extension_root;      /* all zero: no extensions */
 };
 
@@ -287,6 +295,26 @@ sb_err sb_consensus_block_decode(struct sb_consensus_block *ret_block, struct sb
  * payload's number = height, timestamp = time_ms / 1000, parentBeaconBlockRoot = last_block_id. SB_E_ARG names what differs. */
 sb_err sb_consensus_block_check(const struct sb_consensus_block *block,
                                 struct sb_diag *diag) SB_MUST_USE;
+
+/* ---- randomness (docs/spec/randomness.md) ---- */
+
+/* What a proposer's proof is of: nothing that it could choose. */
+struct sb_randomness_input {
+    uint64_t height; /* at least 1 */
+    sb_hash last;    /* mixHash of height - 1 */
+};
+
+/* sb_randomness_alpha: the RLP list ["samebit/vrf", chain id, genesis hash, height, last]; returns the length. */
+size_t sb_randomness_alpha(uint8_t ret[SB_SIGN_BYTES_MAX], const struct sb_chain_domain *domain,
+                           const struct sb_randomness_input *input);
+/* sb_randomness_mix: keccak256("samebit/randomness" || last || beta): mixHash of a height. An empty beta gives what stands for it in a
+ * block that nobody has proposed. */
+sb_hash sb_randomness_mix(const sb_hash *last, sb_bytes beta);
+/* sb_randomness_verify: mixHash of input->height, when proof is the proposer's. SB_E_SHAPE: wrong length; SB_E_SIGNATURE: not its proof. */
+sb_err sb_randomness_verify(sb_hash *ret_mix, const struct sb_randomness_input *input,
+                            const struct sb_pubkey *proposer, sb_bytes proof,
+                            const struct sb_chain_domain *domain,
+                            const struct sb_verifier *verifier, struct sb_diag *diag) SB_MUST_USE;
 
 /* ---- parts ---- */
 

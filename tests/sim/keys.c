@@ -64,6 +64,16 @@ void sim_sign_message(struct sb_bft_message *message, const struct sim_key *key,
     }
 }
 
+void sim_prove(uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES], const struct sim_key *key,
+               const struct sb_randomness_input *input, const struct sb_chain_domain *domain)
+{
+    uint8_t alpha[SB_SIGN_BYTES_MAX];
+    size_t len = sb_randomness_alpha(alpha, domain, input);
+    memset(ret_proof, 0, SB_RANDOMNESS_PROOF_BYTES);
+    sign_bytes(ret_proof, &key->pubkey, sb_span(alpha, len));
+    ret_proof[SB_RANDOMNESS_PROOF_BYTES - 1] = 2;
+}
+
 static bool verify(void *ctx, const struct sb_pubkey *key, sb_bytes message, sb_bytes signature)
 {
     (void)ctx;
@@ -75,7 +85,20 @@ static bool verify(void *ctx, const struct sb_pubkey *key, sb_bytes message, sb_
     return memcmp(expected, signature.data, SIGNATURE_BYTES) == 0;
 }
 
+static bool verify_randomness(void *ctx, uint8_t ret_beta[SB_RANDOMNESS_HASH_BYTES],
+                              const struct sb_pubkey *key, sb_bytes alpha, sb_bytes proof)
+{
+    (void)ctx;
+    uint8_t expected[SB_RANDOMNESS_PROOF_BYTES] = {[SB_RANDOMNESS_PROOF_BYTES - 1] = 2};
+    sign_bytes(expected, key, alpha);
+    if (!sb_span_equal(proof, sb_span(expected, sizeof expected))) {
+        return false;
+    }
+    memcpy(ret_beta, expected, SB_RANDOMNESS_HASH_BYTES);
+    return true;
+}
+
 struct sb_verifier sim_verifier(void)
 {
-    return (struct sb_verifier){.verify = verify};
+    return (struct sb_verifier){.verify = verify, .verify_randomness = verify_randomness};
 }

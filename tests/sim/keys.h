@@ -1,4 +1,4 @@
-/* keys.h: signatures of the simulator: a keyed hash in the place of ed25519, some hundred times cheaper. Never in a node.
+/* keys.h: signatures and proofs of the simulator: a keyed hash in the place of ed25519, some hundred times cheaper. Never in a node.
  *
  * A key's bytes are a number; whoever holds a struct sim_key may sign with it. The verifier computes the same hash, so a signature
  * that was not made here does not verify, and only code that is given another's key could forge: adversaries get their own. */
@@ -23,6 +23,9 @@ void sim_sign_vote(struct sb_vote *vote, const struct sim_key *key,
                    const struct sb_chain_domain *domain);
 void sim_sign_proposal(struct sb_proposal *proposal, const struct sim_key *key,
                        const struct sb_chain_domain *domain);
+/* sim_prove: a proof of randomness as cheap as the signatures. */
+void sim_prove(uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES], const struct sim_key *key,
+               const struct sb_randomness_input *input, const struct sb_chain_domain *domain);
 struct sb_verifier sim_verifier(void);
 
 #endif

@@ -110,6 +110,16 @@ static sb_err sign(void *ctx, struct sb_signature *ret_signature,
     return err;
 }
 
+static sb_err prove(void *ctx, uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES],
+                    const struct sb_randomness_input *input, const struct sb_chain_domain *domain,
+                    struct sb_diag *diag)
+{
+    (void)diag;
+    const struct sim_node *node = ctx;
+    sim_prove(ret_proof, &node->key, input, domain);
+    return SB_OK;
+}
+
 /* ---- life ---- */
 
 static sb_err open_journal(struct sim_node *node, struct sb_diag *diag)
@@ -138,7 +148,7 @@ static sb_err replica_start(struct sim_node *node, struct sb_diag *diag)
     SB_TRY(open_journal(node, diag));
     struct sb_replica_options options = {.app = &m->app,
                                          .journal = m->journal,
-                                         .signer = {.ctx = node, .sign = sign},
+                                         .signer = {.ctx = node, .sign = sign, .prove = prove},
                                          .own_key = node->key.pubkey,
                                          .verifier = sim_verifier(),
                                          .timeouts = node->sim->config.timeouts,

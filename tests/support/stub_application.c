@@ -25,6 +25,7 @@ struct stored_block {
     sb_hash block_id;
     uint64_t time_ms;
     sb_hash state;
+    sb_hash randomness;
 };
 
 struct pooled {
@@ -63,6 +64,7 @@ struct sb_application_block {
     sb_hash block_id;
     uint64_t time_ms;
     sb_hash state;
+    sb_hash randomness;
 };
 
 static void *grow(void *items, size_t *capacity, size_t count, size_t elem_bytes)
@@ -300,6 +302,7 @@ static struct sb_application_head head(void *ctx)
     return (struct sb_application_head){.height = stub_application_height(app),
                                         .block_id = last->block_id,
                                         .time_ms = last->time_ms,
+                                        .randomness = last->randomness,
                                         .timeliness = app->options.timeliness,
                                         .min_block_interval_ms = app->options.min_block_interval_ms,
                                         .block_bytes_max = app->options.block_bytes_max};
@@ -407,11 +410,15 @@ static sb_err prepare(void *ctx, struct sb_arena *arena, const struct sb_applica
     bool has_transactions;
     sb_err err = payload_build(&payload, app, draft->height, &has_transactions);
     struct sb_consensus_block block = {
-        .header = {.height = draft->height, .time_ms = draft->time_ms, .proposer = draft->proposer},
+        .header = {.height = draft->height,
+                   .time_ms = draft->time_ms,
+                   .proposer = draft->proposer,
+                   .randomness_proof_len = SB_RANDOMNESS_PROOF_BYTES},
         .last_commit = draft->last_commit,
         .late_precommits = draft->late_precommits,
         .late_precommit_count = draft->late_precommit_count,
         .payload = sb_buf_bytes(&payload)};
+    memcpy(block.header.randomness_proof, draft->randomness_proof, SB_RANDOMNESS_PROOF_BYTES);
     block.evidence = app->pending;
     while (block.evidence_count < app->pending_count &&
            app->pending[block.evidence_count].a.height < draft->height) {
@@ -525,14 +532,29 @@ static sb_err check_evidence(const struct stub_application *app, const struct sb
     return SB_OK;
 }
 
-static sb_err check_block(sb_hash *ret_state, const struct stub_application *app,
-                          struct sb_arena *arena, const struct sb_consensus_block *b,
-                          struct sb_diag *diag)
+/* check_randomness: the proposer is in the set: check_header. */
+static sb_err check_randomness(sb_hash *ret_randomness, const struct stub_application *app,
+                               const struct sb_consensus_block *b, struct sb_diag *diag)
+{
+    const struct sb_consensus_header *h = &b->header;
+    const struct sb_randomness_input input = {.height = h->height,
+                                              .last = head_block(app)->randomness};
+    struct sb_validator_set set = stub_application_set(app, h->height);
+    int proposer = sb_validator_set_find(&set, &h->proposer);
+    return sb_randomness_verify(ret_randomness, &input, &set.validators[proposer].key,
+                                sb_span(h->randomness_proof, h->randomness_proof_len),
+                                &app->options.domain, &app->options.verifier, diag);
+}
+
+static sb_err check_block(sb_hash *ret_state, sb_hash *ret_randomness,
+                          const struct stub_application *app, struct sb_arena *arena,
+                          const struct sb_consensus_block *b, struct sb_diag *diag)
 {
     if (b->header.height != stub_application_height(app) + 1) {
         return differs(diag, "the height");
     }
     SB_TRY(check_header(app, b, diag));
+    SB_TRY(check_randomness(ret_randomness, app, b, diag));
     SB_TRY(check_last_commit(app, b, diag));
     SB_TRY(check_late(app, arena, b, diag));
     SB_TRY(check_evidence(app, b, diag));
@@ -555,7 +577,8 @@ static sb_err check_block(sb_hash *ret_state, const struct stub_application *app
 }
 
 static struct sb_application_block *executed_new(const struct sb_consensus_block *block,
-                                                 sb_bytes encoded, const sb_hash *state)
+                                                 sb_bytes encoded, const sb_hash *state,
+                                                 const sb_hash *randomness)
 {
     struct sb_application_block *made = calloc(1, sizeof *made);
     SB_ASSERT(made != NULL);
@@ -564,7 +587,8 @@ static struct sb_application_block *executed_new(const struct sb_consensus_block
                                           .height = block->header.height,
                                           .block_id = sb_consensus_block_id(&block->header),
                                           .time_ms = block->header.time_ms,
-                                          .state = *state};
+                                          .state = *state,
+                                          .randomness = *randomness};
     return made;
 }
 
@@ -577,7 +601,7 @@ static sb_err process(void *ctx, sb_bytes encoded, struct sb_application_verdict
     struct sb_arena arena;
     struct sb_consensus_block block;
     struct sb_diag why = {.text = ""};
-    sb_hash state;
+    sb_hash state, randomness;
     app->executed++;
     if (hooks->executing != NULL) {
         hooks->executing(hooks->ctx, stub_application_height(app) + 1);
@@ -590,10 +614,10 @@ static sb_err process(void *ctx, sb_bytes encoded, struct sb_application_verdict
         ret_verdict->malformed = true;
         err = err != SB_OK ? err : differs(&why, "the body and its hashes");
     } else {
-        err = check_block(&state, app, &arena, &block, &why);
+        err = check_block(&state, &randomness, app, &arena, &block, &why);
     }
     if (err == SB_OK) {
-        *ret_block = executed_new(&block, encoded, &state);
+        *ret_block = executed_new(&block, encoded, &state, &randomness);
         ret_verdict->valid = true;
         ret_verdict->block_id = (*ret_block)->block_id;
         ret_verdict->time_ms = block.header.time_ms;
@@ -647,7 +671,8 @@ static void block_store(struct stub_application *app, struct sb_application_bloc
                                   .commit = *commit,
                                   .block_id = block->block_id,
                                   .time_ms = block->time_ms,
-                                  .state = block->state};
+                                  .state = block->state,
+                                  .randomness = block->randomness};
     kept->sigs = calloc(commit->sig_count, sizeof *kept->sigs);
     SB_ASSERT(kept->sigs != NULL);
     memcpy(kept->sigs, commit->sigs, commit->sig_count * sizeof *kept->sigs);

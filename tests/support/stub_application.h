@@ -4,7 +4,7 @@
  *      payload        rlp([state, [transaction, ...], padding])          payload_hash = keccak256(payload)
  *      state          keccak256(last state || rlp([transaction, ...]));  at genesis the genesis hash
  *
- * A block is checked as a chain checks it: last block, time, proposer, sets, last commit with its signatures, late precommits, evidence,
+ * A block is checked as a chain checks it: last block, time, proposer, proof of randomness, sets, last commit with its signatures, late precommits, evidence,
  * and the state, which its receiver computes itself. What the Ethereum payload needs (sb_consensus_block_check) does not hold here.
  *
  * Committed blocks are what a database would hold: they survive the crash of a driver that uses this application. The pool is memory. */

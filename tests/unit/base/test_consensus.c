@@ -224,6 +224,34 @@ static void sign_bytes_are_those_of_the_specification(void **state)
     assert_memory_equal(got, want, len);
 }
 
+static void randomness_alpha_and_mix_are_those_of_the_specification(void **state)
+{
+    (void)state;
+    struct sb_chain_domain domain = domain_of_test();
+    const struct sb_randomness_input input = {.height = 3, .last = hash_of("last")};
+    domain.chain_id = 0x5b00;
+    memset(domain.genesis_hash.b, 0x11, sizeof domain.genesis_hash.b);
+    uint8_t want[84] = {0xf8, 0x52, 0x8b}, got[SB_SIGN_BYTES_MAX], beta[64];
+    memcpy(want + 3, "samebit/vrf", 11);
+    static const uint8_t chain[] = {0x82, 0x5b, 0x00, 0xa0};
+    memcpy(want + 14, chain, 4);
+    memset(want + 18, 0x11, 32);
+    static const uint8_t height[] = {0x03, 0xa0};
+    memcpy(want + 50, height, 2);
+    memcpy(want + 52, input.last.b, 32);
+    assert_int_equal(sb_randomness_alpha(got, &domain, &input), sizeof want);
+    assert_memory_equal(got, want, sizeof want);
+
+    uint8_t text[18 + 32 + 64];
+    memset(beta, 0x77, sizeof beta);
+    memcpy(text, "samebit/randomness", 18);
+    memcpy(text + 18, input.last.b, 32);
+    memcpy(text + 50, beta, 64);
+    sb_hash mix = sb_randomness_mix(&input.last, sb_span(beta, sizeof beta));
+    sb_hash want_mix = sb_keccak256(sb_span(text, sizeof text));
+    assert_memory_equal(mix.b, want_mix.b, 32);
+}
+
 static void vote_round_trips_and_every_cut_is_refused(void **state)
 {
     (void)state;
@@ -609,6 +637,7 @@ int main(void)
         cmocka_unit_test(quorum_is_strictly_more_than_two_thirds),
         cmocka_unit_test(sign_bytes_of_distinct_messages_differ),
         cmocka_unit_test(sign_bytes_are_those_of_the_specification),
+        cmocka_unit_test(randomness_alpha_and_mix_are_those_of_the_specification),
         cmocka_unit_test(vote_round_trips_and_every_cut_is_refused),
         cmocka_unit_test(vote_of_another_validator_or_chain_is_refused),
         cmocka_unit_test(proposal_round_trips_and_bad_rounds_are_refused),

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base/crypto/ed25519.h"
+#include "base/crypto/ecvrf.h"
 #include "base/crypto/secp256k1.h"
 #include "node/chain_app.h"
 #include "node/driver.h"
@@ -53,6 +53,18 @@ struct fixture {
     uint64_t now_ms;
     struct sb_diag diag;
 };
+
+/* fixture_prove: the proof of randomness that the chain's next block needs, by the key of its proposer. */
+static inline void fixture_prove(struct sb_application_draft *draft, struct sb_chain *chain,
+                                 const uint8_t secret[64])
+{
+    struct sb_chain_head head = sb_chain_head(chain);
+    const struct sb_randomness_input input = {.height = head.header.number + 1,
+                                              .last = head.header.mix_hash};
+    uint8_t alpha[SB_SIGN_BYTES_MAX];
+    size_t len = sb_randomness_alpha(alpha, sb_chain_domain(chain), &input);
+    assert_true(sb_ecvrf_prove(draft->randomness_proof, secret, sb_span(alpha, len)));
+}
 
 static inline void fixture_secret(uint8_t ret[32], int account)
 {

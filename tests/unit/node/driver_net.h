@@ -75,7 +75,9 @@ struct net_node {
     bool is_off; /* takes and sends nothing */
     bool mutes_votes;
     bool may_resync;
-    bool refuses; /* its signer refuses */
+    bool refuses;        /* its signer refuses */
+    bool refuses_proofs; /* of randomness */
+    bool bends_proofs;   /* the signer gives what is no proof */
     bool refuses_blocks, forges;
     struct net_signed signed_places[NET_SIGNED_MAX];
     size_t signed_count;
@@ -222,6 +224,20 @@ static void net_recall(void *ctx, const struct sb_journal_place *place)
     ((struct net_node *)ctx)->recalled = *place;
 }
 
+static sb_err net_prove(void *ctx, uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES],
+                        const struct sb_randomness_input *input,
+                        const struct sb_chain_domain *domain, struct sb_diag *diag)
+{
+    struct net_node *node = ctx;
+    if (node->refuses_proofs) {
+        return sb_fail(diag, SB_E_REFUSED, "the test refuses");
+    }
+    struct sb_signer local = sb_local_signer(&node->local);
+    sb_err err = local.prove(local.ctx, ret_proof, input, domain, diag);
+    ret_proof[0] ^= node->bends_proofs ? 1 : 0;
+    return err;
+}
+
 /* ---- hooks of the application ---- */
 
 static sb_err net_committing(void *ctx, uint64_t height, bool done)
@@ -288,7 +304,8 @@ static sb_err net_node_start(struct net_node *node)
                                               .signer = {.ctx = node,
                                                          .keeps_journal = node->has_remote,
                                                          .recall = net_recall,
-                                                         .sign = net_sign},
+                                                         .sign = net_sign,
+                                                         .prove = net_prove},
                                               .own_key = node->key,
                                               .timeouts = sb_bft_timeouts_default(),
                                               .may_resync = node->may_resync,

@@ -58,6 +58,7 @@ static sb_bytes build(void)
                                          .time_ms = f.now_ms,
                                          .proposer = f.validator.address,
                                          .last_commit = commit_of_head()};
+    fixture_prove(&draft, f.chain, f.validator_secret);
     struct sb_built_block built;
     fixture_check(
         &f, sb_builder_build(&built, &f.arena, f.chain, f.mempool, &options, &draft, &f.diag));
@@ -183,7 +184,12 @@ static void execute_forged_consensus_field_is_invalid(void **state)
     FORGE(h->late_precommits_hash.b[0] ^= 1, "");
     FORGE(h->evidence_hash.b[0] ^= 1, "");
     FORGE(h->proposer.b[0] ^= 1, "proposer");
-    FORGE(h->randomness_proof_len = 1, "randomness proof");
+    FORGE(h->randomness_proof_len = 0, "randomness proof");
+    FORGE(h->randomness_proof_len++, "randomness proof");
+    FORGE(h->randomness_proof_len--, "randomness proof");
+    for (size_t i = 0; i < SB_RANDOMNESS_PROOF_BYTES; i++) {
+        FORGE(h->randomness_proof[i] ^= 1, "randomness proof");
+    }
     FORGE(h->extension_root.b[0] ^= 1, "extension root");
 #undef FORGE
 }

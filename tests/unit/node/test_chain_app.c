@@ -103,9 +103,59 @@ static void proposer_outside_of_the_set_is_invalid(void **state)
     struct sb_consensus_block block = net_decode(&n, encoded);
     block.header.proposer = n.addrs[NET_VALIDATORS];
     net_expect_invalid(&n, net_encode(&n, &block), "proposer");
-    block.header.proposer =
-        n.addrs[0]; /* any of the set: which one the round has is the core's affair */
-    net_accept(&n, net_encode(&n, &block));
+    /* any of the set: which one the round has is the core's affair */
+    net_accept(&n, net_build_by(&n, &n.addrs[0]));
+    net_accept(&n, net_build_by(&n, &n.addrs[1]));
+}
+
+static sb_hash head_mix(void)
+{
+    return sb_chain_head(n.f.chain).header.mix_hash;
+}
+
+/* The randomness of a height is the proposer's alone: neither another's proof, nor one of another height, nor the time can change it. */
+static void randomness_follows_from_proposer_and_the_one_before(void **state)
+{
+    (void)state;
+    net_open(&n);
+    steps(2);
+    sb_hash before = head_mix();
+    struct sb_consensus_block first = net_decode(&n, net_build_by(&n, &n.addrs[0]));
+    struct sb_consensus_block later = net_decode(&n, net_build_by(&n, &n.addrs[0]));
+    struct sb_consensus_block other = net_decode(&n, net_build_by(&n, &n.addrs[1]));
+    assert_true(later.header.time_ms > first.header.time_ms);
+    assert_memory_equal(first.header.randomness_proof, later.header.randomness_proof, 80);
+    assert_memory_not_equal(first.header.randomness_proof, other.header.randomness_proof, 80);
+    struct sb_consensus_block forged = first;
+    memcpy(forged.header.randomness_proof, other.header.randomness_proof, 80);
+    net_expect_invalid(&n, net_encode(&n, &forged), "randomness proof");
+
+    net_accept(&n, net_encode(&n, &later));
+    const struct sb_verifier verifier = sb_verifier_ed25519();
+    const struct sb_randomness_input input = {.height = 3, .last = before};
+    sb_hash mix, head = head_mix();
+    fixture_check(&n.f, sb_randomness_verify(&mix, &input, &n.keys[0],
+                                             sb_span(first.header.randomness_proof, 80),
+                                             sb_chain_domain(n.f.chain), &verifier, &n.f.diag));
+    assert_memory_equal(mix.b, head.b, 32);
+
+    forged = net_decode(&n, net_build_by(&n, &n.addrs[0]));
+    memcpy(forged.header.randomness_proof, first.header.randomness_proof, 80);
+    net_expect_invalid(&n, net_encode(&n, &forged), "randomness proof"); /* of height 3 */
+    fixture_check(&n.f, sb_chain_check_block(n.f.chain, 3, &n.f.diag));
+}
+
+/* The pending block has no proposer yet: it shows a value that no block will have. */
+static void pending_block_shows_the_last_randomness_hashed(void **state)
+{
+    (void)state;
+    net_open(&n);
+    steps(2);
+    const struct sb_rpc_block *pending;
+    sb_hash last = head_mix(), want = sb_randomness_mix(&last, sb_span(NULL, 0));
+    assert_int_equal(sb_builder_pending(&pending, n.f.chain, n.f.mempool, n.f.now_ms), SB_OK);
+    assert_memory_equal(pending->block.header.mix_hash.b, want.b, 32);
+    sb_chain_block_release(n.f.chain, pending);
 }
 
 static void last_commit_without_quorum_or_with_a_bad_signature_is_invalid(void **state)
@@ -647,6 +697,8 @@ int main(void)
         CASE(chain_of_four_grows_and_gives_its_blocks_back),
         CASE(rotation_stays_valid_while_the_head_moves_twice),
         CASE(proposer_outside_of_the_set_is_invalid),
+        CASE(randomness_follows_from_proposer_and_the_one_before),
+        CASE(pending_block_shows_the_last_randomness_hashed),
         CASE(last_commit_without_quorum_or_with_a_bad_signature_is_invalid),
         CASE(late_precommit_that_the_commit_lacks_goes_into_the_block),
         CASE(late_precommit_that_is_false_or_not_late_is_invalid),

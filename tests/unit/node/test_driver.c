@@ -218,6 +218,54 @@ static void refused_signature_keeps_the_validator_silent_and_the_chain_going(voi
     assert_true(net->nodes[2].signed_count > 0);
 }
 
+/* A proposer whose signer gives no proof of randomness, or what is none, proposes nothing; the others' rounds decide. */
+static void proposer_without_a_proof_proposes_nothing_in_that_round(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[2];
+    node->refuses_proofs = true;
+    run(6);
+    node->refuses_proofs = false;
+    node->bends_proofs = true;
+    run(12);
+    node->bends_proofs = false;
+    struct sb_driver_counters counters = sb_driver_counters(node->driver);
+    assert_in_range(counters.refused_proofs, 2, 6);
+    assert_int_equal(counters.rounds, counters.refused_proofs); /* each of them cost one round */
+    for (size_t i = 0; i < node->signed_count; i++) {
+        assert_int_not_equal(node->signed_places[i].place.step, SB_JOURNAL_PROPOSAL);
+    }
+    assert_true(node->signed_count > 12); /* it votes as ever */
+    run(16);
+    assert_int_equal(sb_driver_counters(node->driver).refused_proofs, counters.refused_proofs);
+}
+
+/* Alone, nobody else can go on: the height begins, its rounds ask again, and what was waiting is in the block of the first answer. */
+static void sole_validator_without_a_proof_asks_again_each_round(void **state)
+{
+    (void)state;
+    net_init(net, 1, 1);
+    struct net_node *node = &net->nodes[0];
+    bool started = false;
+    node->refuses_proofs = true;
+    assert_true(stub_application_add(node->app, sb_span_str("transaction")));
+    check(node, sb_driver_start_if_work(&started, node->driver, &node->diag));
+    assert_true(started);
+    for (int i = 0; i < 20; i++) {
+        net_turn(net, 1);
+    }
+    assert_int_equal(stub_application_height(node->app), 0);
+    assert_true(sb_driver_counters(node->driver).refused_proofs > 2);
+    net_node_crash(node, MEMORY_LOSS_NONE);
+    assert_true(stub_application_add(node->app, sb_span_str("transaction")));
+    check(node, net_node_start(node));
+    node->refuses_proofs = false;
+    run(1);
+    check(node, sb_driver_start_if_work(&started, node->driver, &node->diag));
+    assert_false(started); /* the transaction is in */
+}
+
 /* A signer that was away for one vote, of a height that needs that vote: alone, or with one of four validators gone. */
 static void vote_that_a_signer_owes_comes_when_it_is_back(void **state)
 {
@@ -1105,6 +1153,8 @@ int main(void)
         CASE(forged_block_gets_nil_and_the_next_round_decides),
         CASE(untimely_block_gets_nil_and_is_told_of),
         CASE(refused_signature_keeps_the_validator_silent_and_the_chain_going),
+        CASE(proposer_without_a_proof_proposes_nothing_in_that_round),
+        CASE(sole_validator_without_a_proof_asks_again_each_round),
         CASE(vote_that_a_signer_owes_comes_when_it_is_back),
         CASE(imported_history_is_a_refusal_until_the_chain_has_passed_it),
         CASE(late_precommits_fill_the_next_commit_and_the_one_after),

@@ -37,6 +37,7 @@ struct rig {
     pthread_t thread;
     sb_err ended;
     unsigned sleep_ms; /* before each signature */
+    bool refuses_proofs;
 };
 
 /* slow_sign: the local signer after a pause. */
@@ -51,6 +52,19 @@ static sb_err slow_sign(void *ctx, struct sb_signature *ret_signature,
     return local.sign(local.ctx, ret_signature, message, of, diag);
 }
 
+/* slow_prove: the same for proofs. */
+static sb_err slow_prove(void *ctx, uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES],
+                         const struct sb_randomness_input *input, const struct sb_chain_domain *of,
+                         struct sb_diag *diag)
+{
+    struct rig *rig = ctx;
+    struct timespec pause = {.tv_nsec = (long)rig->sleep_ms * 1000000};
+    (void)nanosleep(&pause, NULL);
+    struct sb_signer local = sb_local_signer(&rig->local);
+    return rig->refuses_proofs ? sb_fail(diag, SB_E_REFUSED, "not today")
+                               : local.prove(local.ctx, ret_proof, input, of, diag);
+}
+
 static void *serve(void *ctx)
 {
     struct rig *rig = ctx;
@@ -61,11 +75,12 @@ static void *serve(void *ctx)
 static void server_start(struct rig *rig)
 {
     struct sb_diag diag = {.text = ""};
-    const struct sb_signer_server_options options = {.path = rig->path,
-                                                     .signer = {.ctx = rig, .sign = slow_sign},
-                                                     .journal = rig->local.journal,
-                                                     .key = rig->key,
-                                                     .domain = domain};
+    const struct sb_signer_server_options options = {
+        .path = rig->path,
+        .signer = {.ctx = rig, .sign = slow_sign, .prove = slow_prove},
+        .journal = rig->local.journal,
+        .key = rig->key,
+        .domain = domain};
     if (sb_signer_server_new(&rig->server, &options, &diag) != SB_OK) {
         fail_msg("%s", diag.text);
     }
@@ -174,6 +189,43 @@ static void signatures_come_and_refusals_keep_the_link(void **state)
     assert_int_equal(ask(remote, &proposal, &again, &diag), SB_OK);
     len = sb_proposal_sign_bytes(bytes, &domain, &proposal.as.proposal);
     assert_true(sb_ed25519_verify(again.bytes, sb_span(bytes, len), rig.key.bytes));
+    sb_remote_signer_free(remote);
+    rig_fini(&rig);
+}
+
+static void proofs_come_of_the_signers_own_chain_whoever_asks(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_diag diag = {.text = ""};
+    struct sb_remote_signer *remote;
+    const struct sb_verifier verifier = sb_verifier_ed25519();
+    const struct sb_randomness_input input = {.height = 9, .last = {{0x44}}};
+    struct sb_chain_domain other = domain;
+    uint8_t proof[SB_RANDOMNESS_PROOF_BYTES], again[SB_RANDOMNESS_PROOF_BYTES];
+    sb_hash mix;
+    rig_init(&rig);
+    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    struct sb_signer table = sb_remote_signer_table(remote);
+    uint64_t syncs = sb_journal_sync_count(rig.local.journal);
+    other.chain_id++; /* it stays with the node: the signer knows its chain */
+    assert_int_equal(table.prove(table.ctx, proof, &input, &domain, &diag), SB_OK);
+    assert_int_equal(table.prove(table.ctx, again, &input, &other, &diag), SB_OK);
+    assert_memory_equal(proof, again, sizeof proof);
+    assert_int_equal(sb_journal_sync_count(rig.local.journal), syncs); /* none for proofs */
+    sb_bytes bytes = sb_span(proof, sizeof proof);
+    assert_int_equal(sb_randomness_verify(&mix, &input, &rig.key, bytes, &domain, &verifier, &diag),
+                     SB_OK);
+    assert_int_equal(sb_randomness_verify(&mix, &input, &rig.key, bytes, &other, &verifier, &diag),
+                     SB_E_SIGNATURE);
+    rig.refuses_proofs = true;
+    assert_int_equal(table.prove(table.ctx, proof, &input, &domain, &diag), SB_E_REFUSED);
+    assert_non_null(strstr(diag.text, "not today"));
+    server_stop(&rig);
+    assert_int_equal(table.prove(table.ctx, proof, &input, &domain, &diag), SB_E_REFUSED);
+    rig.refuses_proofs = false;
+    server_start(&rig);
+    assert_int_equal(table.prove(table.ctx, proof, &input, &domain, &diag), SB_OK);
     sb_remote_signer_free(remote);
     rig_fini(&rig);
 }
@@ -414,7 +466,7 @@ static void nonsense_costs_only_its_own_link(void **state)
 static void messages_decode_to_what_was_encoded(void **state)
 {
     (void)state;
-    struct sb_signer_message cases[6], read;
+    struct sb_signer_message cases[8], read;
     memset(cases, 0, sizeof cases);
     cases[0].kind = SB_SIGNER_HELLO;
     cases[0].as.hello.version = SB_SIGNER_VERSION;
@@ -432,9 +484,15 @@ static void messages_decode_to_what_was_encoded(void **state)
     cases[4].kind = SB_SIGNER_SIGNED;
     cases[4].as.answer.number = 6;
     cases[4].as.answer.signature.len = 64;
-    cases[5].kind = SB_SIGNER_REFUSED;
-    (void)snprintf(cases[5].as.refused.reason, sizeof cases[5].as.refused.reason, "no\n\x80");
-    for (size_t i = 0; i < 6; i++) {
+    cases[5].kind = SB_SIGNER_PROVE;
+    cases[5].as.prove.number = 7;
+    cases[5].as.prove.what = (struct sb_randomness_input){.height = 9, .last = {{0x44}}};
+    cases[6].kind = SB_SIGNER_PROVED;
+    cases[6].as.proved.number = 7;
+    memset(cases[6].as.proved.proof, 3, sizeof cases[6].as.proved.proof);
+    cases[7].kind = SB_SIGNER_REFUSED;
+    (void)snprintf(cases[7].as.refused.reason, sizeof cases[7].as.refused.reason, "no\n\x80");
+    for (size_t i = 0; i < 8; i++) {
         struct sb_buf out;
         sb_bytes frame;
         size_t used;
@@ -455,6 +513,11 @@ static void messages_decode_to_what_was_encoded(void **state)
                                 &cases[i].as.sign.what.as.vote.block_id, 32);
             assert_int_equal(read.as.sign.what.as.vote.height, 8);
             assert_int_equal(read.as.sign.known, cases[i].as.sign.known);
+        } else if (i == 5) {
+            assert_int_equal(read.as.prove.what.height, 9);
+            assert_memory_equal(&read.as.prove.what.last, &cases[i].as.prove.what.last, 32);
+        } else if (i == 6) {
+            assert_memory_equal(read.as.proved.proof, cases[i].as.proved.proof, 80);
         }
         sb_buf_fini(&out);
     }
@@ -471,6 +534,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signatures_come_and_refusals_keep_the_link),
+        cmocka_unit_test(proofs_come_of_the_signers_own_chain_whoever_asks),
         cmocka_unit_test(signer_that_is_away_is_a_refusal_until_it_is_back),
         cmocka_unit_test(slow_signer_is_a_refusal_and_its_late_answer_is_skipped),
         cmocka_unit_test(one_node_at_a_time_and_none_goes_on_in_anothers_height),

@@ -19,7 +19,18 @@ static bool rule(void *ctx, const struct sb_pubkey *key, sb_bytes message, sb_by
     return message.len != 0 && signature.len != 0 && message.data[0] == signature.data[0];
 }
 
-static struct sb_verifier inner = {.verify = rule};
+/* randomness_rule: the same of alpha and proof; the hash is full of the proof's first byte. */
+static bool randomness_rule(void *ctx, uint8_t ret_beta[SB_RANDOMNESS_HASH_BYTES],
+                            const struct sb_pubkey *key, sb_bytes alpha, sb_bytes proof)
+{
+    if (!rule(ctx, key, alpha, proof)) {
+        return false;
+    }
+    memset(ret_beta, proof.data[0], SB_RANDOMNESS_HASH_BYTES);
+    return true;
+}
+
+static struct sb_verifier inner = {.verify = rule, .verify_randomness = randomness_rule};
 
 static bool check(struct sb_verify_cache *cache, uint8_t key, sb_bytes message, uint8_t signature)
 {
@@ -82,12 +93,53 @@ static void message_over_the_bound_goes_to_the_rule(void **state)
     sb_verify_cache_free(cache);
 }
 
+static bool check_proof(struct sb_verify_cache *cache, uint8_t key, sb_bytes alpha, uint8_t proof)
+{
+    uint8_t bytes[32] = {key}, made[SB_RANDOMNESS_PROOF_BYTES] = {proof}, beta[64] = {0};
+    struct sb_pubkey pubkey = sb_pubkey_ed25519(bytes);
+    struct sb_verifier verifier = sb_verify_cache_verifier(cache);
+    bool is_valid =
+        verifier.verify_randomness(verifier.ctx, beta, &pubkey, alpha, sb_span(made, sizeof made));
+    for (size_t i = 0; i < sizeof beta; i++) {
+        assert_int_equal(beta[i], is_valid ? proof : 0);
+    }
+    return is_valid;
+}
+
+static void proof_of_randomness_is_verified_once(void **state)
+{
+    (void)state;
+    struct sb_verify_cache *cache = sb_verify_cache_new(&inner, 4);
+    assert_non_null(cache);
+    asked = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_true(check_proof(cache, 1, sb_span_str("abc"), 'a'));
+    }
+    assert_int_equal(asked, 1);
+    assert_false(check_proof(cache, 1, sb_span_str("abc"), 'b'));
+    assert_false(check_proof(cache, 1, sb_span_str("abc"), 'b'));
+    assert_int_equal(asked, 3);
+    assert_true(check_proof(cache, 2, sb_span_str("abc"), 'a'));
+    assert_true(check_proof(cache, 1, sb_span_str("abd"), 'a'));
+    assert_int_equal(asked, 5);
+    for (uint8_t i = 0; i < 100; i++) { /* the ring turns over and stays right */
+        assert_true(check_proof(cache, i, sb_span_str("xyz"), 'x'));
+    }
+    assert_true(check_proof(cache, 1, sb_span_str("abc"), 'a'));
+    assert_int_equal(asked, 106);
+    struct sb_verify_cache_counters counters = sb_verify_cache_counters(cache);
+    assert_int_equal(counters.randomness_hits, 2);
+    assert_int_equal(counters.randomness_misses, 106);
+    sb_verify_cache_free(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cache_remembers_what_was_valid_and_nothing_else),
         cmocka_unit_test(cache_stays_small_and_right_under_many_signatures),
         cmocka_unit_test(message_over_the_bound_goes_to_the_rule),
+        cmocka_unit_test(proof_of_randomness_is_verified_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,20 +124,18 @@ static inline struct sb_commit net_commit(struct net *n, uint64_t height, const 
         .height = height, .block_id = *block_id, .sigs = sigs, .sig_count = set->count};
 }
 
-/* net_build: what the proposer of round 0 proposes. */
-static inline sb_bytes net_build(struct net *n)
+/* net_build_by: what this validator proposes. */
+static inline sb_bytes net_build_by(struct net *n, const sb_addr *proposer)
 {
     struct sb_application_head head = net_head(n);
-    const struct sb_rotation *rotation = n->table->rotation(n->table->ctx, head.height + 1);
-    assert_non_null(rotation);
     n->f.now_ms += 1000;
-    const struct sb_application_draft draft = {
-        .height = head.height + 1,
-        .time_ms = n->f.now_ms,
-        .proposer = rotation->set.validators[sb_rotation_proposer(rotation, 0)].address,
-        .last_commit = n->last_commit,
-        .late_precommits = n->late,
-        .late_precommit_count = n->late_count};
+    struct sb_application_draft draft = {.height = head.height + 1,
+                                         .time_ms = n->f.now_ms,
+                                         .proposer = *proposer,
+                                         .last_commit = n->last_commit,
+                                         .late_precommits = n->late,
+                                         .late_precommit_count = n->late_count};
+    fixture_prove(&draft, n->f.chain, n->secrets[net_key_of(n, &draft.proposer)]);
     n->late = NULL;
     n->late_count = 0;
     sb_bytes encoded;
@@ -146,6 +144,15 @@ static inline sb_bytes net_build(struct net *n)
     fixture_check(&n->f, n->table->prepare(n->table->ctx, &n->f.arena, &draft, &encoded, &id,
                                            &has_transactions, &n->f.diag));
     return encoded;
+}
+
+/* net_build: what the proposer of round 0 proposes. */
+static inline sb_bytes net_build(struct net *n)
+{
+    uint64_t height = net_head(n).height + 1;
+    const struct sb_rotation *rotation = n->table->rotation(n->table->ctx, height);
+    assert_non_null(rotation);
+    return net_build_by(n, &rotation->set.validators[sb_rotation_proposer(rotation, 0)].address);
 }
 
 static inline void net_accept(struct net *n, sb_bytes encoded)
