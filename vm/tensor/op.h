@@ -52,7 +52,7 @@ struct sb_op {
     const struct sb_op_code *code;
 };
 
-#define SB_OP(name, id, version, in_min, in_max, attrs, gas, height, spec, symbol)                 \
+#define SB_OP(name, id, version, in_min, in_max, attrs, gas, spec, symbol)                         \
     extern const struct sb_op_code sb_op_##symbol;
 #include "vm/tensor/ops.def"
 #undef SB_OP

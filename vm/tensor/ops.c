@@ -2,7 +2,7 @@
 #include "base/util/assert.h"
 #include "vm/tensor/op.h"
 
-#define SB_OP(op_name, op_id, op_version, in_min, in_max, attrs, gas, height, section, symbol)     \
+#define SB_OP(op_name, op_id, op_version, in_min, in_max, attrs, gas, section, symbol)             \
     {.facts = {.id = (op_id),                                                                      \
                .version = (op_version),                                                            \
                .name = #op_name,                                                                   \
@@ -10,8 +10,7 @@
                .inputs_min = (in_min),                                                             \
                .inputs_max = (in_max),                                                             \
                .attr_count = (attrs),                                                              \
-               .gas_class = SB_GAS_CLASS_##gas,                                                    \
-               .activation_height = (height)},                                                     \
+               .gas_class = SB_GAS_CLASS_##gas},                                                   \
      .code = &sb_op_##symbol},
 static const struct sb_op k_ops[] = {
 #include "vm/tensor/ops.def"

@@ -28,7 +28,6 @@ struct sb_op_facts {
     uint32_t inputs_max;
     uint32_t attr_count;
     enum sb_gas_class gas_class;
-    uint64_t activation_height;
 };
 
 /* sb_op_count, sb_op_facts: the list, ascending by (id, version); index < sb_op_count(). */
