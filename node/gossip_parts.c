@@ -136,7 +136,7 @@ struct sb_bits sb_assembly_have(const struct sb_replica *replica,
 const struct sb_part_tree *sb_replica_tree(struct sb_replica *replica, const sb_hash *block_id,
                                            sb_bytes block)
 {
-    for (size_t i = 0; i < SB_TREES_MAX; i++) {
+    for (size_t i = 0; i < SB_TREES_MAX && block.len != 0; i++) {
         if (sb_hash_equal(&replica->trees[i].block_id, block_id)) {
             return &replica->trees[i].tree;
         }

@@ -380,7 +380,8 @@ void sb_assembly_begin(struct sb_replica *replica, const struct sb_proposal *pro
 struct sb_bits sb_assembly_have(const struct sb_replica *replica,
                                 const struct sb_proposal *proposal);
 void sb_assembly_clear(struct sb_replica *replica);
-/* sb_replica_tree: the tree of a block, valid until SB_TREES_MAX others were asked for; NULL when it has none. */
+/* sb_replica_tree: the tree of a block, valid until SB_TREES_MAX others were asked for; NULL when it has none, and
+ * when the block is empty: its bytes are not here any more, though its tree may be. */
 const struct sb_part_tree *sb_replica_tree(struct sb_replica *replica, const sb_hash *block_id,
                                            sb_bytes block);
 /* Fetching a block whole. */
