@@ -7,6 +7,7 @@
 #include "base/crypto/keccak.h"
 #include "base/util/assert.h"
 #include "node/chain_impl.h"
+#include "node/staking_genesis.h"
 
 /* ---- opening ---- */
 
@@ -158,7 +159,7 @@ sb_err sb_chain_open(struct sb_chain **ret_chain, const struct sb_chain_options 
     chain->log = options->log;
     chain->read_only = options->read_only;
     chain->verifier = options->verifier.verify != NULL ? options->verifier : sb_verifier_ed25519();
-    chain->has_staking = sb_chain_genesis_has_staking(genesis);
+    chain->has_staking = sb_genesis_has_staking(genesis);
     sb_chain_set_update_source(chain, NULL, NULL);
     chain->rules = sb_rules_make(SB_PROFILE_SAMEBIT, SB_REV_OSAKA, genesis->config.chain_id);
     sb_chain_cache_init(&chain->cache, options->block_cache_count != 0

@@ -135,9 +135,6 @@ const sb_hash *sb_chain_set_hash(struct sb_chain *chain, uint64_t height);
 
 /* ---- system calls (chain_system.c) ---- */
 
-/* sb_chain_genesis_has_staking: Staking has code. Nobody can give it some later: no key and no creation leads to its address. */
-bool sb_chain_genesis_has_staking(const struct sb_genesis *genesis);
-
 /* What of a block the system contracts are told, as it is proposed, built or shown as pending. Borrowed. */
 struct sb_chain_facts {
     uint64_t height, time_ms;

@@ -11,17 +11,6 @@
 #include "base/util/assert.h"
 #include "node/chain_impl.h"
 
-bool sb_chain_genesis_has_staking(const struct sb_genesis *genesis)
-{
-    const sb_addr staking = sb_system_addr(SB_STAKING_ADDR_LOW);
-    for (size_t i = 0; i < genesis->account_count; i++) {
-        if (sb_addr_equal(&genesis->accounts[i].addr, &staking)) {
-            return genesis->accounts[i].code.len != 0;
-        }
-    }
-    return false;
-}
-
 /* ---- input ---- */
 
 static sb_err read_set(struct sb_validator_set *ret_set, struct sb_arena *arena,

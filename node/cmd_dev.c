@@ -13,6 +13,7 @@
 #include "node/commands.h"
 #include "node/dev_accounts.h"
 #include "node/service.h"
+#include "node/staking_options.h"
 #include "node/version.h"
 
 #define ARENA_BYTES    ((size_t)64 << 20)
@@ -26,7 +27,9 @@ static const struct sb_usage k_usage = {
     "as soon as\n"
     "there is a transaction, JSON-RPC over HTTP and WebSocket on one port. Without --datadir "
     "everything is\n"
-    "temporary and is removed at the end. --accounts, --balance and --chain-id are for a new "
+    "temporary and is removed at the end. --accounts, --balance, --chain-id and those of staking "
+    "are "
+    "for a new\n"
     "chain.",
     "  samebit dev\n"
     "  samebit dev --port 9545 --block-time 2\n"
@@ -38,7 +41,8 @@ struct dev {
     uint64_t account_count;
     const char *balance;
     uint64_t chain_id; /* 0: not given */
-    bool silent;
+    bool silent, no_staking;
+    struct sb_texts staking;
     bool continued; /* the chain was there */
 
     struct sb_config config;
@@ -55,7 +59,10 @@ static sb_err create_chain(struct dev *dev, struct sb_arena *arena, struct sb_di
     (void)uv_gettimeofday(&now);
     SB_TRY(sb_dev_accounts_alloc(alloc, dev->accounts, dev->account_count, dev->balance, diag));
     SB_TRY(sb_datadir_take_key(&dev->key, &dev->dir, diag));
-    struct sb_new_validator validator = {.power = 1};
+    struct sb_new_validator validator = {
+        .power = SB_NEW_VALIDATOR_POWER, .operator_addr = dev->accounts[0].addr, .moniker = "dev"};
+    struct sb_staking_params staking;
+    SB_TRY(sb_staking_texts_read(&staking, &dev->staking, diag));
     memcpy(validator.public_key, dev->key.public_key, sizeof validator.public_key);
     const struct sb_new_chain chain = {.chain_id =
                                            dev->chain_id != 0 ? dev->chain_id : SB_DEV_CHAIN_ID,
@@ -65,6 +72,8 @@ static sb_err create_chain(struct dev *dev, struct sb_arena *arena, struct sb_di
                                        .alloc_count = dev->account_count,
                                        .validators = &validator,
                                        .validator_count = 1,
+                                       .has_staking = !dev->no_staking,
+                                       .staking = staking,
                                        .fee_recipient = dev->accounts[dev->account_count].addr,
                                        .governor = dev->accounts[0].addr};
     SB_TRY(sb_new_chain_genesis(&dev->genesis, arena, &chain, diag));
@@ -222,6 +231,10 @@ int sb_cmd_dev(int argc, char **argv)
         {"balance", SB_OPTION_TEXT, &dev.balance, "ETH", "balance of each (10000)", 0, 0},
         {"chain-id", SB_OPTION_U64, &dev.chain_id, "N", "chain id (23296)", 1,
          UINT64_C(4503599627370476)},
+        {"staking", SB_OPTION_TEXTS, &dev.staking, "NAME=VALUE",
+         "a parameter of staking, such as unbondingSeconds=60; repeat for more", 0, 0},
+        {"no-staking", SB_OPTION_FLAG, &dev.no_staking, NULL,
+         "nobody stakes, earns or is slashed; the tips go to an account", 0, 0},
         {"silent", SB_OPTION_FLAG, &dev.silent, NULL, "print nothing", 0, 0},
     };
     enum { OWN_COUNT = sizeof own / sizeof own[0] };

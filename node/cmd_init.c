@@ -13,12 +13,11 @@
 #include "base/codec/hex.h"
 #include "node/cli.h"
 #include "node/commands.h"
-#include "node/datadir.h"
+#include "node/staking_options.h"
 #include "node/units.h"
 
 #define VALIDATORS_MAX 128
 #define ARENA_BYTES    ((size_t)1 << 30)
-#define KEY_TEXT_CHARS (2 + 2 * SB_ED25519_PUBLIC_BYTES)
 
 static const struct sb_usage k_usage = {
     "init", "--datadir DIR [--alloc 0xADDRESS=AMOUNT ... | --genesis FILE] [options]",
@@ -33,7 +32,9 @@ static const struct sb_usage k_usage = {
     "  samebit init --datadir ./chain --chain-id 4711 --alloc 0x...=1 --governor 0x... "
     "--block-interval 2\n"
     "  samebit init --datadir ./chain\n"
-    "  samebit init --datadir ./chain --alloc 0x...=1 --validator 0x... --validator 0x...:3\n"
+    "  samebit init --datadir ./chain --alloc 0x...=1 --operator 0x... --validator "
+    "0xKEY:1000:0xOPERATOR:5\n"
+    "  samebit init --datadir ./chain --alloc 0x...=1 --no-staking --validator 0xKEY:3\n"
     "  samebit init --datadir ./chain --genesis ./genesis.json\n"};
 
 struct request {
@@ -45,8 +46,11 @@ struct request {
     uint64_t timestamp;
     const char *fee_recipient;
     const char *governor;
+    const char *own_operator;
+    bool no_staking;
     struct sb_texts alloc;
     struct sb_texts validators;
+    struct sb_texts staking;
 };
 
 static sb_err read_alloc(struct sb_genesis_account *ret_accounts, const struct request *request,
@@ -74,44 +78,50 @@ static sb_err read_addr(sb_addr *ret, const char *name, const char *text, struct
     return err;
 }
 
-/* read_validator: "0xKEY" or "0xKEY:POWER". */
-static sb_err read_validator(struct sb_new_validator *ret, const char *text, struct sb_diag *diag)
+/* read_own: this directory's validator, where the options do not name it; its operator is the first account unless another is named. */
+static sb_err read_own(struct sb_new_validator *own, const struct request *request,
+                       const sb_addr *first_account, struct sb_diag *diag)
 {
-    size_t len = strcspn(text, ":");
-    ret->power = 1;
-    if (len != KEY_TEXT_CHARS ||
-        sb_hex_parse(ret->public_key, sizeof ret->public_key, text, len) != SB_OK) {
-        return sb_fail(diag, SB_E_SYNTAX,
-                       "--validator: \"%.80s\" is not 0x and 64 hexadecimal digits", text);
+    if (request->own_operator != NULL) {
+        sb_err err = sb_new_operator_read(own, request->own_operator, diag);
+        if (err != SB_OK) {
+            sb_diag_prefix(diag, "--operator");
+        }
+        return err;
     }
-    if (text[len] == ':' && sb_decimal_parse(&ret->power, text + len + 1) != SB_OK) {
-        return sb_fail(diag, SB_E_SYNTAX, "--validator: \"%.40s\" is not a power", text + len + 1);
+    if (sb_addr_is_zero(&own->operator_addr)) {
+        own->operator_addr = *first_account;
     }
     return SB_OK;
 }
 
-/* read_validators: those that were given, and this directory's own with power 1, unless it is among them. */
+/* read_validators: those that were given, and this directory's own, unless it is among them. */
 static sb_err read_validators(struct sb_new_validator *ret_list, size_t *ret_count,
-                              const struct request *request, const struct sb_validator_key *own,
-                              struct sb_diag *diag)
+                              const struct request *request, const struct sb_validator_key *key,
+                              const sb_addr *first_account, struct sb_diag *diag)
 {
-    bool has_own = false;
+    struct sb_new_validator *own = NULL;
     size_t count = request->validators.count;
     if (count >= VALIDATORS_MAX) {
         return sb_fail(diag, SB_E_RANGE, "--validator: more than %d", VALIDATORS_MAX - 1);
     }
     for (size_t i = 0; i < count; i++) {
-        SB_TRY(read_validator(&ret_list[i], request->validators.items[i], diag));
-        has_own =
-            has_own || memcmp(ret_list[i].public_key, own->public_key, sizeof own->public_key) == 0;
+        sb_err err = sb_new_validator_read(&ret_list[i], request->validators.items[i], diag);
+        if (err != SB_OK) {
+            sb_diag_prefix(diag, "--validator");
+            return err;
+        }
+        if (memcmp(ret_list[i].public_key, key->public_key, sizeof key->public_key) == 0) {
+            own = &ret_list[i];
+        }
     }
-    if (!has_own) {
-        ret_list[count] = (struct sb_new_validator){.power = 1};
-        memcpy(ret_list[count].public_key, own->public_key, sizeof own->public_key);
-        count++;
+    if (own == NULL) {
+        own = &ret_list[count++];
+        *own = (struct sb_new_validator){.power = SB_NEW_VALIDATOR_POWER};
+        memcpy(own->public_key, key->public_key, sizeof own->public_key);
     }
     *ret_count = count;
-    return SB_OK;
+    return request->no_staking ? SB_OK : read_own(own, request, first_account, diag);
 }
 
 /* new_genesis: the chain that the options describe. */
@@ -130,7 +140,9 @@ static sb_err new_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena
                                  .gas_limit = request->gas_limit,
                                  .alloc = alloc,
                                  .alloc_count = request->alloc.count,
-                                 .validators = validators};
+                                 .validators = validators,
+                                 .has_staking = !request->no_staking};
+    SB_TRY(sb_staking_texts_read(&chain.staking, &request->staking, diag));
     SB_TRY(read_alloc(alloc, request, diag));
     chain.fee_recipient = alloc[0].addr;
     if (request->fee_recipient != NULL) {
@@ -139,7 +151,7 @@ static sb_err new_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena
     if (request->governor != NULL) {
         SB_TRY(read_addr(&chain.governor, "governor", request->governor, diag));
     }
-    SB_TRY(read_validators(validators, &chain.validator_count, request, key, diag));
+    SB_TRY(read_validators(validators, &chain.validator_count, request, key, &alloc[0].addr, diag));
     return sb_new_chain_genesis(ret_genesis, arena, &chain, diag);
 }
 
@@ -223,10 +235,19 @@ static const char *check_usage(const struct request *r)
     if (r->path == NULL) {
         return "--datadir is missing";
     }
-    if (r->genesis != NULL && (r->alloc.count != 0 || r->validators.count != 0 ||
-                               r->fee_recipient != NULL || r->governor != NULL)) {
-        return "--genesis is a chain that is made already: --alloc, --validator, --fee-recipient "
-               "and --governor are for a new one";
+    bool has_staking_options = r->own_operator != NULL || r->staking.count != 0;
+    if (r->genesis != NULL &&
+        (r->alloc.count != 0 || r->validators.count != 0 || r->fee_recipient != NULL ||
+         r->governor != NULL || has_staking_options || r->no_staking)) {
+        return "--genesis is a chain that is made already: --alloc, --validator, --fee-recipient, "
+               "--governor, --operator, --staking and --no-staking are for a new one";
+    }
+    if (r->no_staking && has_staking_options) {
+        return "--operator and --staking are for a chain with staking";
+    }
+    if (!r->no_staking && r->fee_recipient != NULL) {
+        return "--fee-recipient is for a chain with --no-staking: else the fees go to the "
+               "validators and their delegators";
     }
     if (r->genesis == NULL && r->alloc.count == 0 && r->validators.count != 0) {
         return "--alloc is missing";
@@ -252,10 +273,19 @@ int sb_cmd_init(int argc, char **argv)
          "the genesis.json of a chain that others have made", 0, 0},
         {"chain-id", SB_OPTION_U64, &r.chain_id, "N", "chain id that signatures carry (23296)", 1,
          UINT64_C(4503599627370476)},
-        {"validator", SB_OPTION_TEXTS, &r.validators, "0xKEY[:POWER]",
-         "public key of a further validator (power 1), or this one's own; repeat for more", 0, 0},
+        {"validator", SB_OPTION_TEXTS, &r.validators, "0xKEY[:POWER[:OPERATOR[:COMMISSION]]]",
+         "a further validator, or this one's own: its key, its power and stake in coins (1000), "
+         "the "
+         "account that owns the stake, its commission in percent (0); repeat for more",
+         0, 0},
+        {"operator", SB_OPTION_TEXT, &r.own_operator, "ADDR[:COMMISSION]",
+         "account that owns the stake of this directory's validator (the first --alloc)", 0, 0},
+        {"staking", SB_OPTION_TEXTS, &r.staking, "NAME=VALUE",
+         "a parameter of staking, such as unbondingSeconds=60; repeat for more", 0, 0},
+        {"no-staking", SB_OPTION_FLAG, &r.no_staking, NULL,
+         "the validators stay as they are: nobody stakes, earns or is slashed", 0, 0},
         {"fee-recipient", SB_OPTION_TEXT, &r.fee_recipient, "ADDR",
-         "account that gets the tips (the first --alloc)", 0, 0},
+         "account that gets the tips with --no-staking (the first --alloc)", 0, 0},
         {"governor", SB_OPTION_TEXT, &r.governor, "ADDR",
          "account that may change the chain's parameters (none)", 0, 0},
         {"block-interval", SB_OPTION_SECONDS, &r.interval_ms, "S",

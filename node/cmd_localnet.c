@@ -19,10 +19,13 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/codec/hex.h"
 #include "node/cli.h"
 #include "node/commands.h"
 #include "node/dev_accounts.h"
 #include "node/localnet.h"
+#include "node/staking_options.h"
+#include "node/units.h"
 #include "node/version.h"
 
 #define ARENA_BYTES    ((size_t)64 << 20)
@@ -61,7 +64,8 @@ struct child {
 struct localnet {
     const char *datadir, *balance, *delay, *jitter, *loss;
     uint64_t validator_count, base_port, account_count, chain_id, block_time_ms;
-    bool silent;
+    bool silent, no_staking;
+    struct sb_texts staking;
 
     char dir[SB_PATH_BYTES];
     struct sb_config config;
@@ -312,12 +316,32 @@ static void show(struct localnet *l)
     }
 }
 
+/* print_operators: who owns the validators' stake; the keys are public, like those of the accounts. */
+static void print_operators(const struct localnet *l)
+{
+    char addr[SB_ADDR_TEXT_BYTES], key[SB_HEX_TEXT_BYTES(32)];
+    (void)printf("\nOperators\n=========\n");
+    for (size_t i = 0; i < l->net.node_count; i++) {
+        const struct sb_dev_account *keys = &l->net.nodes[i].operator_keys;
+        sb_addr_format(addr, &keys->addr);
+        (void)printf("(%zu) %s\n", i, addr);
+    }
+    for (size_t i = 0; i < l->net.node_count; i++) {
+        const struct sb_dev_account *keys = &l->net.nodes[i].operator_keys;
+        (void)printf("Operator key %zu: %s\n", i,
+                     sb_hex_format(key, sb_span(keys->secret, sizeof keys->secret)));
+    }
+}
+
 static void print_banner(const struct localnet *l)
 {
     const struct sb_localnet_node *nodes = l->net.nodes;
     const struct sb_relay_quality *q = &l->options.quality;
     (void)printf("\n  samebit %s: a network of %zu validators\n\n", SB_VERSION, l->net.node_count);
     sb_dev_accounts_print(l->accounts, l->account_count, l->net.is_continued ? NULL : l->balance);
+    if (sb_genesis_has_staking(&l->genesis)) {
+        print_operators(l);
+    }
     (void)printf("\nChain\n=====\nChain ID:          %" PRIu64 "\nGas limit:         %" PRIu64
                  "\nBlocks:            at least %" PRIu64 " ms apart\n",
                  l->genesis.config.chain_id, l->genesis.gas_limit,
@@ -407,11 +431,14 @@ static int serve(struct localnet *l, struct sb_arena *arena)
                                              .min_block_interval_ms = l->block_time_ms,
                                              .gas_limit = sb_params_default().gas_limit,
                                              .alloc = alloc,
-                                             .alloc_count = l->account_count};
-    sb_err err = sb_dev_accounts_derive(l->accounts, l->account_count + 1, &diag);
+                                             .alloc_count = l->account_count,
+                                             .has_staking = !l->no_staking};
+    sb_err err = sb_staking_texts_read(&l->options.chain.staking, &l->staking, &diag);
+    err = err == SB_OK ? sb_dev_accounts_derive(l->accounts, l->account_count + 1, &diag) : err;
     err = err == SB_OK
               ? sb_dev_accounts_alloc(alloc, l->accounts, l->account_count, l->balance, &diag)
               : err;
+    l->options.operator_balance = alloc[0].balance;
     l->options.chain.fee_recipient = l->accounts[l->account_count].addr;
     l->options.chain.governor = l->accounts[0].addr;
     err = err == SB_OK ? sb_localnet_open(&l->net, &l->genesis, arena, &l->options, &diag) : err;
@@ -522,6 +549,10 @@ int sb_cmd_localnet(int argc, char **argv)
         {"balance", SB_OPTION_TEXT, &l.balance, "ETH", "balance of each (10000)", 0, 0},
         {"chain-id", SB_OPTION_U64, &l.chain_id, "N", "chain id (23296)", 1,
          UINT64_C(4503599627370476)},
+        {"staking", SB_OPTION_TEXTS, &l.staking, "NAME=VALUE",
+         "a parameter of staking, such as unbondingSeconds=60; repeat for more", 0, 0},
+        {"no-staking", SB_OPTION_FLAG, &l.no_staking, NULL,
+         "the validators stay as they are; the tips go to an account", 0, 0},
         {"log-level", SB_OPTION_TEXT, &log_level, "TEXT",
          "of the nodes: error, warn, info, debug or trace (info)", 0, 0},
         {"silent", SB_OPTION_FLAG, &l.silent, NULL, "print nothing", 0, 0},

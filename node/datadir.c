@@ -121,6 +121,47 @@ static sb_err set_validators(struct sb_genesis *genesis, struct sb_arena *arena,
     return sb_validator_set_make(&genesis->validators, validators, chain->validator_count, diag);
 }
 
+/* check_operator: each validator has one of its own. */
+static sb_err check_operator(const struct sb_new_chain *chain, size_t index, struct sb_diag *diag)
+{
+    const struct sb_new_validator *validators = chain->validators;
+    char key[SB_HEX_TEXT_BYTES(SB_ED25519_PUBLIC_BYTES)];
+    (void)sb_hex_format(key, sb_span(validators[index].public_key, SB_ED25519_PUBLIC_BYTES));
+    if (sb_addr_is_zero(&validators[index].operator_addr)) {
+        return sb_fail(diag, SB_E_ARG,
+                       "validator %s has no operator: name the account that owns its stake, or "
+                       "make a chain without staking",
+                       key);
+    }
+    for (size_t i = 0; i < index; i++) {
+        if (sb_addr_equal(&validators[i].operator_addr, &validators[index].operator_addr)) {
+            return sb_fail(diag, SB_E_EXISTS, "validator %s has the operator of another validator",
+                           key);
+        }
+    }
+    return SB_OK;
+}
+
+/* list_operators: the validators as Staking is told of them. */
+static sb_err list_operators(const struct sb_genesis_operator **ret_list, struct sb_arena *arena,
+                             const struct sb_new_chain *chain, struct sb_diag *diag)
+{
+    struct sb_genesis_operator *list = sb_arena_array(arena, chain->validator_count, sizeof *list);
+    if (list == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < chain->validator_count; i++) {
+        const struct sb_new_validator *v = &chain->validators[i];
+        SB_TRY(check_operator(chain, i, diag));
+        list[i] = (struct sb_genesis_operator){
+            .power = v->power, .addr = v->operator_addr, .commission_bps = v->commission_bps};
+        memcpy(list[i].key, v->public_key, sizeof list[i].key);
+        memcpy(list[i].moniker, v->moniker, sizeof list[i].moniker);
+    }
+    *ret_list = list;
+    return SB_OK;
+}
+
 sb_err sb_new_chain_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
                             const struct sb_new_chain *chain, struct sb_diag *diag)
 {
@@ -146,8 +187,13 @@ sb_err sb_new_chain_genesis(struct sb_genesis *ret_genesis, struct sb_arena *are
     qsort(accounts, chain->alloc_count, sizeof *accounts, compare_accounts);
     genesis.accounts = accounts;
     genesis.account_count = chain->alloc_count;
-    const struct sb_predeploy_options predeploys = {
-        .governor = chain->governor, .deposit_per_byte = SB_DEPOSIT_PER_BYTE_DEFAULT};
+    struct sb_predeploy_options predeploys = {.governor = chain->governor,
+                                              .deposit_per_byte = SB_DEPOSIT_PER_BYTE_DEFAULT,
+                                              .operator_count = chain->validator_count,
+                                              .staking = chain->staking};
+    if (chain->has_staking) {
+        SB_TRY(list_operators(&predeploys.operators, arena, chain, diag));
+    }
     SB_TRY(sb_predeploys_add(&genesis, arena, &predeploys, diag));
     SB_TRY(sb_genesis_add_protocol_accounts(&genesis, arena, diag));
     SB_TRY(sb_genesis_check(&genesis, diag));

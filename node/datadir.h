@@ -19,6 +19,7 @@
 #include "base/types/genesis.h"
 #include "node/config.h"
 #include "node/files.h"
+#include "node/predeploys.h"
 
 struct sb_datadir {
     char path[SB_PATH_BYTES];
@@ -43,6 +44,10 @@ struct sb_validator_key {
 struct sb_new_validator {
     uint8_t public_key[SB_ED25519_PUBLIC_BYTES];
     uint64_t power;
+    /* in a chain with staking: */
+    sb_addr operator_addr; /* account that owns its stake of `power` coins */
+    uint16_t commission_bps;
+    char moniker[SB_MONIKER_BYTES_MAX + 1];
 };
 
 /* What a new chain is made of. */
@@ -55,8 +60,10 @@ struct sb_new_chain {
     size_t alloc_count;
     const struct sb_new_validator *validators;
     size_t validator_count;
-    sb_addr fee_recipient;
-    sb_addr governor; /* zero: the parameters are fixed */
+    bool has_staking;      /* else the validators stay as they are */
+    sb_addr fee_recipient; /* without staking */
+    sb_addr governor;      /* zero: the parameters are fixed */
+    struct sb_staking_params staking;
 };
 
 /* sb_datadir_paths: the paths below a directory. SB_E_LIMIT. */

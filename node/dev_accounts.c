@@ -10,19 +10,31 @@
 #define MNEMONIC "test test test test test test test test test test test junk"
 #define PATH     "m/44'/60'/0'/0/"
 
-sb_err sb_dev_accounts_derive(struct sb_dev_account *ret_accounts, size_t count,
-                              struct sb_diag *diag)
+static sb_err derive(struct sb_dev_account *ret_accounts, size_t first, size_t count,
+                     struct sb_diag *diag)
 {
     struct sb_secp256k1 *ctx = sb_secp256k1_new(NULL);
     sb_err err = ctx != NULL ? SB_OK : SB_E_NOMEM;
     for (size_t i = 0; err == SB_OK && i < count; i++) {
         struct sb_dev_account *account = &ret_accounts[i];
-        err = sb_hd_account(account->secret, ctx, MNEMONIC, (uint32_t)i);
+        err = sb_hd_account(account->secret, ctx, MNEMONIC, (uint32_t)(first + i));
         err =
             err == SB_OK ? sb_secp256k1_secret_address(&account->addr, ctx, account->secret) : err;
     }
     sb_secp256k1_free(ctx);
     return err == SB_OK ? SB_OK : sb_fail(diag, err, "the accounts cannot be derived");
+}
+
+sb_err sb_dev_accounts_derive(struct sb_dev_account *ret_accounts, size_t count,
+                              struct sb_diag *diag)
+{
+    return derive(ret_accounts, 0, count, diag);
+}
+
+sb_err sb_dev_operators_derive(struct sb_dev_account *ret_accounts, size_t count,
+                               struct sb_diag *diag)
+{
+    return derive(ret_accounts, SB_DEV_OPERATORS_FIRST, count, diag);
 }
 
 sb_err sb_dev_accounts_alloc(struct sb_genesis_account *ret_alloc,

@@ -5,6 +5,8 @@
 #include "base/types/genesis.h"
 
 #define SB_DEV_ACCOUNTS_MAX 100
+/* N of the first operator of a local network; those of its other validators follow. */
+#define SB_DEV_OPERATORS_FIRST 1000
 
 struct sb_dev_account {
     uint8_t secret[32];
@@ -14,6 +16,9 @@ struct sb_dev_account {
 /* sb_dev_accounts_derive: the first `count` accounts. */
 sb_err sb_dev_accounts_derive(struct sb_dev_account *ret_accounts, size_t count,
                               struct sb_diag *diag) SB_MUST_USE;
+/* sb_dev_operators_derive: the operators of the first `count` validators of a local network. */
+sb_err sb_dev_operators_derive(struct sb_dev_account *ret_accounts, size_t count,
+                               struct sb_diag *diag) SB_MUST_USE;
 /* sb_dev_accounts_alloc: genesis accounts with `balance` ether (a decimal text) each. SB_E_SYNTAX, SB_E_RANGE. */
 sb_err sb_dev_accounts_alloc(struct sb_genesis_account *ret_alloc,
                              const struct sb_dev_account *accounts, size_t count,

@@ -14,6 +14,7 @@
 #include "base/codec/hex.h"
 #include "base/util/assert.h"
 #include "node/rpc_client.h"
+#include "node/staking_options.h"
 
 #define HOST "127.0.0.1"
 /* Free ports are looked for below those that the system gives to outgoing connections. */
@@ -204,20 +205,70 @@ static sb_err count_nodes(size_t *ret_count, const char *dir, struct sb_diag *di
     return SB_OK;
 }
 
+/* note_operators: known keys, so that a network that goes on has them too. */
+static sb_err note_operators(struct sb_localnet *net, struct sb_diag *diag)
+{
+    struct sb_dev_account operators[SB_LOCALNET_NODES_MAX];
+    SB_TRY(sb_dev_operators_derive(operators, net->node_count, diag));
+    for (size_t i = 0; i < net->node_count; i++) {
+        net->nodes[i].operator_keys = operators[i];
+    }
+    return SB_OK;
+}
+
+/* add_operators: their accounts behind those that were asked for. */
+static sb_err add_operators(struct sb_new_chain *chain, struct sb_arena *arena,
+                            const struct sb_localnet *net, const sb_u256 *balance,
+                            struct sb_diag *diag)
+{
+    size_t count = chain->alloc_count;
+    struct sb_genesis_account *alloc =
+        sb_arena_array(arena, count + net->node_count, sizeof *alloc);
+    if (alloc == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "out of memory");
+    }
+    sb_copy(alloc, chain->alloc, count * sizeof *alloc);
+    for (size_t i = 0; i < net->node_count; i++) {
+        alloc[count++] = (struct sb_genesis_account){.addr = net->nodes[i].operator_keys.addr,
+                                                     .origin = SB_ORIGIN_ALLOC,
+                                                     .balance = *balance};
+    }
+    chain->alloc = alloc;
+    chain->alloc_count = count;
+    return SB_OK;
+}
+
 static sb_err new_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,
-                          const struct sb_localnet *net, const struct sb_new_chain *wanted,
+                          const struct sb_localnet *net, const struct sb_localnet_options *options,
                           struct sb_diag *diag)
 {
     struct sb_new_validator validators[SB_LOCALNET_NODES_MAX];
-    struct sb_new_chain chain = *wanted;
+    struct sb_new_chain chain = options->chain;
     chain.validators = validators;
     chain.validator_count = net->node_count;
     for (size_t i = 0; i < net->node_count; i++) {
-        validators[i].power = 1;
+        validators[i] = (struct sb_new_validator){
+            .power = SB_NEW_VALIDATOR_POWER, .operator_addr = net->nodes[i].operator_keys.addr};
         memcpy(validators[i].public_key, net->nodes[i].validator_key,
                sizeof validators[i].public_key);
+        (void)snprintf(validators[i].moniker, sizeof validators[i].moniker, "node%zu", i);
+    }
+    if (chain.has_staking) {
+        SB_TRY(add_operators(&chain, arena, net, &options->operator_balance, diag));
     }
     return sb_new_chain_genesis(ret_genesis, arena, &chain, diag);
+}
+
+static sb_err write_operator(const struct sb_localnet_node *node, struct sb_diag *diag)
+{
+    char path[SB_PATH_BYTES];
+    char text[SB_HEX_TEXT_BYTES(32) + 1];
+    SB_TRY(sb_path_join(path, node->dir.keys, "operator.key", diag));
+    (void)sb_hex_format(text,
+                        sb_span(node->operator_keys.secret, sizeof node->operator_keys.secret));
+    size_t len = strlen(text);
+    text[len++] = '\n';
+    return sb_file_replace(path, sb_span(text, len), 0600, diag);
 }
 
 static sb_err create_node(const struct sb_localnet_node *node, const struct sb_genesis *genesis,
@@ -227,6 +278,9 @@ static sb_err create_node(const struct sb_localnet_node *node, const struct sb_g
     SB_TRY(sb_datadir_take_key(&key, &node->dir, diag));
     sb_err err = sb_datadir_create(&node->dir, genesis, &key, config, diag);
     sodium_memzero(&key, sizeof key);
+    if (err == SB_OK && sb_genesis_has_staking(genesis)) {
+        err = write_operator(node, diag);
+    }
     return err;
 }
 
@@ -277,11 +331,12 @@ static sb_err open_all(struct sb_localnet *net, struct sb_genesis *ret_genesis,
                        struct sb_diag *diag)
 {
     SB_TRY(open_nodes(net, options, diag));
+    SB_TRY(note_operators(net, diag));
     if (options->has_relay) {
         SB_TRY(open_relay(net, options, diag));
     }
     SB_TRY(net->is_continued ? sb_datadir_load_genesis(ret_genesis, arena, &net->nodes[0].dir, diag)
-                             : new_genesis(ret_genesis, arena, net, &options->chain, diag));
+                             : new_genesis(ret_genesis, arena, net, options, diag));
     return write_nodes(net, ret_genesis, options->config, diag);
 }
 

@@ -5,12 +5,14 @@
  *      node i --dials--> relay path [i][j] --delay, loss, cuts--> peer port of node j        with a relay
  *      node i --dials--> peer port of node j                                                 without
  *
- * All nodes are validators of equal power, know each other as persistent peers, and tell nobody of them. Ports and peers are written
+ * All nodes are validators of equal power, know each other as persistent peers, and tell nobody of them. In a chain with staking each has
+ * an operator of its own (dev_accounts.h), whose private key also lies in the node's keys/operator.key. Ports and peers are written
  * into each config.json anew every time, since the relay's ports are of the moment. */
 #ifndef SB_NODE_LOCALNET_H
 #define SB_NODE_LOCALNET_H
 
 #include "node/datadir.h"
+#include "node/dev_accounts.h"
 #include "node/relay.h"
 
 #define SB_LOCALNET_NODES_MAX     32
@@ -24,8 +26,9 @@ struct sb_localnet_options {
     bool has_relay;
     struct sb_relay_quality quality;
     uint64_t seed; /* of the relay's chance */
-    /* of a new chain; its validators are filled in */
+    /* of a new chain; its validators are filled in, and their operators' accounts */
     struct sb_new_chain chain;
+    sb_u256 operator_balance;       /* wei, beside the stake */
     const struct sb_config *config; /* what the nodes have in common; borrowed for the call */
 };
 
@@ -34,6 +37,7 @@ struct sb_localnet_node {
     uint16_t rpc_port, p2p_port;
     uint8_t validator_key[SB_ED25519_PUBLIC_BYTES];
     char node_id[2 * SB_ED25519_PUBLIC_BYTES + 1];
+    struct sb_dev_account operator_keys; /* in a chain with staking */
 };
 
 struct sb_localnet {

@@ -5,15 +5,10 @@
 #include "base/util/endian.h"
 #include "node/predeploys_code.h"
 
-#define PARAM_COUNT   (sizeof(struct sb_params) / sizeof(uint64_t))
-#define ACCOUNT_COUNT 2
+#include "vm/exec/system.h"
 
-static sb_addr system_addr(uint16_t low)
-{
-    sb_addr addr = {{0}};
-    be_store16(addr.b + sizeof addr.b - sizeof low, low);
-    return addr;
-}
+#define PARAM_COUNT    (sizeof(struct sb_params) / sizeof(uint64_t))
+#define SLOT_COUNT_MAX (SB_STAKING_PARAMS_SLOT + SB_STAKING_PARAM_COUNT)
 
 static struct sb_slot_diff slot(uint64_t number, sb_u256 value)
 {
@@ -49,34 +44,31 @@ static size_t params_slots(struct sb_slot_diff *ret_slots, const struct sb_param
         ret_slots[count++] = slot(SB_PARAMS_SLOT_GOVERNOR,
                                   sb_u256_load_be(options->governor.b, sizeof options->governor.b));
     }
+    if (options->operators != NULL) {
+        uint64_t staking[SB_STAKING_PARAM_COUNT];
+        sb_staking_params_list(staking, &options->staking);
+        for (size_t i = 0; i < SB_STAKING_PARAM_COUNT; i++) {
+            if (staking[i] != 0) {
+                ret_slots[count++] = slot(SB_STAKING_PARAMS_SLOT + i, sb_u256_from_u64(staking[i]));
+            }
+        }
+    }
     return count;
 }
 
-sb_err sb_predeploys_add(struct sb_genesis *genesis, struct sb_arena *arena,
-                         const struct sb_predeploy_options *options, struct sb_diag *diag)
+/* merge: the genesis' accounts and these, both ascending by address. */
+static sb_err merge(struct sb_genesis *genesis, struct sb_arena *arena,
+                    const struct sb_genesis_account *added, size_t added_count,
+                    struct sb_diag *diag)
 {
-    struct sb_slot_diff *slots = sb_arena_array(arena, PARAM_COUNT + 2, sizeof *slots);
     struct sb_genesis_account *merged =
-        sb_arena_array(arena, genesis->account_count + ACCOUNT_COUNT, sizeof *merged);
-    if (slots == NULL || merged == NULL) {
+        sb_arena_array(arena, genesis->account_count + added_count, sizeof *merged);
+    if (merged == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "no memory for the system contracts");
     }
-    size_t slot_count = params_slots(slots, &genesis->params, options);
-    const struct sb_genesis_account added[ACCOUNT_COUNT] = {
-        {.addr = system_addr(SB_PARAMS_ADDR_LOW),
-         .origin = SB_ORIGIN_PREDEPLOY,
-         .nonce = 1,
-         .code = sb_span(sb_predeploy_code_Params, sb_predeploy_code_Params_len),
-         .slots = slots,
-         .slot_count = slot_count},
-        {.addr = system_addr(SB_REGISTRY_ADDR_LOW),
-         .origin = SB_ORIGIN_PREDEPLOY,
-         .nonce = 1,
-         .code = sb_span(sb_predeploy_code_ModelRegistry, sb_predeploy_code_ModelRegistry_len)},
-    };
     size_t count = 0;
     size_t at = 0;
-    for (size_t i = 0; i < ACCOUNT_COUNT; i++) {
+    for (size_t i = 0; i < added_count; i++) {
         while (at < genesis->account_count &&
                memcmp(genesis->accounts[at].addr.b, added[i].addr.b, sizeof added[i].addr.b) < 0) {
             merged[count++] = genesis->accounts[at++];
@@ -94,4 +86,35 @@ sb_err sb_predeploys_add(struct sb_genesis *genesis, struct sb_arena *arena,
     genesis->accounts = merged;
     genesis->account_count = count;
     return SB_OK;
+}
+
+sb_err sb_predeploys_add(struct sb_genesis *genesis, struct sb_arena *arena,
+                         const struct sb_predeploy_options *options, struct sb_diag *diag)
+{
+#define CONTRACT(low, name)                                                                        \
+    {                                                                                              \
+        .addr = sb_system_addr(low), .origin = SB_ORIGIN_PREDEPLOY, .nonce = 1,                    \
+        .code = sb_span(sb_predeploy_code_##name, sb_predeploy_code_##name##_len)                  \
+    }
+    struct sb_genesis_account added[] = {
+        CONTRACT(SB_PARAMS_ADDR_LOW, Params),     CONTRACT(SB_REGISTRY_ADDR_LOW, ModelRegistry),
+        CONTRACT(SB_STAKING_ADDR_LOW, Staking),   CONTRACT(SB_DISTRIBUTION_ADDR_LOW, Distribution),
+        CONTRACT(SB_SLASHING_ADDR_LOW, Slashing),
+    };
+#undef CONTRACT
+    enum { ALL = sizeof added / sizeof added[0], WITHOUT_STAKING = 2 };
+    struct sb_slot_diff *slots = sb_arena_array(arena, SLOT_COUNT_MAX, sizeof *slots);
+    if (slots == NULL) {
+        return sb_fail(diag, SB_E_NOMEM, "no memory for the system contracts");
+    }
+    added[0].slots = slots;
+    added[0].slot_count = params_slots(slots, &genesis->params, options);
+    if (options->operators == NULL) {
+        return merge(genesis, arena, added, WITHOUT_STAKING, diag);
+    }
+    SB_TRY(merge(genesis, arena, added, ALL, diag));
+    genesis->fee_recipient = sb_system_addr(SB_DISTRIBUTION_ADDR_LOW);
+    genesis->coinbase = genesis->fee_recipient;
+    return sb_staking_genesis_run(genesis, arena, options->operators, options->operator_count,
+                                  diag);
 }

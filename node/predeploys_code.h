@@ -8,5 +8,11 @@ extern const unsigned char sb_predeploy_code_Params[];
 extern const size_t sb_predeploy_code_Params_len;
 extern const unsigned char sb_predeploy_code_ModelRegistry[];
 extern const size_t sb_predeploy_code_ModelRegistry_len;
+extern const unsigned char sb_predeploy_code_Staking[];
+extern const size_t sb_predeploy_code_Staking_len;
+extern const unsigned char sb_predeploy_code_Distribution[];
+extern const size_t sb_predeploy_code_Distribution_len;
+extern const unsigned char sb_predeploy_code_Slashing[];
+extern const size_t sb_predeploy_code_Slashing_len;
 
 #endif
