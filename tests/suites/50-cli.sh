@@ -55,6 +55,7 @@ check "validators without alloc" 2 '--alloc is missing' "$samebit" init --datadi
 check "a new chain and a given one" 2 '--genesis is a chain that is made already' "$samebit" init --datadir "$dir" --genesis x --alloc "$alice=1"
 check "init with a wrong checksum" 1 'checksum of the address is wrong' "$samebit" init --datadir "$dir" --alloc "${alice/F4/f4}=1"
 check "init with a wrong amount" 1 'is not an amount' "$samebit" init --datadir "$dir" --alloc "$alice=much"
+check "init without staking" 0 '^power: 1000 of 1000' "$samebit" init --datadir "$work/fixed" --no-staking --alloc "$alice=1" --fee-recipient "$alice"
 check "init" 0 "^run it with: samebit run --datadir $dir" "$samebit" init --datadir "$dir" --chain-id 4711 --alloc "$alice=1000" --block-interval 0.05
 check "init over a chain" 1 'has something in it already' "$samebit" init --datadir "$dir" --alloc "$alice=1"
 check "the key is private" 0 '^600$' stat -c %a "$dir/keys/validator.json"
@@ -83,10 +84,19 @@ check "keys of another machine" 0 '^validator key: ' "$samebit" init --datadir "
 b_key=$(sed -n 's/^validator key: //p' <<<"$OUT")
 check "a validator's key that is none" 1 'is not 0x and 64 hexadecimal digits' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator 0x12
 check "a validator without power" 1 'power must lie in 1 to' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:0"
-check "the chain on one machine" 0 '^power: 1 of 4, 2 validators$' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:3"
+bob=0x70997970C51812dc3A010C7d01b50e0d17dc79C8
+check "a validator without an operator" 1 "validator $b_key has no operator" "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:3000"
+check "two validators of one operator" 1 'has the operator of another validator' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:3000:$alice"
+check "an operator that is none" 1 '^error: --operator: ' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --operator 0x12
+check "a commission that is none" 1 '^error: --validator: "5.001" is not a commission' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:3:$bob:5.001"
+check "a parameter of staking that is none" 1 '"unbonding" is no parameter of staking' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --staking unbonding=1
+check "a parameter of staking out of bounds" 1 'validatorsMax is 257, it must lie in 1 to 256' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --staking validatorsMax=257
+check "fees to somebody" 2 '--fee-recipient is for a chain with --no-staking' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --fee-recipient "$bob"
+check "staking and none" 2 'are for a chain with staking' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --no-staking --staking validatorsMax=5
+check "the chain on one machine" 0 '^power: 1000 of 4000, 2 validators$' "$samebit" init --datadir "$net/a" --alloc "$alice=1" --validator "$b_key:3000:$bob:2.5" --staking unbondingSeconds=60
 genesis_hash=$(sed -n 's/^made .* genesis //p' <<<"$OUT")
 check "it kept its key" 0 "^$a_key$" "$samebit" validator-key --datadir "$net/a"
-check "the chain on the other" 0 '^power: 3 of 4, 2 validators$' "$samebit" init --datadir "$net/b" --genesis "$net/a/genesis.json"
+check "the chain on the other" 0 '^power: 3000 of 4000, 2 validators$' "$samebit" init --datadir "$net/b" --genesis "$net/a/genesis.json"
 same_hash=$(sed -n 's/^made .* genesis //p' <<<"$OUT")
 check "a machine that follows" 0 '^power: none' "$samebit" init --datadir "$net/c" --genesis "$net/a/genesis.json"
 check "verify the other" 0 '^all is right$' "$samebit" verify --datadir "$net/b"
