@@ -167,6 +167,7 @@ static void act(struct sb_replica *replica, const struct sb_sync_action *action)
 static void ask(struct sb_replica *replica)
 {
     struct sb_sync_action actions[ACTIONS_MAX];
+    sb_sync_forgive(replica->sync, sb_replica_now(replica));
     if (!may_ask(replica)) {
         return;
     }

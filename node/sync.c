@@ -323,7 +323,7 @@ static size_t find_slow(struct sb_sync *sync, struct sb_sync_action *ret_actions
     return n;
 }
 
-static void forgive(struct sb_sync *sync, uint64_t now_ms)
+void sb_sync_forgive(struct sb_sync *sync, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < SB_SYNC_PEERS; i++) {
         struct sync_peer *p = &sync->peers[i];
@@ -338,7 +338,7 @@ size_t sb_sync_poll(struct sb_sync *sync, struct sb_sync_action *ret_actions, si
                     uint64_t now_ms)
 {
     size_t n = find_slow(sync, ret_actions, max, now_ms);
-    forgive(sync, now_ms);
+    sb_sync_forgive(sync, now_ms);
     uint64_t target = sb_sync_target(sync);
     uint64_t end = sync->head + window(sync);
     for (uint64_t h = sync->head + 1; h <= end && h <= target && n < max; h++) {

@@ -72,6 +72,9 @@ void sb_sync_head(struct sb_sync *sync, uint64_t head);
 void sb_sync_mode(struct sb_sync *sync, enum sb_sync_mode mode);
 /* sb_sync_target: the highest head that a peer claims which has not forfeited belief; 0: none. */
 uint64_t sb_sync_target(const struct sb_sync *sync);
+/* sb_sync_forgive: take back what peers have forfeited by slowness, as time passes. To be called now and then whatever the target is: with
+ * none that is believed, nothing else would ever ask anybody again. */
+void sb_sync_forgive(struct sb_sync *sync, uint64_t now_ms);
 
 /* sb_sync_poll: what to do now; at most max actions, call again while that many come. A request that could not be sent: sb_sync_unsent. */
 size_t sb_sync_poll(struct sb_sync *sync, struct sb_sync_action *ret_actions, size_t max,

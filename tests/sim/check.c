@@ -9,9 +9,8 @@
 #include "tests/sim/scenario.h"
 #include "tests/sim/sim.h"
 
-#define BUCKETS     4096
-#define HEIGHTS_MAX 4096
-#define PROPOSAL    0
+#define BUCKETS  4096
+#define PROPOSAL 0
 
 struct decided {
     bool is_decided;
@@ -22,8 +21,8 @@ struct sim_check {
     struct sim_signed *list; /* owned */
     uint32_t count, capacity;
     uint32_t bucket[BUCKETS];
-    uint32_t of_height[HEIGHTS_MAX];
-    struct decided decided[HEIGHTS_MAX];
+    uint32_t of_height[SIM_HEIGHTS_MAX];
+    struct decided decided[SIM_HEIGHTS_MAX];
     uint64_t acknowledged[SIM_NODES_MAX]; /* head of each node, over all its lives */
     /* the lock that an honest node's precommits show */
     struct {
@@ -77,7 +76,7 @@ static struct sim_signed *find_or_add(struct sim_check *check, uint64_t height, 
     if (found != NULL) {
         return found;
     }
-    SB_ASSERT(height < HEIGHTS_MAX);
+    SB_ASSERT(height < SIM_HEIGHTS_MAX);
     if (check->count == check->capacity) {
         check->capacity = check->capacity == 0 ? 256 : 2 * check->capacity;
         struct sim_alloc *before = sim_alloc_enter(NULL);
@@ -101,7 +100,7 @@ static struct sim_signed *find_or_add(struct sim_check *check, uint64_t height, 
 const struct sim_signed *sim_check_each(const struct sim_check *check, uint64_t height,
                                         uint32_t *at)
 {
-    uint32_t index = *at == 0 ? (height < HEIGHTS_MAX ? check->of_height[height] : 0)
+    uint32_t index = *at == 0 ? (height < SIM_HEIGHTS_MAX ? check->of_height[height] : 0)
                               : check->list[*at - 1].next_in_height;
     *at = index;
     return index == 0 ? NULL : &check->list[index - 1];
@@ -139,7 +138,7 @@ static bool has_polka(const struct sim *sim, uint64_t height, int32_t round, con
 const sb_hash *sim_check_decided_id(const struct sim *sim, uint64_t height)
 {
     const struct sim_check *check = sim->check;
-    return height < HEIGHTS_MAX && check->decided[height].is_decided
+    return height < SIM_HEIGHTS_MAX && check->decided[height].is_decided
                ? &check->decided[height].block_id
                : NULL;
 }
@@ -255,7 +254,7 @@ void sim_check_signed(struct sim *sim, uint32_t node, const struct sb_bft_messag
 
 void sim_check_heard(struct sim *sim, const struct sb_vote *vote)
 {
-    if (vote->height >= HEIGHTS_MAX || vote->height == 0) {
+    if (vote->height >= SIM_HEIGHTS_MAX || vote->height == 0) {
         return;
     }
     const struct sb_rotation *rotation = sim_rotation(sim, vote->height);
@@ -319,7 +318,7 @@ void sim_check_decided(struct sim *sim, uint32_t node, const struct sb_commit *c
     if (!sim_is_honest(sim, node)) {
         return;
     }
-    SB_ASSERT(height < HEIGHTS_MAX);
+    SB_ASSERT(height < SIM_HEIGHTS_MAX);
     if (height != check->acknowledged[node] + 1) {
         sim_fail(sim, "node %u decided height %llu after %llu", node, (unsigned long long)height,
                  (unsigned long long)check->acknowledged[node]);

@@ -169,7 +169,7 @@ static bool is_over(struct sim *sim)
         sim->counts.recovery_ms_max = took;
         return true;
     }
-    if (sim->now_us > sim->deadline_us) {
+    if (sim->now_us > sim->deadline_us || sim->best_head + HEALED_HEIGHTS >= SIM_HEIGHTS_MAX) {
         report_stuck(sim);
     }
     return false;

@@ -32,7 +32,6 @@
 #define ROUNDS_SEEN   64
 #define QUEUE_MAX     32
 #define SIGNED_MAX    512
-#define HEIGHTS_MAX   4096
 #define MESSAGE_BYTES 32768
 #define ARENA_BYTES   ((size_t)1 << 20)
 #define CATCH_UP_HEIGHTS                                                                           \
@@ -49,7 +48,7 @@ struct commit {
 };
 
 struct sim_core_disk {
-    struct commit commits[HEIGHTS_MAX];
+    struct commit commits[SIM_HEIGHTS_MAX];
     uint64_t head;
     sb_hash state;
     struct entry *journal; /* owned; of height head + 1 */
@@ -443,7 +442,7 @@ static sb_err commit(struct sim_node *node, const struct sb_commit *decided, str
     if (sim_node_dies(node)) {
         return died(diag);
     }
-    SB_ASSERT(decided->height == disk->head + 1 && decided->height < HEIGHTS_MAX);
+    SB_ASSERT(decided->height == disk->head + 1 && decided->height < SIM_HEIGHTS_MAX);
     if (!was_found_valid(machine_of(node), &decided->block_id)) {
         sim_fail(node->sim, "node %u decided height %llu without a verdict on the block",
                  node->index, (unsigned long long)decided->height);

@@ -6,7 +6,6 @@
 #include "base/util/assert.h"
 #include "tests/sim/sim.h"
 
-#define HEIGHTS_MAX   4096
 #define ROUNDS_CACHED 64
 
 struct height {
@@ -17,7 +16,7 @@ struct height {
 };
 
 struct sim_rotations {
-    struct height heights[HEIGHTS_MAX];
+    struct height heights[SIM_HEIGHTS_MAX];
     uint64_t known; /* heights [1, known] are made */
 };
 
@@ -100,7 +99,7 @@ void sim_rotations_free(struct sim_rotations *rotations)
 static struct height *height_at(const struct sim *sim, uint64_t number)
 {
     struct sim_rotations *rotations = sim->rotations;
-    SB_ASSERT(number >= 1 && number < HEIGHTS_MAX);
+    SB_ASSERT(number >= 1 && number < SIM_HEIGHTS_MAX);
     struct sim_alloc *before = sim_alloc_enter(NULL);
     while (rotations->known < number) {
         struct height *last = &rotations->heights[rotations->known];

@@ -31,6 +31,7 @@
 #include "tests/support/memory_disk.h"
 
 #define SIM_TIMERS_MAX      80
+#define SIM_HEIGHTS_MAX     4096 /* of a run; far above its goal */
 #define SIM_VIOLATION_BYTES 1024
 #define SIM_EPOCH_MS        UINT64_C(1800000000000) /* wall clock at virtual time 0 */
 

@@ -129,6 +129,22 @@ static void strikes_are_forgiven_slowly(void **state)
     sb_sync_free(sync);
 }
 
+static void peers_that_all_forfeited_belief_are_forgiven_without_a_poll(void **state)
+{
+    (void)state;
+    struct sb_sync *sync = sync_with(3, 2000);
+    struct sb_sync_action actions[ACTIONS_MAX];
+    uint64_t now = 0;
+    for (; sb_sync_target(sync) != 0; now += 100) {
+        (void)sb_sync_poll(sync, actions, ACTIONS_MAX, now);
+    }
+    sb_sync_forgive(sync, now + 20000);
+    assert_int_equal(sb_sync_target(sync), 0);
+    sb_sync_forgive(sync, now + 31000);
+    assert_int_equal(sb_sync_target(sync), 2000);
+    sb_sync_free(sync);
+}
+
 static void blocks_in_any_order_come_out_in_height_order(void **state)
 {
     (void)state;
@@ -389,6 +405,7 @@ int main(void)
         cmocka_unit_test(single_mode_asks_for_the_next_block_of_one_peer),
         cmocka_unit_test(single_mode_asks_others_in_turn_for_ever),
         cmocka_unit_test(strikes_are_forgiven_slowly),
+        cmocka_unit_test(peers_that_all_forfeited_belief_are_forgiven_without_a_poll),
         cmocka_unit_test(blocks_in_any_order_come_out_in_height_order),
         cmocka_unit_test(peer_that_lowers_its_head_is_dropped),
         cmocka_unit_test(peer_that_never_delivers_is_given_up),
