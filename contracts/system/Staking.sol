@@ -242,6 +242,7 @@ contract Staking is IStaking, IStakingSystem, IStakingHooks, ReentrancyGuardTran
             p.selfMin = selfMin.toUint128();
             _settle(msg.sender, id, p);
             _requireSelf(id, p);
+            _place(id, p, false);
         }
         emit ValidatorEdited(msg.sender);
     }

@@ -94,7 +94,7 @@ static struct sb_stake_chain *chain_of(size_t validators, size_t accounts)
 static void delegate(struct sb_stake_chain *c, size_t account, size_t validator, uint64_t coins)
 {
     const sb_addr from = sb_stake_account(account);
-    const sb_addr operator= sb_stake_operator(validator);
+    const sb_addr operator= sb_stake_account(validator);
     const sb_u256 to = sb_stake_addr_word(&operator);
     const sb_u256 wei = sb_stake_coins(coins);
     sb_stake_call(c, &from, SB_STAKING_ADDR_LOW, &wei, "delegate(address)", &to, 1);

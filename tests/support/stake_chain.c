@@ -49,11 +49,6 @@ static sb_addr numbered(uint8_t first, size_t i)
     return addr;
 }
 
-sb_addr sb_stake_operator(size_t i)
-{
-    return numbered(0x0b, i);
-}
-
 sb_addr sb_stake_account(size_t i)
 {
     return numbered(0xac, i);
@@ -152,7 +147,7 @@ static void call_genesis(struct sb_stake_chain *c, const struct sb_stake_options
     sb_abi_put_array(&items, &w, options->validator_count, 1);
     for (size_t i = 0; i < options->validator_count; i++) {
         uint8_t public_key[32], secret[64];
-        const sb_addr operator= sb_stake_operator(i);
+        const sb_addr operator= sb_stake_account(i);
         sb_stake_key(public_key, secret, i);
         sb_abi_put_tuple(&item, &items, 5);
         sb_abi_put_addr(&item, &operator);

@@ -63,7 +63,7 @@ struct sb_stake_chain {
     struct sb_system_outcome outcome;
 };
 
-/* Genesis: `count` validators (operator and key of sb_stake_operator(i), sb_stake_key(i)) with power[i] coins each, and `coins` for
+/* Genesis: `count` validators (operator sb_stake_account(i), key sb_stake_key(i)) with powers[i] coins each, and `coins` for
  * each account of sb_stake_account below account_count; account 0 is the governor. params: SB_STAKING_PARAM_COUNT values, or NULL for
  * the defaults. */
 struct sb_stake_options {
@@ -79,7 +79,6 @@ struct sb_stake_chain *sb_stake_chain_new(const struct sb_stake_options *options
 void sb_stake_chain_free(struct sb_stake_chain *c);
 
 /* Accounts and keys by number. */
-sb_addr sb_stake_operator(size_t i);
 sb_addr sb_stake_account(size_t i);
 void sb_stake_key(uint8_t ret_public[32], uint8_t ret_secret[64], size_t i);
 sb_addr sb_stake_consensus(size_t i);
