@@ -99,7 +99,7 @@ sb_err sb_predeploys_add(struct sb_genesis *genesis, struct sb_arena *arena,
     struct sb_genesis_account added[] = {
         CONTRACT(SB_PARAMS_ADDR_LOW, Params),     CONTRACT(SB_REGISTRY_ADDR_LOW, ModelRegistry),
         CONTRACT(SB_STAKING_ADDR_LOW, Staking),   CONTRACT(SB_DISTRIBUTION_ADDR_LOW, Distribution),
-        CONTRACT(SB_SLASHING_ADDR_LOW, Slashing),
+        CONTRACT(SB_SLASHING_ADDR_LOW, Slashing), CONTRACT(SB_CHECKPOINTS_ADDR_LOW, Checkpoints),
     };
 #undef CONTRACT
     enum { ALL = sizeof added / sizeof added[0], WITHOUT_STAKING = 2 };

@@ -14,5 +14,7 @@ extern const unsigned char sb_predeploy_code_Distribution[];
 extern const size_t sb_predeploy_code_Distribution_len;
 extern const unsigned char sb_predeploy_code_Slashing[];
 extern const size_t sb_predeploy_code_Slashing_len;
+extern const unsigned char sb_predeploy_code_Checkpoints[];
+extern const size_t sb_predeploy_code_Checkpoints_len;
 
 #endif

@@ -51,6 +51,7 @@ contract Params {
     uint256 public inflationBps;
     uint256 public inflationDecayBps;
     uint256 public inflationFloorBps;
+    uint256 public checkpointInterval; // blocks
 
     modifier onlyGovernor() {
         if (msg.sender != governor || governor == address(0)) revert NotGovernor();
@@ -110,6 +111,7 @@ contract Params {
         if (index == 25) return (0, 5000);
         if (index == 26) return (0, 10_000);
         if (index == 27) return (0, 5000);
+        if (index == 28) return (1, 8191);
         revert UnknownParam(index);
     }
 

@@ -9,7 +9,6 @@
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,7 +50,7 @@ struct fixture {
     size_t block_cache_count;       /* 0: the chain's default */
     struct sb_inference *inference; /* a test that runs models sets it */
     const struct sb_logger *log;
-    atomic_uint_least64_t now_ms; /* queries of other threads read it */
+    uint64_t now_ms;
     struct sb_diag diag;
 };
 
