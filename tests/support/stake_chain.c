@@ -7,6 +7,7 @@
 
 #include "base/codec/abi.h"
 #include "base/crypto/ed25519.h"
+#include "base/crypto/keccak.h"
 #include "base/util/assert.h"
 #include "base/util/endian.h"
 #include "tests/support/fixture.h"
@@ -268,6 +269,8 @@ void sb_stake_send(struct sb_stake_chain *c, const sb_addr *from, uint16_t to_lo
     c->ok = result.status == SB_EVM_SUCCESS;
     c->gas = result.gas_used;
     c->output = result.output;
+    c->logs = result.logs;
+    c->log_count = result.log_count;
 }
 
 static sb_bytes encode(struct sb_stake_chain *c, const char *signature, const sb_u256 *words,
@@ -298,8 +301,8 @@ void sb_stake_view(struct sb_stake_chain *c, uint16_t to_low, const char *signat
     sb_stake_call(c, &nobody, to_low, NULL, signature, words, count);
 }
 
-void sb_stake_create(struct sb_stake_chain *c, const sb_addr *from, size_t key, const sb_u256 *wei,
-                     const uint16_t commission[3], const sb_u256 *self_min)
+sb_bytes sb_stake_create_input(struct sb_stake_chain *c, const sb_addr *operator, size_t key,
+                               const uint16_t commission[3], const sb_u256 *self_min)
 {
     uint8_t public_key[32], secret[64], signature[64], memory[128];
     const sb_hash genesis_hash = GENESIS_HASH;
@@ -308,7 +311,7 @@ void sb_stake_create(struct sb_stake_chain *c, const sb_addr *from, size_t key, 
     sb_buf_add(&message, "samebit/validator-key", 21);
     be_store64(sb_buf_grow(&message, 8), SB_STAKE_CHAIN_ID);
     sb_buf_add(&message, genesis_hash.b, 32);
-    sb_buf_add(&message, from->b, 20);
+    sb_buf_add(&message, operator->b, 20);
     sb_ed25519_sign(signature, secret, sb_buf_bytes(&message));
 
     struct sb_abi_writer w, description;
@@ -329,7 +332,14 @@ void sb_stake_create(struct sb_stake_chain *c, const sb_addr *from, size_t key, 
     }
     sb_abi_put_u256(&w, self_min);
     sb_abi_end(&w);
-    sb_stake_send(c, from, SB_STAKING_ADDR_LOW, wei, sb_buf_bytes(&c->input));
+    return sb_buf_bytes(&c->input);
+}
+
+void sb_stake_create(struct sb_stake_chain *c, const sb_addr *from, size_t key, const sb_u256 *wei,
+                     const uint16_t commission[3], const sb_u256 *self_min)
+{
+    sb_stake_send(c, from, SB_STAKING_ADDR_LOW, wei,
+                  sb_stake_create_input(c, from, key, commission, self_min));
 }
 
 /* ---- the end of a block ---- */
@@ -405,4 +415,15 @@ sb_u256 sb_stake_word(const struct sb_stake_chain *c, size_t i)
 bool sb_stake_reverted(const struct sb_stake_chain *c, const char *error)
 {
     return !c->ok && c->output.len >= 4 && be_load32(c->output.data) == sb_abi_selector(error);
+}
+
+bool sb_stake_emitted(const struct sb_stake_chain *c, const char *event)
+{
+    const sb_hash topic = sb_keccak256(sb_span_str(event));
+    for (size_t i = 0; i < c->log_count; i++) {
+        if (c->logs[i].topic_count != 0 && sb_hash_equal(&c->logs[i].topics[0], &topic)) {
+            return true;
+        }
+    }
+    return false;
 }

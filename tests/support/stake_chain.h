@@ -58,7 +58,9 @@ struct sb_stake_chain {
     /* The last transaction. */
     bool ok;
     uint64_t gas;
-    sb_bytes output; /* valid until the next one */
+    sb_bytes output; /* valid until the next one, as the logs are */
+    const struct sb_log *logs;
+    size_t log_count;
     /* The last end of a block. */
     struct sb_system_outcome outcome;
 };
@@ -84,7 +86,7 @@ void sb_stake_key(uint8_t ret_public[32], uint8_t ret_secret[64], size_t i);
 sb_addr sb_stake_consensus(size_t i);
 
 /* sb_stake_call: a transaction from `from` to the system contract 0x…<to_low>: signature and its static words. The outcome is in c->ok,
- * c->gas, c->output. sb_stake_send: the same with the call data as it is. sb_stake_view: a call whose changes are undone. */
+ * c->gas, c->output. sb_stake_send: the same with the call data as it is. sb_stake_view: a call by nobody. */
 void sb_stake_call(struct sb_stake_chain *c, const sb_addr *from, uint16_t to_low,
                    const sb_u256 *wei, const char *signature, const sb_u256 *words, size_t count);
 void sb_stake_send(struct sb_stake_chain *c, const sb_addr *from, uint16_t to_low,
@@ -92,7 +94,10 @@ void sb_stake_send(struct sb_stake_chain *c, const sb_addr *from, uint16_t to_lo
 void sb_stake_view(struct sb_stake_chain *c, uint16_t to_low, const char *signature,
                    const sb_u256 *words, size_t count);
 
-/* sb_stake_create: createValidator with key number `key` by `from`; commission (bps, max, change), least self stake. */
+/* sb_stake_create: createValidator with key number `key` by `from`; commission (bps, max, change), least self stake.
+ * sb_stake_create_input: its call data, with the proof for `operator`; valid until the next call. */
+sb_bytes sb_stake_create_input(struct sb_stake_chain *c, const sb_addr *operator, size_t key,
+                               const uint16_t commission[3], const sb_u256 *self_min);
 void sb_stake_create(struct sb_stake_chain *c, const sb_addr *from, size_t key, const sb_u256 *wei,
                      const uint16_t commission[3], const sb_u256 *self_min);
 
@@ -109,6 +114,9 @@ sb_u256 sb_stake_balance(struct sb_stake_chain *c, const sb_addr *addr);
 sb_u256 sb_stake_word(const struct sb_stake_chain *c, size_t i);
 /* sb_stake_reverted: whether the last transaction failed with this error ("NotEnoughShares(uint256,uint256)"). */
 bool sb_stake_reverted(const struct sb_stake_chain *c, const char *error);
+
+/* sb_stake_emitted: whether the last transaction logged this event ("Jailed(address)"). */
+bool sb_stake_emitted(const struct sb_stake_chain *c, const char *event);
 
 /* Words. */
 sb_u256 sb_stake_coins(uint64_t coins);
