@@ -82,6 +82,19 @@ sb_err sb_inference_proof_decode(struct sb_inference_proof *ret_proof, struct sb
     return SB_OK;
 }
 
+sb_err sb_inference_proof_height(uint64_t *ret_height, sb_bytes raw)
+{
+    struct sb_arena arena;
+    struct sb_inference_proof proof;
+    sb_arena_init(&arena, PROOF_ARENA_BYTES);
+    sb_err err = sb_inference_proof_decode(&proof, &arena, raw, NULL);
+    if (err == SB_OK) {
+        *ret_height = proof.block.header.height;
+    }
+    sb_arena_fini(&arena);
+    return err;
+}
+
 /* ---- judgement ---- */
 
 static struct sb_inference_verdict refused(enum sb_inference_reason reason,

@@ -29,6 +29,9 @@ void sb_inference_proof_encode(struct sb_buf *out, const struct sb_inference_pro
 sb_err sb_inference_proof_decode(struct sb_inference_proof *ret_proof, struct sb_arena *arena,
                                  sb_bytes raw, struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_inference_proof_height: height of the block that a proof is about. */
+sb_err sb_inference_proof_height(uint64_t *ret_height, sb_bytes raw) SB_MUST_USE;
+
 enum sb_inference_reason {
 #define SB_INFERENCE_REASON(name, text) SB_INFERENCE_##name,
 #include "consensus/inference_proof.def"
