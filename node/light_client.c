@@ -475,8 +475,9 @@ sb_err sb_light_client_verify(struct sb_inference_verdict *ret_verdict,
     uint64_t height = client->trace[0].height;
     struct sb_inference_trust trust = {
         .chain = client->chain, .options = client->options.trust, .now_ms = now_ms};
-    (void)sb_inference_proof_height(&height,
-                                    proof); /* what does not decode gets its verdict below */
+    if (sb_inference_proof_height(&height, proof) != SB_OK) {
+        height = client->trace[0].height; /* what does not decode gets its verdict below */
+    }
     int below = trace_below(client, height);
     const struct sb_light_kept *kept = &client->trace[below < 0 ? 0 : below];
     if (kept->height == height) {
