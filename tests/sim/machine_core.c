@@ -14,94 +14,11 @@
 
 #include "base/util/assert.h"
 #include "base/util/endian.h"
-#include "node/messages.h"
 #include "tests/sim/check.h"
 #include "tests/sim/core_value.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/machine_core.h"
 
-#define TIMER_KINDS  3
-#define TIMER_PACE   3
-#define TIMER_RESEND 4
-#define TIMER_FIRST  8 /* of the core: kind * TIMER_SLOTS + slot beyond it */
-#define TIMER_SLOTS  16
-#define TIMER_VALIDITY                                                                             \
-    (TIMER_FIRST + TIMER_KINDS * TIMER_SLOTS) /* and the following: late verdicts */
-#define VERDICTS_MAX 8
-#define BLOCKS_SEEN                                                                                \
-    256 /* valid blocks that the checks remember: one a round, and more than any seed needs */
-#define ROUNDS_SEEN   64
-#define QUEUE_MAX     32
-#define SIGNED_MAX    512
-#define MESSAGE_BYTES 32768
-#define ARENA_BYTES   ((size_t)1 << 20)
-#define CATCH_UP_HEIGHTS                                                                           \
-    4 /* certificates that one status of a node that is behind is answered with */
-
-struct entry {
-    struct sb_bft_input input;
-    struct sb_commit_sig *sigs; /* owned; of a certificate */
-};
-
-struct commit {
-    struct sb_commit commit;
-    struct sb_commit_sig *sigs; /* owned */
-};
-
-struct sim_core_disk {
-    struct commit commits[SIM_HEIGHTS_MAX];
-    uint64_t head;
-    sb_hash state;
-    struct entry *journal; /* owned; of height head + 1 */
-    size_t count, durable, capacity;
-    struct sb_bft_message signed_messages[SIGNED_MAX]; /* of height head + 1; durable at once */
-    size_t signed_count;
-};
-
-struct timer {
-    bool is_set;
-    uint64_t height;
-    int32_t round;
-    uint64_t delay_ms;
-};
-
-struct core_machine {
-    struct sb_bft *core;
-    struct timer timers[TIMER_KINDS][TIMER_SLOTS]; /* that may still run out */
-    uint32_t timer_count[TIMER_KINDS];
-    struct sb_bft_input queue[QUEUE_MAX];
-    size_t queue_count;
-    struct sb_arena arena; /* of the message in hand */
-    uint8_t scratch[MESSAGE_BYTES];
-    uint64_t peer_height[SIM_NODES_MAX];
-    bool is_replaying;
-    /* what replay leaves open */
-    bool asks_sign, asks_value, asks_decide;
-    struct sb_bft_message to_sign;
-    int32_t value_round;
-    struct sb_commit open_decision; /* borrowed from the core */
-    struct timer open_timers[TIMER_KINDS];
-    sb_hash validate[VERDICTS_MAX];
-    size_t validate_count;
-    sb_hash late_verdicts[VERDICTS_MAX]; /* being executed */
-    uint32_t late_verdict_count;
-    /* for the checks: what the host knows beside the core */
-    sb_hash found_valid[BLOCKS_SEEN];
-    uint32_t found_valid_count;
-    uint64_t received_ms[ROUNDS_SEEN]; /* of the proposal of each round; 0: none */
-    uint64_t accused;                  /* bits of validators with evidence in this height */
-};
-
-static struct core_machine *machine_of(const struct sim_node *node)
-{
-    return node->machine;
-}
-
-static sb_err died(struct sb_diag *diag)
-{
-    return sb_fail(diag, SB_E_IO, "the node has crashed");
-}
-
-static void push(struct core_machine *m, const struct sb_bft_input *input)
+static void push(struct sim_core_machine *m, const struct sb_bft_input *input)
 {
     SB_ASSERT(m->queue_count < QUEUE_MAX);
     m->queue[m->queue_count++] = *input;
@@ -149,8 +66,8 @@ static void journal_add(struct sim_core_disk *disk, const struct sb_bft_input *i
         disk->journal = realloc(disk->journal, disk->capacity * sizeof *disk->journal);
         SB_ASSERT(disk->journal != NULL);
     }
-    struct entry *entry = &disk->journal[disk->count++];
-    *entry = (struct entry){.input = *input, .sigs = NULL};
+    struct sim_core_entry *entry = &disk->journal[disk->count++];
+    *entry = (struct sim_core_entry){.input = *input, .sigs = NULL};
     if (input->type == SB_BFT_IN_CERTIFICATE) {
         struct sb_commit *commit = &entry->input.as.certificate.commit;
         entry->sigs = malloc(commit->sig_count * sizeof *entry->sigs);
@@ -172,132 +89,20 @@ static bool journal_sync(struct sim_node *node)
     return !sim_node_dies(node);
 }
 
-/* ---- sending ---- */
-
-static void send(struct sim_node *node, uint32_t to, const struct sb_message *message)
-{
-    struct sb_buf out = sb_buf_over(machine_of(node)->scratch, MESSAGE_BYTES);
-    sb_message_encode(&out, message);
-    (void)sim_node_send(node, to, sb_message_channel(message->kind), sb_buf_bytes(&out));
-}
-
-static void send_all(struct sim_node *node, const struct sb_message *message)
-{
-    for (uint32_t to = 0; to < node->sim->config.node_count; to++) {
-        if (to != node->index) {
-            send(node, to, message);
-        }
-    }
-}
-
-static struct sb_message wrap(const struct sb_bft_message *message)
-{
-    struct sb_message out;
-    memset(&out, 0, sizeof out);
-    if (message->is_proposal) {
-        out.kind = SB_MESSAGE_PROPOSAL;
-        out.as.proposal = message->as.proposal;
-    } else {
-        out.kind = SB_MESSAGE_VOTE;
-        out.as.vote = message->as.vote;
-    }
-    return out;
-}
-
-static struct sb_message certificate_message(const struct sb_bft_certificate *certificate)
-{
-    struct sb_message out;
-    memset(&out, 0, sizeof out);
-    out.kind = SB_MESSAGE_CERTIFICATE;
-    out.as.certificate = *certificate;
-    return out;
-}
-
-static void send_status(struct sim_node *node, uint32_t to)
-{
-    struct sb_message out;
-    memset(&out, 0, sizeof out);
-    out.kind = SB_MESSAGE_STATUS;
-    out.as.status = (struct sb_message_status){
-        .sequence = 1, .head = node->core_disk->head, .oldest = 1, .step = 0};
-    send(node, to, &out);
-}
-
-/* resend_round: what is held of one round. */
-static void resend_round(struct sim_node *node, uint32_t to, int32_t round)
-{
-    const struct sb_bft *core = machine_of(node)->core;
-    uint32_t count = (uint32_t)sim_rotation(node->sim, sb_bft_status(core).height)->set.count;
-    const struct sb_proposal *proposal = sb_bft_proposal(core, round);
-    if (proposal != NULL) {
-        struct sb_message out = {.kind = SB_MESSAGE_PROPOSAL};
-        out.as.proposal = *proposal;
-        send(node, to, &out);
-    }
-    for (int type = SB_VOTE_PREVOTE; type <= SB_VOTE_PRECOMMIT; type++) {
-        struct sb_bft_certificate certificate;
-        if (sb_bft_certificate(&certificate, core, (enum sb_vote_type)type, round)) {
-            struct sb_message out = certificate_message(&certificate);
-            send(node, to, &out);
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            const struct sb_vote *vote = sb_bft_vote(core, (enum sb_vote_type)type, round, i);
-            if (vote != NULL) {
-                struct sb_message out = {.kind = SB_MESSAGE_VOTE};
-                out.as.vote = *vote;
-                send(node, to, &out);
-            }
-        }
-    }
-}
-
-static void resend(struct sim_node *node)
-{
-    struct core_machine *m = machine_of(node);
-    struct sb_bft_status status = sb_bft_status(m->core);
-    for (uint32_t to = 0; to < node->sim->config.node_count; to++) {
-        if (to == node->index) {
-            continue;
-        }
-        send_status(node, to);
-        if (status.height == 0 || m->peer_height[to] > status.height) {
-            continue;
-        }
-        resend_round(node, to, status.round);
-        if (status.round > 0) {
-            resend_round(node, to, status.round - 1);
-        }
-        if (status.valid_round >= 0 && status.valid_round < status.round - 1) {
-            resend_round(node, to, status.valid_round);
-        }
-    }
-}
-
-/* help: a peer is behind: the certificates of the heights that it lacks. */
-static void help(struct sim_node *node, uint32_t to, uint64_t head)
-{
-    for (uint64_t h = head + 1; h <= node->core_disk->head && h <= head + CATCH_UP_HEIGHTS; h++) {
-        struct sb_bft_certificate certificate = {.type = SB_VOTE_PRECOMMIT,
-                                                 .commit = node->core_disk->commits[h].commit};
-        struct sb_message out = certificate_message(&certificate);
-        send(node, to, &out);
-    }
-}
-
 /* ---- effects ---- */
 
-static struct timer timer_of(const struct sb_bft_effect *effect)
+static struct sim_core_timer timer_of(const struct sb_bft_effect *effect)
 {
-    return (struct timer){.is_set = true,
-                          .height = effect->as.timer.height,
-                          .round = effect->as.timer.round,
-                          .delay_ms = effect->as.timer.delay_ms};
+    return (struct sim_core_timer){.is_set = true,
+                                   .height = effect->as.timer.height,
+                                   .round = effect->as.timer.round,
+                                   .delay_ms = effect->as.timer.delay_ms};
 }
 
 /* set_timer: nothing is ever cancelled or replaced, so that the core also sees timers that it must ignore. */
-static void set_timer(struct sim_node *node, uint32_t kind, const struct timer *timer)
+static void set_timer(struct sim_node *node, uint32_t kind, const struct sim_core_timer *timer)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     uint32_t slot = m->timer_count[kind]++ % TIMER_SLOTS;
     m->timers[kind][slot] = *timer;
     sim_node_set_timer(node, TIMER_FIRST + kind * TIMER_SLOTS + slot, timer->delay_ms);
@@ -345,7 +150,7 @@ static sb_err sign(struct sim_node *node, const struct sb_bft_message *message,
         input.as.signed_message = *same;
     } else if (i == disk->signed_count) {
         if (!journal_sync(node)) {
-            return died(diag);
+            return sim_core_died(diag);
         }
         sim_sign_message(&input.as.signed_message, &node->key, &node->sim->domain);
         if (disk->signed_count == SIGNED_MAX) { /* old places are refused for being old */
@@ -356,7 +161,7 @@ static sb_err sign(struct sim_node *node, const struct sb_bft_message *message,
         disk->signed_messages[disk->signed_count++] = input.as.signed_message;
         sim_check_signed(node->sim, node->index, &input.as.signed_message);
     } /* else the guard refuses: the signature stays empty */
-    push(machine_of(node), &input);
+    push(sim_core_machine_of(node), &input);
     return SB_OK;
 }
 
@@ -378,14 +183,14 @@ static void get_value(struct sim_node *node, uint64_t height, int32_t round)
     input.as.value.round = round;
     input.as.value.value.block_id = sim_core_value_make(&value);
     input.as.value.value.block_bytes = 100;
-    push(machine_of(node), &input);
+    push(sim_core_machine_of(node), &input);
 }
 
 /* verdict: the answer to VALIDATE. */
 static void verdict(struct sim_node *node, const sb_hash *block_id)
 {
     const struct sim_core_disk *disk = node->core_disk;
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     struct sim_core_value value = sim_core_value_of(block_id);
     uint64_t last =
         disk->head == 0 ? 0 : sim_core_value_of(&disk->commits[disk->head].commit.block_id).time_ms;
@@ -406,7 +211,7 @@ static void verdict(struct sim_node *node, const sb_hash *block_id)
 /* validate: at once, or, in every second cluster, while other inputs come. */
 static void validate(struct sim_node *node, const sb_hash *block_id)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     if (node->sim->config.seed % 2 == 0) {
         sim_node_spends(node, node->sim->config.faults.execute_us);
         verdict(node, block_id);
@@ -426,29 +231,19 @@ static sb_hash next_state(const struct sim_core_disk *disk, const sb_hash *block
     return state;
 }
 
-static bool was_found_valid(const struct core_machine *m, const sb_hash *block_id)
-{
-    for (uint32_t i = 0; i < BLOCKS_SEEN; i++) {
-        if (sb_hash_equal(&m->found_valid[i], block_id)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static sb_err commit(struct sim_node *node, const struct sb_commit *decided, struct sb_diag *diag)
 {
     struct sim_core_disk *disk = node->core_disk;
     if (sim_node_dies(node)) {
-        return died(diag);
+        return sim_core_died(diag);
     }
     SB_ASSERT(decided->height == disk->head + 1 && decided->height < SIM_HEIGHTS_MAX);
-    if (!was_found_valid(machine_of(node), &decided->block_id)) {
+    if (!sim_core_was_found_valid(sim_core_machine_of(node), &decided->block_id)) {
         sim_fail(node->sim, "node %u decided height %llu without a verdict on the block",
                  node->index, (unsigned long long)decided->height);
     }
     struct sim_alloc *before = sim_alloc_enter(NULL);
-    struct commit *kept = &disk->commits[decided->height];
+    struct sim_core_commit *kept = &disk->commits[decided->height];
     kept->sigs = malloc(decided->sig_count * sizeof *kept->sigs);
     SB_ASSERT(kept->sigs != NULL);
     memcpy(kept->sigs, decided->sigs, decided->sig_count * sizeof *kept->sigs);
@@ -463,51 +258,10 @@ static sb_err commit(struct sim_node *node, const struct sb_commit *decided, str
     sim_check_decided(node->sim, node->index, decided, &facts);
     (void)sim_alloc_enter(before);
     if (sim_node_dies(node)) {
-        return died(diag);
+        return sim_core_died(diag);
     }
     sim_node_set_timer(node, TIMER_PACE, node->sim->config.interval_ms);
     return SB_OK;
-}
-
-/* check_first_prevote: line 22: a block without a proof of lock is timely, and of the round's proposer. */
-static void check_first_prevote(struct sim_node *node, const struct sb_vote *vote)
-{
-    const struct core_machine *m = machine_of(node);
-    const struct sb_proposal *proposal = sb_bft_proposal(m->core, vote->round);
-    if (vote->type != SB_VOTE_PREVOTE || sb_vote_is_nil(vote) || proposal == NULL ||
-        proposal->pol_round >= 0) {
-        return;
-    }
-    struct sim_core_value value = sim_core_value_of(&vote->block_id);
-    uint32_t turn = sim_proposer(node->sim, vote->height, vote->round);
-    if (value.proposer != sim_member(node->sim, vote->height, turn)) {
-        sim_fail(node->sim, "node %u prevoted for a block of node %u, whose turn it is not",
-                 node->index, value.proposer);
-    }
-    uint64_t received = vote->round < ROUNDS_SEEN ? m->received_ms[vote->round] : 0;
-    const struct sb_bft_timeliness *t = &node->sim->config.timeliness;
-    uint64_t delay = t->message_delay_ms;
-    for (int32_t r = 0; r < vote->round; r++) {
-        delay = delay * 11 / 10;
-    }
-    if (received != 0 && (received + t->precision_ms < value.time_ms ||
-                          received > value.time_ms + delay + t->precision_ms)) {
-        sim_fail(node->sim,
-                 "node %u prevoted for a block that was not timely: height %llu round %d",
-                 node->index, (unsigned long long)vote->height, vote->round);
-    }
-}
-
-/* check_growth: timeouts grow with the round, or slow networks never decide. */
-static void check_growth(struct sim_node *node, enum sb_bft_timeout kind, const struct timer *timer)
-{
-    const struct sb_bft_timeouts *t = &node->sim->config.timeouts;
-    const uint64_t base[TIMER_KINDS] = {t->propose_ms, t->prevote_ms, t->precommit_ms};
-    uint64_t expected = base[kind] + (uint64_t)timer->round * t->delta_ms;
-    if (timer->delay_ms != expected) {
-        sim_fail(node->sim, "node %u sets a timer of %llu ms in round %d, not %llu", node->index,
-                 (unsigned long long)timer->delay_ms, timer->round, (unsigned long long)expected);
-    }
 }
 
 static sb_err carry_out(struct sim_node *node, const struct sb_bft_effect *effect,
@@ -516,23 +270,23 @@ static sb_err carry_out(struct sim_node *node, const struct sb_bft_effect *effec
     switch (effect->type) {
     case SB_BFT_JOURNAL:
         if (sim_node_dies(node)) {
-            return died(diag);
+            return sim_core_died(diag);
         }
         journal_add(node->core_disk, input);
-        return sim_node_dies(node) ? died(diag) : SB_OK;
+        return sim_node_dies(node) ? sim_core_died(diag) : SB_OK;
     case SB_BFT_SIGN:
         return sign(node, &effect->as.message, diag);
     case SB_BFT_BROADCAST: {
         if (!effect->as.message.is_proposal) {
-            check_first_prevote(node, &effect->as.message.as.vote);
+            sim_core_check_first_prevote(node, &effect->as.message.as.vote);
         }
-        struct sb_message out = wrap(&effect->as.message);
-        send_all(node, &out);
-        return node->is_dying ? died(diag) : SB_OK;
+        struct sb_message out = sim_core_wrap(&effect->as.message);
+        sim_core_send_all(node, &out);
+        return node->is_dying ? sim_core_died(diag) : SB_OK;
     }
     case SB_BFT_SET_TIMER: {
-        struct timer timer = timer_of(effect);
-        check_growth(node, effect->as.timer.kind, &timer);
+        struct sim_core_timer timer = timer_of(effect);
+        sim_core_check_growth(node, effect->as.timer.kind, &timer);
         set_timer(node, (uint32_t)effect->as.timer.kind, &timer);
         return SB_OK;
     }
@@ -547,7 +301,7 @@ static sb_err carry_out(struct sim_node *node, const struct sb_bft_effect *effec
     case SB_BFT_DECIDE:
         return commit(node, &effect->as.decide, diag);
     case SB_BFT_EVIDENCE:
-        machine_of(node)->accused |= UINT64_C(1) << effect->as.evidence.a.validator_index;
+        sim_core_machine_of(node)->accused |= UINT64_C(1) << effect->as.evidence.a.validator_index;
         sim_check_evidence(node->sim, node->index, &effect->as.evidence);
         return SB_OK;
     case SB_BFT_FETCH:
@@ -558,7 +312,7 @@ static sb_err carry_out(struct sim_node *node, const struct sb_bft_effect *effec
 }
 
 /* note_question: a block that waits for its verdict; of too many, the oldest question is forgotten. */
-static void note_question(struct core_machine *m, const sb_hash *block_id)
+static void note_question(struct sim_core_machine *m, const sb_hash *block_id)
 {
     for (size_t i = 0; i < m->validate_count; i++) {
         if (sb_hash_equal(&m->validate[i], block_id)) {
@@ -571,7 +325,7 @@ static void note_question(struct core_machine *m, const sb_hash *block_id)
     m->validate[m->validate_count++] = *block_id;
 }
 
-static void note_open(struct core_machine *m, const struct sb_bft_effect *effect)
+static void note_open(struct sim_core_machine *m, const struct sb_bft_effect *effect)
 {
     switch (effect->type) {
     case SB_BFT_SIGN:
@@ -606,72 +360,16 @@ static void note_open(struct core_machine *m, const struct sb_bft_effect *effect
     }
 }
 
-/* ---- what the core must have done with what it holds ---- */
-
-static int64_t held_power(const struct sim_node *node, int32_t round)
-{
-    const struct sb_bft *core = machine_of(node)->core;
-    const struct sb_rotation *rotation = sim_rotation(node->sim, sb_bft_status(core).height);
-    int64_t power = 0;
-    for (uint32_t i = 0; i < rotation->set.count; i++) {
-        bool is_heard = sb_bft_vote(core, SB_VOTE_PREVOTE, round, i) != NULL ||
-                        sb_bft_vote(core, SB_VOTE_PRECOMMIT, round, i) != NULL;
-        power += is_heard ? rotation->validators[i].power : 0;
-    }
-    return power;
-}
-
-/* check_skip: line 55, both ways: a vote of a later round. */
-static void check_skip(struct sim_node *node, const struct sb_bft_status *before,
-                       const struct sb_bft_input *input)
-{
-    struct sb_bft_status now = sb_bft_status(machine_of(node)->core);
-    if (now.height != before->height || now.height == 0 || input->type != SB_BFT_IN_VOTE ||
-        input->as.vote.round <= before->round || now.step == SB_BFT_DECIDED ||
-        before->step == SB_BFT_DECIDED) {
-        return;
-    }
-    int64_t total = sim_rotation(node->sim, now.height)->set.total_power;
-    bool may = sb_power_is_third(held_power(node, input->as.vote.round), total);
-    if (may && now.round < input->as.vote.round) {
-        sim_fail(node->sim, "node %u stays in round %d of height %llu though a third is in %d",
-                 node->index, now.round, (unsigned long long)now.height, input->as.vote.round);
-    }
-    if (now.round > before->round && !sb_power_is_third(held_power(node, now.round), total)) {
-        sim_fail(node->sim, "node %u skipped to round %d of height %llu for less than a third",
-                 node->index, now.round, (unsigned long long)now.height);
-    }
-}
-
-/* check_valid_value: lines 36 to 43: a polka for the proposed block of the present round. */
-static void check_valid_value(struct sim_node *node)
-{
-    const struct core_machine *m = machine_of(node);
-    struct sb_bft_status now = sb_bft_status(m->core);
-    struct sb_bft_certificate polka;
-    if (now.height == 0 || (now.step != SB_BFT_PREVOTE && now.step != SB_BFT_PRECOMMIT)) {
-        return;
-    }
-    const struct sb_proposal *proposal = sb_bft_proposal(m->core, now.round);
-    if (proposal != NULL && now.valid_round != now.round &&
-        was_found_valid(m, &proposal->block_id) &&
-        sb_bft_certificate(&polka, m->core, SB_VOTE_PREVOTE, now.round) &&
-        sb_hash_equal(&polka.commit.block_id, &proposal->block_id)) {
-        sim_fail(node->sim, "node %u holds a polka of round %d of height %llu and not its value",
-                 node->index, now.round, (unsigned long long)now.height);
-    }
-}
-
 /* ---- steps ---- */
 
 static sb_err step(struct sim_node *node, const struct sb_bft_input *input, struct sb_diag *diag)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     struct sb_bft_effects effects;
     struct sb_bft_status before = sb_bft_status(m->core);
     SB_TRY(sb_bft_step(m->core, input, &effects, diag));
     if (effects.count != 0) {
-        check_skip(node, &before, input);
+        sim_core_check_skip(node, &before, input);
     }
     for (size_t i = 0; i < effects.count; i++) {
         if (m->is_replaying) {
@@ -683,10 +381,9 @@ static sb_err step(struct sim_node *node, const struct sb_bft_input *input, stru
     return SB_OK;
 }
 
-/* run: an input, and all that answers to its questions. */
-static sb_err run(struct sim_node *node, const struct sb_bft_input *input, struct sb_diag *diag)
+sb_err sim_core_run(struct sim_node *node, const struct sb_bft_input *input, struct sb_diag *diag)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     if (input != NULL) {
         SB_TRY(step(node, input, diag));
     }
@@ -695,13 +392,13 @@ static sb_err run(struct sim_node *node, const struct sb_bft_input *input, struc
         memmove(&m->queue[0], &m->queue[1], --m->queue_count * sizeof m->queue[0]);
         SB_TRY(step(node, &next, diag));
     }
-    check_valid_value(node);
+    sim_core_check_valid_value(node);
     return SB_OK;
 }
 
 /* ---- start ---- */
 
-static void close_answered(struct core_machine *m, const struct sb_bft_input *input)
+static void close_answered(struct sim_core_machine *m, const struct sb_bft_input *input)
 {
     if (input->type == SB_BFT_IN_SIGNED) {
         m->asks_sign = false;
@@ -721,7 +418,7 @@ static void close_answered(struct core_machine *m, const struct sb_bft_input *in
 
 static sb_err replay(struct sim_node *node, struct sb_diag *diag)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     struct sim_core_disk *disk = node->core_disk;
     m->is_replaying = true;
     for (size_t i = 0; i < disk->count; i++) {
@@ -734,7 +431,7 @@ static sb_err replay(struct sim_node *node, struct sb_diag *diag)
 
 static sb_err ask_open(struct sim_node *node, struct sb_diag *diag)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     if (m->asks_decide) {
         return commit(node, &m->open_decision, diag);
     }
@@ -745,7 +442,7 @@ static sb_err ask_open(struct sim_node *node, struct sb_diag *diag)
     }
     if (m->asks_sign) {
         SB_TRY(sign(node, &m->to_sign, diag));
-        SB_TRY(run(node, NULL, diag)); /* nothing else may come before the answer */
+        SB_TRY(sim_core_run(node, NULL, diag)); /* nothing else may come before the answer */
     }
     if (m->asks_value) {
         get_value(node, node->core_disk->head + 1, m->value_round);
@@ -753,7 +450,7 @@ static sb_err ask_open(struct sim_node *node, struct sb_diag *diag)
     for (size_t i = 0; i < m->validate_count; i++) {
         validate(node, &m->validate[i]);
     }
-    return run(node, NULL, diag);
+    return sim_core_run(node, NULL, diag);
 }
 
 static uint32_t proposer(void *ctx, uint64_t height, int32_t round)
@@ -769,7 +466,7 @@ static sb_err core_start(struct sim_node *node, struct sb_diag *diag)
         node->core_disk = calloc(1, sizeof *node->core_disk);
         (void)sim_alloc_enter(before);
     }
-    struct core_machine *m = calloc(1, sizeof *m);
+    struct sim_core_machine *m = calloc(1, sizeof *m);
     SB_ASSERT(m != NULL && node->core_disk != NULL);
     node->machine = m;
     sb_arena_init(&m->arena, ARENA_BYTES);
@@ -792,7 +489,7 @@ static sb_err core_start(struct sim_node *node, struct sb_diag *diag)
 
 static void core_stop(struct sim_node *node)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     if (m != NULL) {
         sb_bft_free(m->core);
         sb_arena_fini(&m->arena);
@@ -826,145 +523,13 @@ static void core_discard(struct sim_node *node)
 
 /* ---- events ---- */
 
-static sb_err take_vote(struct sim_node *node, const struct sb_vote *vote, struct sb_diag *diag)
-{
-    struct core_machine *m = machine_of(node);
-    struct sb_verifier verifier = sim_verifier();
-    uint64_t height = sb_bft_status(m->core).height;
-    if (vote->height != height || height == 0 ||
-        sb_vote_verify(vote, &sim_rotation(node->sim, height)->set, &node->sim->domain, &verifier,
-                       NULL) != SB_OK) {
-        return SB_OK;
-    }
-    if (sim_is_honest(node->sim, node->index)) {
-        sim_check_heard(node->sim, vote);
-    }
-    const struct sb_vote *held =
-        sb_bft_vote(m->core, vote->type, vote->round, vote->validator_index);
-    bool conflicts = held != NULL && !sb_hash_equal(&held->block_id, &vote->block_id);
-    struct sb_bft_input input = {.type = SB_BFT_IN_VOTE, .as.vote = *vote};
-    sb_err err = run(node, &input, diag);
-    if (conflicts && err == SB_OK && sim_is_honest(node->sim, node->index) &&
-        (m->accused >> vote->validator_index & 1) == 0) {
-        sim_fail(node->sim, "node %u heard validator %u vote twice in height %llu: no evidence",
-                 node->index, vote->validator_index, (unsigned long long)height);
-    }
-    return err;
-}
-
-static sb_err take_proposal(struct sim_node *node, const struct sb_proposal *proposal,
-                            struct sb_diag *diag)
-{
-    struct core_machine *m = machine_of(node);
-    struct sb_verifier verifier = sim_verifier();
-    struct sb_bft_status status = sb_bft_status(m->core);
-    if (proposal->height != status.height || status.height == 0 ||
-        proposal->round > status.round + 1) {
-        return SB_OK;
-    }
-    uint32_t turn = sim_proposer(node->sim, proposal->height, proposal->round);
-    const struct sb_rotation *rotation = sim_rotation(node->sim, proposal->height);
-    if (sb_proposal_verify(proposal, &rotation->validators[turn].key, &node->sim->domain, &verifier,
-                           NULL) != SB_OK) {
-        return SB_OK;
-    }
-    struct sb_bft_input input = {.type = SB_BFT_IN_PROPOSAL};
-    input.as.proposal.message = *proposal;
-    input.as.proposal.received_ms = sim_node_wall_ms(node);
-    if (proposal->round < ROUNDS_SEEN && sb_bft_proposal(m->core, proposal->round) == NULL) {
-        m->received_ms[proposal->round] = input.as.proposal.received_ms;
-    }
-    return run(node, &input, diag);
-}
-
-static bool certificate_is_valid(const struct sim_node *node,
-                                 const struct sb_bft_certificate *certificate)
-{
-    const struct sb_commit *commit = &certificate->commit;
-    const struct sb_rotation *rotation = sim_rotation(node->sim, commit->height);
-    struct sb_verifier verifier = sim_verifier();
-    int64_t power = 0;
-    if (commit->sig_count != rotation->set.count) {
-        return false;
-    }
-    for (uint32_t i = 0; i < commit->sig_count; i++) {
-        if (commit->sigs[i].flag == SB_COMMIT_ABSENT) {
-            continue;
-        }
-        struct sb_vote vote = sb_commit_vote(commit, &rotation->set, i);
-        vote.type = certificate->type;
-        if (sb_vote_verify(&vote, &rotation->set, &node->sim->domain, &verifier, NULL) != SB_OK) {
-            return false;
-        }
-        power += commit->sigs[i].flag == SB_COMMIT_BLOCK ? rotation->validators[i].power : 0;
-    }
-    return sb_power_is_quorum(power, rotation->set.total_power);
-}
-
-static sb_err take_certificate(struct sim_node *node, const struct sb_bft_certificate *certificate,
-                               struct sb_diag *diag)
-{
-    struct core_machine *m = machine_of(node);
-    uint64_t height = sb_bft_status(m->core).height;
-    const struct sb_commit *commit = &certificate->commit;
-    if (commit->height != height || height == 0 || !certificate_is_valid(node, certificate)) {
-        return SB_OK;
-    }
-    for (uint32_t i = 0; i < commit->sig_count && sim_is_honest(node->sim, node->index); i++) {
-        if (commit->sigs[i].flag != SB_COMMIT_ABSENT) {
-            struct sb_vote vote = sb_commit_vote(commit, &sim_rotation(node->sim, height)->set, i);
-            vote.type = certificate->type;
-            sim_check_heard(node->sim, &vote);
-        }
-    }
-    struct sb_bft_input input = {.type = SB_BFT_IN_CERTIFICATE, .as.certificate = *certificate};
-    return run(node, &input, diag);
-}
-
-static sb_err core_receive(struct sim_node *node, uint32_t from, uint64_t peer,
-                           enum sb_channel channel, sb_bytes raw, struct sb_diag *diag)
-{
-    (void)peer;
-    struct core_machine *m = machine_of(node);
-    struct sb_message message;
-    sb_arena_reset(&m->arena);
-    if (sb_message_decode(&message, &m->arena, channel, raw, NULL) != SB_OK) {
-        return SB_OK;
-    }
-    switch (message.kind) {
-    case SB_MESSAGE_STATUS:
-        m->peer_height[from] = message.as.status.head + 1;
-        if (message.as.status.head < node->core_disk->head) {
-            help(node, from, message.as.status.head);
-        }
-        return node->is_dying ? died(diag) : SB_OK;
-    case SB_MESSAGE_VOTE:
-        return take_vote(node, &message.as.vote, diag);
-    case SB_MESSAGE_PROPOSAL:
-        return take_proposal(node, &message.as.proposal, diag);
-    case SB_MESSAGE_CERTIFICATE:
-        return take_certificate(node, &message.as.certificate, diag);
-    case SB_MESSAGE_VOTES:
-    case SB_MESSAGE_PARTS:
-    case SB_MESSAGE_WANT:
-    case SB_MESSAGE_PART:
-    case SB_MESSAGE_EVIDENCE:
-    case SB_MESSAGE_SYNC_REQUEST:
-    case SB_MESSAGE_SYNC_BLOCK:
-    case SB_MESSAGE_SYNC_NO_BLOCK:
-    case SB_MESSAGE_RELAY:
-        return SB_OK;
-    }
-    return SB_OK;
-}
-
 static sb_err core_timer(struct sim_node *node, uint32_t timer, struct sb_diag *diag)
 {
-    struct core_machine *m = machine_of(node);
+    struct sim_core_machine *m = sim_core_machine_of(node);
     if (timer == TIMER_RESEND) {
         sim_node_set_timer(node, TIMER_RESEND, node->sim->config.resend_ms);
-        resend(node);
-        return node->is_dying ? died(diag) : SB_OK;
+        sim_core_resend(node);
+        return node->is_dying ? sim_core_died(diag) : SB_OK;
     }
     if (timer == TIMER_PACE) {
         uint64_t height = node->core_disk->head + 1;
@@ -974,19 +539,19 @@ static sb_err core_timer(struct sim_node *node, uint32_t timer, struct sb_diag *
         input.as.start.timeliness = node->sim->config.timeliness;
         memset(m->received_ms, 0, sizeof m->received_ms);
         m->accused = 0;
-        return run(node, &input, diag);
+        return sim_core_run(node, &input, diag);
     }
     if (timer >= TIMER_VALIDITY) {
         verdict(node, &m->late_verdicts[timer - TIMER_VALIDITY]);
-        return run(node, NULL, diag);
+        return sim_core_run(node, NULL, diag);
     }
-    const struct timer *due =
+    const struct sim_core_timer *due =
         &m->timers[(timer - TIMER_FIRST) / TIMER_SLOTS][(timer - TIMER_FIRST) % TIMER_SLOTS];
     struct sb_bft_input input = {.type = SB_BFT_IN_TIMEOUT};
     input.as.timeout.kind = (enum sb_bft_timeout)((timer - TIMER_FIRST) / TIMER_SLOTS);
     input.as.timeout.height = due->height;
     input.as.timeout.round = due->round;
-    return run(node, &input, diag);
+    return sim_core_run(node, &input, diag);
 }
 
 static sb_err core_link(struct sim_node *node, uint32_t other, uint64_t peer, bool is_up,
@@ -994,21 +559,21 @@ static sb_err core_link(struct sim_node *node, uint32_t other, uint64_t peer, bo
 {
     (void)peer;
     if (is_up) {
-        send_status(node, other);
+        sim_core_send_status(node, other);
     }
-    return node->is_dying ? died(diag) : SB_OK;
+    return node->is_dying ? sim_core_died(diag) : SB_OK;
 }
 
 static struct sim_standing core_standing(const struct sim_node *node)
 {
-    const struct core_machine *m = machine_of(node);
+    const struct sim_core_machine *m = sim_core_machine_of(node);
     return (struct sim_standing){.head = node->core_disk->head, .bft = sb_bft_status(m->core)};
 }
 
 const struct sim_machine sim_machine_core = {.name = "core",
                                              .start = core_start,
                                              .stop = core_stop,
-                                             .receive = core_receive,
+                                             .receive = sim_core_receive,
                                              .timer = core_timer,
                                              .link = core_link,
                                              .standing = core_standing,
