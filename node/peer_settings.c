@@ -58,6 +58,16 @@ static sb_err check_ids(const struct sb_config_items *list, const char *key, str
     return SB_OK;
 }
 
+static sb_err check_external(const char *text, struct sb_diag *diag)
+{
+    struct sb_node_address said;
+    bool is_good =
+        text[0] == '\0' || (sb_node_address_parse(&said, text, NULL) == SB_OK && !said.has_id);
+    return is_good
+               ? SB_OK
+               : sb_fail(diag, SB_E_SYNTAX, "p2pExternalAddress: \"%.80s\" is not HOST:PORT", text);
+}
+
 static sb_err check_lists(const struct sb_peer_settings *s, struct sb_diag *diag)
 {
     SB_TRY(check_addresses(&s->persistent, "persistentPeers", diag));
@@ -74,6 +84,7 @@ sb_err sb_peer_settings_read(struct sb_peer_settings *settings, const struct sb_
     struct sb_validator_key key;
     SB_TRY(read_lists(s, c, diag));
     SB_TRY(check_lists(s, diag));
+    SB_TRY(check_external(c->p2p_external_address, diag));
     SB_TRY(sb_datadir_node_key(&key, dir, diag));
     s->options = (struct sb_p2p_options){
         .agent = SB_CLIENT_AGENT,

@@ -145,6 +145,7 @@ check "a lost database is told of" 1 'holds no database: restore it, or start on
 check "a lost database without peers" 1 'gets blocks from peers, and this node has none' "$samebit" run --datadir "$dir" --port 0 --resync
 check "a mistyped peer, before a database is opened" 1 '^error: persistentPeers: ' "$samebit" run --datadir "$dir" --port 0 --persistent-peers nonsense
 check "a mistyped id, before a database is opened" 1 '^error: privatePeerIds: ' "$samebit" run --datadir "$dir" --port 0 --persistent-peers 127.0.0.1:9 --private-peer-ids 12
+check "a mistyped address of its own, before a database is opened" 1 '^error: p2pExternalAddress: ' "$samebit" run --datadir "$dir" --port 0 --p2p-external-address nowhere
 same "and no database is made" "$([ -e "$dir/db" ] && echo made)" ""
 mv "$dir/db.kept" "$dir/db"
 run_start --instant # no empty blocks: the head stays where it was
