@@ -21,7 +21,7 @@ bool sim_adversary_forges(struct sim_node *node)
 static void break_block(struct sim_adversary *a, struct sb_consensus_block *block)
 {
     struct sb_consensus_header *h = &block->header;
-    switch (sim_below(&a->random, 6)) {
+    switch (sim_below(&a->random, 8)) {
     case 0:
         h->last_block_id.b[3] ^= 1;
         break;
@@ -36,6 +36,12 @@ static void break_block(struct sim_adversary *a, struct sb_consensus_block *bloc
         break;
     case 4:
         h->proposer.b[0] ^= 1;
+        break;
+    case 5:
+        h->randomness_proof[sim_below(&a->random, SB_RANDOMNESS_PROOF_BYTES)] ^= 1;
+        break;
+    case 6:
+        h->randomness_proof_len = 0;
         break;
     default:
         h->payload_hash.b[9] ^= 1;
