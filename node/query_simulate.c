@@ -4,7 +4,7 @@
  *                       |  overrides, system calls, calls
  *                       +--> receipts, roots, header --> JSON with "calls"
  *
- * Gaps in the numbers are filled with empty blocks. Without validation any nonce passes and fees may be nothing. Roots of the state are
+ * Gaps in the numbers are filled with empty blocks. Nobody votes on such blocks, so they end without system calls (vm/exec/system.h). Without validation any nonce passes and fees may be nothing. Roots of the state are
  * computed for simulations on the head; on an older or the pending block, whose trie cannot be extended, stateRoot is zero. */
 
 #include "node/query_simulate.h"

@@ -222,6 +222,31 @@ static sb_err check_forks(const struct sb_genesis *genesis, struct sb_diag *diag
     return SB_OK;
 }
 
+/* check_staking: a chain whose contracts make coins and share the fees. */
+static sb_err check_staking(const struct sb_genesis *genesis, struct sb_diag *diag)
+{
+    static const sb_addr k_staking = {{[18] = 0x5b, [19] = 0x12}};
+    static const sb_addr k_distribution = {{[18] = 0x5b, [19] = 0x13}};
+    const struct sb_genesis_account *staking = find_account(genesis, &k_staking);
+    if (staking == NULL || staking->code.len == 0) {
+        return SB_OK;
+    }
+    if (!sb_addr_equal(&genesis->fee_recipient, &k_distribution)) {
+        return sb_fail(diag, SB_E_ARG,
+                       "samebit.feeRecipient: in a chain with staking the fees go to Distribution, "
+                       "0x0000000000000000000000000000000000005b13");
+    }
+    sb_u256 supply = sb_u256_zero(); /* below 2^256: see check_accounts */
+    for (size_t i = 0; i < genesis->account_count; i++) {
+        supply = sb_u256_add(&supply, &genesis->accounts[i].balance);
+    }
+    return sb_u256_clz(&supply) >= 128
+               ? SB_OK
+               : sb_fail(diag, SB_E_RANGE,
+                         "alloc: the balances add up to 2^128 wei or more, and a chain with "
+                         "staking makes more coins");
+}
+
 static sb_err check_samebit(const struct sb_genesis *genesis, struct sb_diag *diag)
 {
     if (genesis->config.chain_id == 0 || genesis->config.chain_id > CHAIN_ID_MAX) {
@@ -249,6 +274,7 @@ static sb_err check_samebit(const struct sb_genesis *genesis, struct sb_diag *di
     if (genesis->validators.count == 0) {
         return sb_fail(diag, SB_E_SHAPE, "samebit.validators: give at least one validator");
     }
+    SB_TRY(check_staking(genesis, diag));
     if (sb_addr_is_zero(&genesis->fee_recipient)) {
         return sb_fail(
             diag, SB_E_ARG,

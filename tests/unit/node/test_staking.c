@@ -537,6 +537,50 @@ static void follower_comes_to_the_same_sets_by_the_blocks_alone(void **state)
     net_fini(&follower);
 }
 
+/* ---- genesis ---- */
+
+static void genesis_with_staking_and_another_fee_recipient_is_refused(void **state)
+{
+    (void)state;
+    struct sb_genesis genesis = s.n.f.genesis;
+    fixture_check(&s.n.f, sb_genesis_check(&genesis, &s.n.f.diag));
+    genesis.fee_recipient = genesis.coinbase = s.n.f.addrs[0];
+    assert_int_equal(sb_genesis_check(&genesis, &s.n.f.diag), SB_E_ARG);
+    assert_non_null(strstr(s.n.f.diag.text, "feeRecipient"));
+}
+
+static void genesis_with_staking_and_too_many_coins_is_refused(void **state)
+{
+    (void)state;
+    struct sb_genesis genesis = s.n.f.genesis;
+    struct sb_genesis_account *accounts =
+        sb_arena_array(&s.n.f.arena, genesis.account_count, sizeof *accounts);
+    assert_non_null(accounts);
+    memcpy(accounts, genesis.accounts, genesis.account_count * sizeof *accounts);
+    accounts[genesis.account_count - 1].balance = (sb_u256){.w = {0, 0, 1, 0}};
+    genesis.accounts = accounts;
+    assert_int_equal(sb_genesis_check(&genesis, &s.n.f.diag), SB_E_RANGE);
+}
+
+static void validators_that_staking_refuses_make_no_genesis(void **state)
+{
+    (void)state;
+    static struct net other;
+    static struct sb_genesis_operator operators[2];
+    net_init(&other);
+    for (size_t i = 0; i < 2; i++) { /* one operator for two keys */
+        operators[i] = (struct sb_genesis_operator){.power = 10, .addr = other.f.addrs[0]};
+        memcpy(operators[i].key, other.keys[i].bytes, sizeof operators[i].key);
+    }
+    const struct sb_predeploy_options options = {
+        .operators = operators, .operator_count = 2, .staking = sb_staking_params_default()};
+    assert_int_equal(sb_predeploys_add(&other.f.genesis, &other.f.arena, &options, &other.f.diag),
+                     SB_E_ARG);
+    assert_non_null(strstr(other.f.diag.text, "Staking.genesis: execution reverted"));
+    fixture_remove_dir(other.f.dir);
+    sb_arena_fini(&other.f.arena);
+}
+
 /* ---- failures ---- */
 
 static void failing_contract_is_told_and_the_chain_goes_on(void **state)
@@ -580,6 +624,9 @@ int main(void)
         CASE(restart_in_between_changes_nothing),
         CASE(rollback_over_set_changes_and_again_gives_the_same),
         CASE(follower_comes_to_the_same_sets_by_the_blocks_alone),
+        CASE(genesis_with_staking_and_another_fee_recipient_is_refused),
+        CASE(genesis_with_staking_and_too_many_coins_is_refused),
+        CASE(validators_that_staking_refuses_make_no_genesis),
         CASE(failing_contract_is_told_and_the_chain_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
