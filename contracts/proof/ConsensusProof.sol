@@ -46,6 +46,7 @@ library ConsensusProof {
 
     uint256 private constant HEADER_FIELDS = 15;
     uint256 private constant VERSION = 1;
+    uint256 private constant RECORDS_MAX = 1 << 22;
 
     /// @notice Read a header. Its id, keccak256 of the bytes, is the caller's to check.
     function header(bytes memory raw) internal pure returns (ConsensusHeader memory h) {
@@ -74,23 +75,24 @@ library ConsensusProof {
         return keccak256(bytes.concat(hex"00", list));
     }
 
-    /// @notice Revert unless the record is at that place under the root (RFC 6962, Keccak).
+    /// @notice Revert unless the record is at that place under the root: the tree of RFC 6962 with Keccak, and the count beside it.
     function checkPath(bytes32 root, InferenceRecord memory r, InferencePath memory path) internal pure {
-        require(path.index < path.count, BadPath());
-        bytes32 hash = leaf(r);
+        require(path.index < path.count && path.count <= RECORDS_MAX, BadPath());
+        bytes32 tree = leaf(r);
         uint256 used;
         uint256 at = path.index;
         for (uint256 width = path.count; width > 1; width = (width + 1) / 2) {
             if (at % 2 == 1 || at + 1 < width) {
                 require(used < path.siblings.length, BadPath());
                 bytes32 sibling = path.siblings[used++];
-                hash = at % 2 == 1
-                    ? keccak256(abi.encodePacked(hex"01", sibling, hash))
-                    : keccak256(abi.encodePacked(hex"01", hash, sibling));
+                tree = at % 2 == 1
+                    ? keccak256(abi.encodePacked(hex"01", sibling, tree))
+                    : keccak256(abi.encodePacked(hex"01", tree, sibling));
             }
             at /= 2;
         }
-        require(used == path.siblings.length && hash == root, BadPath());
+        require(used == path.siblings.length, BadPath());
+        require(keccak256(abi.encodePacked(hex"02", path.count, tree)) == root, BadPath());
     }
 
     function _uint64(Memory.Slice item) private pure returns (uint64) {
