@@ -26,6 +26,9 @@ struct sb_backend_options {
     /* Unix time, for the pending block; NULL: the system's clock */
     uint64_t (*clock_ms)(void *ctx);
     void *clock_ctx;
+    /* evidence: hand pieces that users submitted to the node's loop; SB_E_BUSY. NULL: nobody takes any. Any thread. */
+    sb_err (*evidence)(void *ctx, const struct sb_evidence *list, size_t count);
+    void *evidence_ctx;
     struct sb_metrics *metrics; /* borrowed; NULL: no pages and methods of operation */
     uint64_t history_blocks;    /* as given to the chain; 128 */
     /* gas of one call without a limit of its own, of an estimate, and of a whole simulation; 50,000,000 */

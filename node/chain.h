@@ -239,6 +239,10 @@ sb_err sb_chain_inferences(const struct sb_inference_record **ret_records, size_
 sb_err sb_chain_light_block(struct sb_light_block_parts *ret_parts, struct sb_arena *arena,
                             struct sb_chain *chain, uint64_t number) SB_MUST_USE;
 
+/* sb_chain_carried_commit_of: the commit of block `number` that the block after it carries. SB_E_NOT_FOUND while there is none. */
+sb_err sb_chain_carried_commit_of(struct sb_commit *ret_commit, struct sb_arena *arena,
+                                  struct sb_chain *chain, uint64_t number) SB_MUST_USE;
+
 /* sb_chain_set_sender_hint: where execution may look up the sender of a transaction before it recovers one (the pool has most of
  * them). The hint answers true only with the sender that this very encoding recovers to. */
 typedef bool (*sb_chain_sender_hint_fn)(void *ctx, const sb_hash *tx_hash, sb_addr *ret_sender);

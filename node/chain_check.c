@@ -143,6 +143,18 @@ sb_err sb_chain_light_block(struct sb_light_block_parts *ret_parts, struct sb_ar
     return SB_OK;
 }
 
+sb_err sb_chain_carried_commit_of(struct sb_commit *ret_commit, struct sb_arena *arena,
+                                  struct sb_chain *chain, uint64_t number)
+{
+    struct sb_consensus_block next;
+    if (number >= sb_chain_head_number(chain)) {
+        return SB_E_NOT_FOUND;
+    }
+    SB_TRY(sb_chain_load_consensus(&next, arena, chain, number + 1, NULL));
+    *ret_commit = next.last_commit;
+    return SB_OK;
+}
+
 static sb_err check_inferences(struct sb_arena *arena, struct sb_chain *chain,
                                const struct sb_consensus_header *header, struct sb_diag *diag)
 {

@@ -217,19 +217,19 @@ static json_t *divergence_json(const struct light *l, const struct sb_light_dive
 }
 
 /* submit: to one node the block that contradicts its own. */
-static void submit(struct sb_rpc_client *client, const char *url, uint64_t common_height,
-                   sb_bytes block)
+static void submit(struct sb_rpc_client *client, const char *url, sb_bytes block)
 {
     struct sb_diag why = {.text = ""};
-    char text[24];
     json_t *result = NULL;
-    (void)snprintf(text, sizeof text, "0x%" PRIx64, common_height);
     sb_err err = sb_rpc_client_call(&result, client, "samebit_submitEvidence",
-                                    json_pack("[o,s]", sb_json_data(block), text), &why);
+                                    json_pack("[o]", sb_json_data(block)), &why);
+    uint64_t accepted = 0;
     if (err == SB_OK) {
-        (void)printf("%s took %" JSON_INTEGER_FORMAT " pieces of evidence\n", url,
-                     json_integer_value(json_object_get(result, "accepted")));
+        err = sb_json_read_u64(&accepted, result, "accepted");
         json_decref(result);
+    }
+    if (err == SB_OK) {
+        (void)printf("%s took %" PRIu64 " pieces of evidence\n", url, accepted);
     } else {
         (void)printf("%s took no evidence: %s\n", url, why.text);
     }
@@ -251,11 +251,11 @@ static int report(struct light *l, struct sb_light_divergence *d, const struct s
     }
     for (size_t i = 0; i < l->witnesses.count && !l->no_submit; i++) {
         if (strcmp(l->witnesses.items[i], d->witness) == 0) {
-            submit(&l->others[i], d->witness, d->common_height, sb_buf_bytes(&d->primary_block));
+            submit(&l->others[i], d->witness, sb_buf_bytes(&d->primary_block));
         }
     }
     if (!l->no_submit) {
-        submit(&l->primary, l->rpc, d->common_height, sb_buf_bytes(&d->witness_block));
+        submit(&l->primary, l->rpc, sb_buf_bytes(&d->witness_block));
     }
     free(text);
     json_decref(json);

@@ -435,6 +435,20 @@ sb_err sb_replica_wake(struct sb_replica *replica, struct sb_diag *diag)
     return leave(replica, SB_OK, diag);
 }
 
+sb_err sb_replica_evidence(struct sb_replica *replica, const struct sb_evidence *evidence,
+                           struct sb_diag *diag)
+{
+    sb_err err;
+    if (!enter(&err, replica, diag)) {
+        return err;
+    }
+    replica->evidence_due = true;
+    err = sb_driver_evidence(replica->driver, evidence, diag);
+    bool is_refused = err == SB_E_REFUSED;
+    err = leave(replica, is_refused ? SB_OK : err, diag);
+    return err == SB_OK && is_refused ? SB_E_REFUSED : err;
+}
+
 struct sb_replica_status sb_replica_status(const struct sb_replica *replica)
 {
     const struct sb_application *app = replica->options.app;

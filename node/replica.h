@@ -95,6 +95,9 @@ sb_err sb_replica_receive(struct sb_replica *replica, sb_peer peer, enum sb_chan
                           sb_bytes message, struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_replica_timer(struct sb_replica *replica, enum sb_replica_timer timer,
                         struct sb_diag *diag) SB_MUST_USE;
+/* sb_replica_evidence: evidence that came another way than from a peer. SB_E_REFUSED: it proves nothing. */
+sb_err sb_replica_evidence(struct sb_replica *replica, const struct sb_evidence *evidence,
+                           struct sb_diag *diag) SB_MUST_USE;
 /* sb_replica_wake: the pool has something to give (matters to SB_PACE_INSTANT). */
 sb_err sb_replica_wake(struct sb_replica *replica, struct sb_diag *diag) SB_MUST_USE;
 

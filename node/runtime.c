@@ -54,8 +54,9 @@ struct sb_node {
     atomic_bool stop, failed, has_work;
     atomic_uint_least64_t transactions;
 
-    pthread_mutex_t lock; /* of status */
+    pthread_mutex_t lock; /* of what follows */
     struct sb_replica_status status;
+    struct sb_buf evidence; /* struct sb_evidence, submitted and not yet taken */
 };
 
 /* ---- clocks ---- */
@@ -139,6 +140,25 @@ static sb_err drain(struct sb_node *node, struct sb_diag *diag)
     return err;
 }
 
+/* drain_evidence: what users submitted. A piece that proves nothing after all is dropped. */
+static sb_err drain_evidence(struct sb_node *node, struct sb_diag *diag)
+{
+    struct sb_buf taken;
+    (void)pthread_mutex_lock(&node->lock);
+    taken = node->evidence;
+    sb_buf_init(&node->evidence, taken.limit_bytes);
+    (void)pthread_mutex_unlock(&node->lock);
+    const struct sb_evidence *list = (const void *)taken.data;
+    size_t count = taken.len / sizeof *list;
+    sb_err err = SB_OK;
+    for (size_t i = 0; i < count && err == SB_OK; i++) {
+        err = sb_replica_evidence(node->replica, &list[i], diag);
+        err = err == SB_E_REFUSED ? SB_OK : err;
+    }
+    sb_buf_fini(&taken);
+    return err;
+}
+
 static void on_wake(uv_async_t *handle)
 {
     struct sb_node *node = handle->data;
@@ -151,6 +171,9 @@ static void on_wake(uv_async_t *handle)
         return;
     }
     sb_err err = drain(node, &diag);
+    if (err == SB_OK) {
+        err = drain_evidence(node, &diag);
+    }
     if (err == SB_OK && atomic_exchange(&node->has_work, false)) {
         err = sb_replica_wake(node->replica, &diag);
     }
@@ -500,6 +523,7 @@ sb_err sb_node_new(struct sb_node **ret_node, const struct sb_node_options *opti
     }
     node->options = *options;
     (void)pthread_mutex_init(&node->lock, NULL);
+    sb_buf_init(&node->evidence, SB_NODE_EVIDENCE_MAX * sizeof(struct sb_evidence));
     sb_err err = open_all(node, diag);
     explicit_bzero(node->options.validator_secret, sizeof node->options.validator_secret);
     node->options.p2p = NULL;
@@ -579,6 +603,7 @@ void sb_node_free(struct sb_node *node)
     sb_chain_close(node->chain);
     sb_verify_cache_free(node->verified);
     (void)pthread_mutex_destroy(&node->lock);
+    sb_buf_fini(&node->evidence);
     free(node);
 }
 
@@ -605,6 +630,19 @@ struct sb_metrics *sb_node_metrics(struct sb_node *node)
 bool sb_node_failed(struct sb_node *node)
 {
     return atomic_load(&node->failed);
+}
+
+sb_err sb_node_submit_evidence(struct sb_node *node, const struct sb_evidence *list, size_t count)
+{
+    (void)pthread_mutex_lock(&node->lock);
+    sb_buf_add(&node->evidence, list, count * sizeof *list);
+    sb_err err = sb_buf_err(&node->evidence);
+    node->evidence.failed = false; /* what was there stays, and there may be room later */
+    (void)pthread_mutex_unlock(&node->lock);
+    if (err == SB_OK) {
+        (void)uv_async_send(&node->wake);
+    }
+    return err == SB_E_LIMIT ? SB_E_BUSY : err;
 }
 
 struct sb_node_status sb_node_status(struct sb_node *node)

@@ -77,6 +77,12 @@ struct sb_metrics *sb_node_metrics(struct sb_node *node);
 /* sb_node_failed: the node has stopped by itself (on_failed says why). */
 bool sb_node_failed(struct sb_node *node);
 
+/* sb_node_submit_evidence: evidence that came another way than from peers; the loop takes it as if it had found it. SB_E_BUSY when more
+ * than SB_NODE_EVIDENCE_MAX pieces would wait. Any thread. */
+#define SB_NODE_EVIDENCE_MAX 1024
+sb_err sb_node_submit_evidence(struct sb_node *node, const struct sb_evidence *list,
+                               size_t count) SB_MUST_USE;
+
 /* Where the node stands, as of the last thing it did. Any thread. */
 struct sb_node_status {
     struct sb_replica_status replica;

@@ -145,6 +145,11 @@ static uint32_t connections_max(const struct sb_service_options *o)
     return (uint32_t)most;
 }
 
+static sb_err take_evidence(void *ctx, const struct sb_evidence *list, size_t count)
+{
+    return sb_node_submit_evidence(ctx, list, count);
+}
+
 static sb_err open_server(struct sb_service *service, const struct sb_service_options *o,
                           struct sb_diag *diag)
 {
@@ -152,6 +157,8 @@ static sb_err open_server(struct sb_service *service, const struct sb_service_op
     const struct sb_backend_options backend = {.chain = sb_node_chain(service->node),
                                                .mempool = sb_node_mempool(service->node),
                                                .metrics = sb_node_metrics(service->node),
+                                               .evidence = take_evidence,
+                                               .evidence_ctx = service->node,
                                                .history_blocks = c->history_blocks,
                                                .call_gas_max = c->call_gas_max};
     SB_TRY(sb_backend_new(&service->backend, &backend, diag));

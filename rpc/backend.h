@@ -297,6 +297,9 @@ struct sb_rpc_backend {
     sb_err (*inference_proof)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
                               uint64_t index, const atomic_bool *stop,
                               struct sb_rpc_inference_proof *ret_proof);
+    /* submit_evidence: what an encoded light block of another history proves against validators; how many pieces were taken. */
+    sb_err (*submit_evidence)(void *ctx, struct sb_arena *arena, sb_bytes encoded,
+                              size_t *ret_accepted, struct sb_rpc_failure *failure);
     /* consensus_state: writes the value of samebit_consensusState. */
     sb_err (*consensus_state)(void *ctx, struct sb_json *out);
 

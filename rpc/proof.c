@@ -237,3 +237,21 @@ sb_err sb_rpc_do_samebit_getInferenceProof(struct sb_rpc_ctx *ctx)
     write_proof(ctx->out, &proof);
     return SB_OK;
 }
+
+/* ---- evidence ---- */
+
+/* Argument: an encoded light block whose commit contradicts this chain's. */
+sb_err sb_rpc_do_samebit_submitEvidence(struct sb_rpc_ctx *ctx)
+{
+    const struct sb_rpc_backend *backend = &ctx->services->backend;
+    sb_bytes encoded;
+    size_t accepted;
+    SB_TRY(sb_rpc_args(ctx, 1, 1));
+    SB_TRY(sb_rpc_read_data(ctx, &encoded, sb_rpc_arg(ctx, 0)));
+    SB_TRY(sb_rpc_or_server_error(
+        ctx, backend->submit_evidence(backend->ctx, ctx->arena, encoded, &accepted, ctx->failure)));
+    sb_json_object_begin(ctx->out);
+    put_quantity(ctx->out, "accepted", accepted);
+    sb_json_object_end(ctx->out);
+    return SB_OK;
+}
