@@ -9,6 +9,8 @@
  *     crowd      as touched, after N delegations by a thousand accounts to a hundred validators: what delegators cost
  *     convicted  as touched, and evidence against every validator but one
  *
+ * Then what users pay: gas of each of their calls on a chain of a hundred validators, the first time and once more.
+ *
  * Every slot is cold in each call. Gas is exact and the same on each machine; milliseconds are of this one. --max-gas: exit 1 when the
  * three calls with a hundred validators touched take more. */
 #include <inttypes.h>
@@ -179,6 +181,80 @@ static struct figures run_crowd(size_t validators, size_t delegations)
     return f;
 }
 
+/* ---- what users pay ---- */
+
+struct user_call {
+    const char *name;
+    uint64_t first, again;
+};
+enum { DELEGATE, REDELEGATE, UNDELEGATE, CANCEL, CLAIM, WITHDRAW, CREATE, USER_CALL_COUNT };
+static struct user_call user_calls[USER_CALL_COUNT] = {
+    [DELEGATE] = {"delegate", 0, 0},         [REDELEGATE] = {"redelegate", 0, 0},
+    [UNDELEGATE] = {"undelegate", 0, 0},     [CANCEL] = {"cancelUnbonding", 0, 0},
+    [CLAIM] = {"claimRewards of one", 0, 0}, [WITHDRAW] = {"withdrawUnbonded of one", 0, 0},
+    [CREATE] = {"createValidator", 0, 0},
+};
+
+static void note(const struct sb_stake_chain *c, size_t which, bool again)
+{
+    SB_ASSERT(c->ok);
+    *(again ? &user_calls[which].again : &user_calls[which].first) = c->gas;
+}
+
+static void next_block(struct sb_stake_chain *c)
+{
+    sb_stake_end(c, NULL, NULL, NULL, 0);
+    check_calls(c);
+}
+
+static void measure_users(void)
+{
+    struct sb_stake_chain *c = chain_of(100, 103);
+    const sb_addr me = sb_stake_account(100), source = sb_stake_account(0),
+                  target = sb_stake_account(1);
+    const sb_u256 from = sb_stake_addr_word(&source), to = sb_stake_addr_word(&target);
+    const sb_u256 coin = sb_stake_coins(1), one = sb_u256_from_u64(1);
+    const sb_u256 claims[] = {sb_u256_from_u64(32), one, from};
+    const uint16_t commission[3] = {500, 2000, 100};
+    for (uint64_t i = 0; i < 2; i++) {
+        const bool again = i == 1;
+        const sb_addr operator= sb_stake_account(101 + (size_t)i);
+        const sb_u256 move[] = {from, to, coin}, leave[] = {from, coin};
+        const sb_u256 exits[] = {sb_u256_from_u64(1 + 2 * i)};
+        next_block(c);
+        delegate(c, 100, 0, 10);
+        note(c, DELEGATE, again);
+        next_block(c);
+        sb_stake_call(c, &me, SB_STAKING_ADDR_LOW, NULL, "redelegate(address,address,uint256)",
+                      move, 3);
+        note(c, REDELEGATE, again);
+        next_block(c);
+        sb_stake_call(c, &me, SB_STAKING_ADDR_LOW, NULL, "undelegate(address,uint256)", leave, 2);
+        note(c, UNDELEGATE, again);
+        next_block(c);
+        sb_stake_call(c, &me, SB_STAKING_ADDR_LOW, NULL, "cancelUnbonding(uint64)", exits, 1);
+        note(c, CANCEL, again);
+        next_block(c);
+        sb_stake_call(c, &me, SB_DISTRIBUTION_ADDR_LOW, NULL, "claimRewards(address[])", claims, 3);
+        note(c, CLAIM, again);
+        sb_stake_call(c, &me, SB_STAKING_ADDR_LOW, NULL, "undelegate(address,uint256)", leave, 2);
+        SB_ASSERT(c->ok);
+        c->block_ms = 1000 * sb_staking_params[SB_STAKING_unbonding_seconds].value;
+        next_block(c);
+        c->block_ms = 1000;
+        sb_stake_call(c, &me, SB_STAKING_ADDR_LOW, NULL, "withdrawUnbonded(uint256)", &one, 1);
+        note(c, WITHDRAW, again);
+        sb_stake_create(c, &operator, 200 +(size_t) i, &coin, commission, &one);
+        note(c, CREATE, again);
+    }
+    sb_stake_chain_free(c);
+    printf("\nusers' calls, in gas       first       again\n");
+    for (size_t i = 0; i < USER_CALL_COUNT; i++) {
+        printf("%-24s %8" PRIu64 "    %8" PRIu64 "\n", user_calls[i].name, user_calls[i].first,
+               user_calls[i].again);
+    }
+}
+
 static uint64_t total(const struct figures *f)
 {
     uint64_t sum = 0;
@@ -208,6 +284,11 @@ static void write_json(FILE *out, const struct figures *list, size_t count, size
                 i == 0 ? "" : ",", f->validators, k_scenario_names[f->scenario],
                 f->gas[SB_SYSTEM_DISTRIBUTION], f->gas[SB_SYSTEM_SLASHING],
                 f->gas[SB_SYSTEM_STAKING], total(f), f->ms);
+    }
+    fprintf(out, "],\"users\":[");
+    for (size_t i = 0; i < USER_CALL_COUNT; i++) {
+        fprintf(out, "%s{\"call\":\"%s\",\"first\":%" PRIu64 ",\"again\":%" PRIu64 "}",
+                i == 0 ? "" : ",", user_calls[i].name, user_calls[i].first, user_calls[i].again);
     }
     fprintf(out, "]}\n");
 }
@@ -247,6 +328,7 @@ int main(int argc, char **argv)
         list[count] = run_crowd(100, delegations);
         print(&list[count++]);
     }
+    measure_users();
     if (json != NULL) {
         FILE *out = fopen(json, "w");
         if (out == NULL) {

@@ -498,6 +498,37 @@ static void enter_brings_back_who_was_pushed_out(void **state)
     assert_u256(view(SB_STAKING_ADDR_LOW, "validators(uint256,uint256)", page, 2, 1), u(7));
 }
 
+/* ---------------------------------------------------------------- views */
+
+static void views_give_pages(void **state)
+{
+    (void)state;
+    delegate(3, 0, coins(10));
+    delegate(3, 1, coins(20));
+    redelegate(3, 0, 2, coins(4));
+    undelegate(3, 1, coins(1));
+    const sb_u256 me = of(3), page[] = {me, u(1), u(10)}, past[] = {me, u(9), u(10)};
+    assert_u256(view(SB_STAKING_ADDR_LOW, "delegationCount(address)", &me, 1, 0), u(3));
+    assert_u256(view(SB_STAKING_ADDR_LOW, "delegations(address,uint256,uint256)", page, 3, 1),
+                u(2));
+    assert_u256(sb_stake_word(c, 2), of(1));
+    assert_u256(sb_stake_word(c, 3), coins(19));
+    assert_u256(view(SB_STAKING_ADDR_LOW, "delegations(address,uint256,uint256)", past, 3, 1),
+                u(0));
+    assert_u256(view(SB_STAKING_ADDR_LOW, "unbondings(address,uint256,uint256)", past, 3, 1), u(0));
+    const sb_u256 pair[] = {me, of(2)};
+    assert_u256(view(SB_STAKING_ADDR_LOW, "redelegations(address,address)", pair, 2, 1), u(1));
+    assert_u256(sb_stake_word(c, 2), of(0));
+    assert_u256(sb_stake_word(c, 3), of(2));
+    assert_u256(sb_stake_word(c, 4), coins(4));
+    assert_u256(view(SB_STAKING_ADDR_LOW, "params()", NULL, 0, 0), u(UNBONDING_S));
+    assert_u256(sb_stake_word(c, 2), coins(1));
+    const sb_u256 unknown = of(7);
+    sb_stake_view(c, SB_STAKING_ADDR_LOW, "validator(address)", &unknown, 1);
+    expect_error("UnknownValidator(address)");
+    assert_u256(view(SB_STAKING_ADDR_LOW, "proofMessage(address)", &me, 1, 1), u(21 + 8 + 32 + 20));
+}
+
 /* ---------------------------------------------------------------- who may call */
 
 static void what_is_the_chains_own_is_refused_to_others(void **state)
@@ -572,6 +603,7 @@ int main(void)
         CASE(equal_power_is_ranked_by_address),
         CASE(a_full_list_lets_the_stronger_in),
         CASE(enter_brings_back_who_was_pushed_out),
+        CASE(views_give_pages),
         CASE(what_is_the_chains_own_is_refused_to_others),
         CASE(params_have_the_bounds_of_their_list),
     };
