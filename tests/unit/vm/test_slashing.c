@@ -214,6 +214,50 @@ static void evidence_of_many_validators_in_one_block_is_all_punished(void **stat
     assert_int_equal(sb_stake_set_at(c, c->env.number + 1)->count, 1);
 }
 
+static bool nobody_is_there(void *ctx, const sb_addr *consensus)
+{
+    (void)ctx;
+    (void)consensus;
+    return false;
+}
+
+/* All of 256 go to jail in one block that brings evidence against all of them: what fits is punished, and the call does not fail. */
+static void the_worst_block_ends_within_its_gas(void **state)
+{
+    (void)state;
+    static uint64_t powers[SB_VALIDATORS_MAX];
+    static struct sb_system_evidence evidence[SB_VALIDATORS_MAX];
+    uint64_t params[SB_STAKING_PARAM_COUNT];
+    short_params(params);
+    params[SB_STAKING_validators_max] = SB_VALIDATORS_MAX;
+    for (size_t i = 0; i < SB_VALIDATORS_MAX; i++) {
+        powers[i] = 1000 - i;
+        evidence[i] = (struct sb_system_evidence){
+            .validator = sb_stake_consensus(i), .kind = SB_EVIDENCE_DUPLICATE_VOTE, .height = 5};
+    }
+    const struct sb_stake_options options = {.validator_count = SB_VALIDATORS_MAX,
+                                             .powers = powers,
+                                             .account_count = SB_VALIDATORS_MAX,
+                                             .coins = 10,
+                                             .params = params};
+    sb_stake_chain_free(c);
+    c = sb_stake_chain_new(&options);
+    for (size_t i = 0; i < TRIPS_AFTER; i++) {
+        sb_stake_end(c, nobody_is_there, NULL, NULL, 0);
+        expect_calls();
+    }
+    assert_u256(validator_word(0, 18), u(0));
+    sb_stake_end(c, nobody_is_there, NULL, evidence, SB_VALIDATORS_MAX);
+    expect_calls();
+    const struct sb_stake_set *set = sb_stake_set_at(c, c->env.number + 1);
+    assert_int_equal(set->count, 1);
+    const sb_u256 convicted = view(SB_SLASHING_ADDR_LOW, "evidenceCount()", NULL, 0, 0);
+    print_message("%llu convicted after 256 went to jail, %llu gas\n",
+                  (unsigned long long)convicted.w[0],
+                  (unsigned long long)c->outcome.calls[SB_SYSTEM_SLASHING].gas_used);
+    assert_true(convicted.w[0] >= 100);
+}
+
 /* ---------------------------------------------------------------- what had left */
 
 /* Stake that leaves in block x is in the power up to height x + 1, the last one it answers for. */
@@ -473,6 +517,7 @@ int main(void)
         CASE(double_signing_slashes_once_and_for_ever),
         CASE(evidence_against_nobody_changes_nothing),
         CASE(evidence_of_many_validators_in_one_block_is_all_punished),
+        CASE(the_worst_block_ends_within_its_gas),
         CASE(an_unbonding_answers_for_the_height_after_it_and_no_later_one),
         CASE(an_unbonding_after_the_slash_does_not_bear_it_again),
         CASE(an_unbonding_that_was_complete_is_not_slashed),
