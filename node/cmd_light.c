@@ -397,7 +397,9 @@ static int verify_inference(struct light *l)
     }
     int status = err == SB_OK ? judge(l, sb_buf_bytes(&proof)) : SB_EXIT_FAILED;
     if (err != SB_OK) {
-        (void)sb_fail(&diag, err, "%s", diag.text[0] != '\0' ? diag.text : sb_err_text(err));
+        if (diag.text[0] == '\0') {
+            (void)sb_fail(&diag, err, "the proof cannot be read: %s", sb_err_text(err));
+        }
         status = sb_cli_fail(&diag);
     }
     sb_buf_fini(&proof);

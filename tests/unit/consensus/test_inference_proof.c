@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/crypto/ed25519.h"
+#include "consensus/samebit_proof.h"
 #include "tests/support/random.h"
 
 #define KEYS        100
@@ -350,6 +351,68 @@ static void bytes_that_are_no_proof_are_refused(void **state)
     free(zeros);
 }
 
+/* ---- the standing library ---- */
+
+static int library(struct samebit_inference *ret, const struct samebit_trust *trust, sb_bytes raw,
+                   const char *reason)
+{
+    const char *told = NULL;
+    int result = samebit_inference_verify(ret, &told, trust, raw.data, raw.len);
+    assert_non_null(told);
+    if (strstr(told, reason) == NULL) {
+        fail_msg("expected %s, got: %s", reason, told);
+    }
+    assert_int_equal(samebit_inference_verify(ret, NULL, trust, raw.data, raw.len), result);
+    return result;
+}
+
+static void library_says_the_same(void **state)
+{
+    (void)state;
+    struct sb_inference_proof proof = make_proof(7, 13, 5);
+    struct sb_light_block_parts below = make_block(HEIGHT - 1, 7, &(sb_hash){{0}});
+    below.next_validators = proof.block.validators;
+    below.header.next_validators_hash = proof.block.header.validators_hash;
+    struct sb_buf block;
+    sb_buf_init(&block, SB_LIGHT_BLOCK_BYTES_MAX);
+    sb_light_block_encode(&block, &below);
+    sb_bytes raw = encode(&proof);
+    sb_hash id = sb_consensus_block_id(&proof.block.header);
+    sb_hash below_id = sb_consensus_block_id(&below.header);
+    struct samebit_inference got;
+    struct samebit_trust trust = {.kind = SAMEBIT_TRUST_BLOCK, .chain_id = 23296};
+    memcpy(trust.genesis_hash, g_chain.domain.genesis_hash.b, 32);
+    memcpy(trust.hash, id.b, 32);
+    assert_int_equal(library(&got, &trust, raw, "proven"), 0);
+    assert_int_equal(got.height, HEIGHT);
+    assert_int_equal(got.index, g_records[5].index);
+    assert_memory_equal(got.block_id, id.b, 32);
+    assert_memory_equal(got.tx_hash, g_records[5].tx_hash.b, 32);
+    assert_memory_equal(got.caller, g_records[5].caller.b, 20);
+    assert_memory_equal(got.output_hash, g_records[5].output_hash.b, 32);
+    trust.kind = SAMEBIT_TRUST_SET;
+    assert_int_equal(library(&got, &trust, raw, "announced"), 1);
+    memcpy(trust.hash, proof.block.header.validators_hash.b, 32);
+    assert_int_equal(library(&got, &trust, raw, "proven"), 0);
+    trust = (struct samebit_trust){.kind = SAMEBIT_TRUST_EARLIER,
+                                   .chain_id = 23296,
+                                   .light_block = block.data,
+                                   .light_block_bytes = block.len,
+                                   .now_ms = TIME_MS + 500,
+                                   .trusting_period_ms = 1000,
+                                   .clock_drift_ms = 10};
+    memcpy(trust.genesis_hash, g_chain.domain.genesis_hash.b, 32);
+    memcpy(trust.hash, below_id.b, 32);
+    assert_int_equal(library(&got, &trust, raw, "proven"), 0);
+    trust.now_ms += 5000;
+    assert_int_equal(library(&got, &trust, raw, "trusting period"), 1);
+    trust.hash[0] ^= 1; /* another block than the given one */
+    assert_int_equal(library(&got, &trust, raw, "malformed"), 2);
+    trust.kind = (enum samebit_trust_kind)9;
+    assert_int_equal(library(&got, &trust, raw, "malformed"), 2);
+    sb_buf_fini(&block);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup(name, reset_arena)
@@ -359,6 +422,7 @@ int main(void)
         CASE(proof_is_refused_for_its_reason),
         CASE(any_single_bit_changed_is_refused),
         CASE(bytes_that_are_no_proof_are_refused),
+        CASE(library_says_the_same),
     };
     return cmocka_run_group_tests(tests, make_world, drop_world);
 }

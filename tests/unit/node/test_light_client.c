@@ -177,8 +177,8 @@ static sb_err give(void *ctx, struct sb_buf *out, uint64_t height, struct sb_dia
 static void note(void *ctx, const char *text)
 {
     (void)ctx;
-    (void)strncat(g_notes, text, sizeof g_notes - strlen(g_notes) - 2);
-    (void)strcat(g_notes, "\n");
+    size_t len = strlen(g_notes);
+    (void)snprintf(g_notes + len, sizeof g_notes - len, "%s\n", text);
 }
 
 static struct sb_light_client *make_client(struct source *primary, struct source *witness)
