@@ -8,8 +8,6 @@ import {CheckpointSet} from "../proof/Checkpoint.sol";
 ///         The signatures are collected here, as events; anyone carries them to a CheckpointVerifier elsewhere.
 ///         Specification: docs/spec/inference-proof.md, "Other chains".
 interface ICheckpoints {
-    /// @notice The caller is the operator of no validator.
-    error NotOperator(address caller);
     /// @notice The key signs for another validator.
     error SignerTaken(address signer);
     /// @notice The proof is not the signer's signature over `signerDigest(operator)`.
@@ -25,7 +23,7 @@ interface ICheckpoints {
     event SignerChanged(address indexed operator, address indexed signer);
     event Signed(uint64 indexed height, bytes32 indexed digest, address indexed signer, bytes32 setHash, bytes signature);
 
-    /// @notice Name the key that signs checkpoints for the caller's validator; zero takes it back.
+    /// @notice Name the key that signs checkpoints for the caller's validator (else IStaking.UnknownValidator); zero takes it back.
     /// @param proof the signer's signature over `signerDigest(caller)`, 65 bytes; empty with zero
     function setSigner(address signer, bytes calldata proof) external;
 

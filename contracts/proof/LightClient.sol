@@ -69,12 +69,14 @@ contract LightClient {
     /// @param set its validators, in the set's order
     /// @param entries the commit, an entry for each validator
     /// @param trustedSet the validators whose hash is `nextValidatorsHash`; may be empty for the next block
+    /// @param places for each of them its index in `set`; any higher number when it is not in it
     function update(
         bytes calldata header_,
         uint32 round,
         Validator[] calldata set,
         CommitEntry[] calldata entries,
-        Validator[] calldata trustedSet
+        Validator[] calldata trustedSet,
+        uint256[] calldata places
     ) external {
         ConsensusHeader memory h = ConsensusProof.header(header_);
         bytes32 id = keccak256(header_);
@@ -88,7 +90,7 @@ contract LightClient {
         if (h.height == height + 1) {
             require(h.validatorsHash == nextValidatorsHash, WrongSet());
         } else {
-            _checkTrust(set, entries, trustedSet);
+            _checkTrust(set, entries, trustedSet, places);
         }
         _trust(h, id);
     }
@@ -169,21 +171,21 @@ contract LightClient {
         require(3 * signed > 2 * total, NoQuorum(signed, total));
     }
 
-    function _checkTrust(Validator[] calldata set, CommitEntry[] calldata entries, Validator[] calldata trustedSet)
-        private
-        view
-    {
-        require(setHash(trustedSet) == nextValidatorsHash, WrongSet());
+    function _checkTrust(
+        Validator[] calldata set,
+        CommitEntry[] calldata entries,
+        Validator[] calldata trustedSet,
+        uint256[] calldata places
+    ) private view {
+        require(places.length == trustedSet.length && setHash(trustedSet) == nextValidatorsHash, WrongSet());
         uint256 signed;
         uint256 total;
         for (uint256 i = 0; i < trustedSet.length; i++) {
             total += trustedSet[i].power;
-            for (uint256 k = 0; k < set.length; k++) {
-                if (set[k].key == trustedSet[i].key) {
-                    if (entries[k].flag == 1) signed += trustedSet[i].power;
-                    break;
-                }
-            }
+            uint256 place = places[i];
+            if (place >= set.length) continue;
+            require(set[place].key == trustedSet[i].key, WrongSet());
+            if (entries[place].flag == 1) signed += trustedSet[i].power;
         }
         require(3 * signed > total, NotEnoughTrust(signed, total));
     }
