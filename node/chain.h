@@ -27,6 +27,7 @@
 #define SB_CHAIN_BLOCK_OVERHEAD_BYTES 32768
 
 struct sb_chain;
+struct sb_record_list;
 
 struct sb_chain_options {
     const char *db_dir;
@@ -184,8 +185,25 @@ struct sb_evidence_pool *sb_chain_evidence(struct sb_chain *chain);
  * thread. SB_E_NOT_FOUND above the head. */
 sb_err sb_chain_encoded(sb_bytes *ret_encoded, struct sb_commit *ret_commit, struct sb_arena *arena,
                         struct sb_chain *chain, uint64_t number) SB_MUST_USE;
-/* sb_chain_time: time_ms of a height from 0 to the head. */
+/* sb_chain_time: time_ms of a height from 0 to the head. SB_E_NOT_FOUND: it is so old that this node does not know it any more; evidence
+ * of such a height has expired. */
 sb_err sb_chain_time(uint64_t *ret_time_ms, struct sb_chain *chain, uint64_t number) SB_MUST_USE;
+
+/* sb_chain_oldest: the lowest block from 1 on that is here whole. More than 1 in a node that prunes or that began at a snapshot: of the
+ * blocks below it such a node knows what evidence needs (sb_chain_past), as far back as evidence can reach. */
+uint64_t sb_chain_oldest(struct sb_chain *chain);
+
+/* What is kept of a height for the judgement of evidence. */
+struct sb_chain_past {
+    struct sb_consensus_header header;
+    sb_bytes evidence; /* rlp of the list that its block carries */
+};
+/* sb_chain_past: of a height from 1 to the head, in the arena. SB_E_NOT_FOUND. Any thread. */
+sb_err sb_chain_past(struct sb_chain_past *ret_past, struct sb_arena *arena, struct sb_chain *chain,
+                     uint64_t number) SB_MUST_USE;
+/* sb_chain_past_put: the record of a height whose block will never be here. */
+sb_err sb_chain_past_put(struct sb_record_list *records, uint64_t number,
+                         const struct sb_chain_past *past) SB_MUST_USE;
 
 /* sb_chain_execute: decode an encoded consensus block, check every field of both headers, recover senders, execute, compare the state
  * root, receipts root, transactions root, bloom and gas used. LOOP.

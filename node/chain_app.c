@@ -177,8 +177,8 @@ static sb_err app_block(void *ctx, struct sb_arena *arena, uint64_t height, sb_b
 
 static uint64_t app_oldest_block(void *ctx)
 {
-    (void)ctx;
-    return 1; /* nothing is ever pruned */
+    const struct sb_chain_app *app = ctx;
+    return sb_chain_oldest(app->options.chain);
 }
 
 /* ---- evidence ---- */

@@ -133,6 +133,9 @@ static sb_err object_read(struct sb_chain_block_object *object, struct sb_store 
 sb_err sb_chain_object_load(struct sb_chain_block_object **ret_object, struct sb_chain *chain,
                             uint64_t number)
 {
+    if (number < sb_store_oldest(chain->store)) {
+        return SB_E_NOT_FOUND; /* there may be its header */
+    }
     struct sb_chain_block_object *object = sb_chain_object_new();
     if (object == NULL) {
         return SB_E_NOMEM;

@@ -70,25 +70,32 @@ sb_err sb_chain_time(uint64_t *ret_time_ms, struct sb_chain *chain, uint64_t num
     }
     struct sb_arena arena;
     sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
-    struct sb_consensus_block block;
-    sb_err err = sb_chain_load_consensus(&block, &arena, chain, number, NULL);
+    struct sb_chain_past past;
+    sb_err err = sb_chain_past(&past, &arena, chain, number);
     if (err == SB_OK) {
-        *ret_time_ms = block.header.time_ms;
+        *ret_time_ms = past.header.time_ms;
     }
     sb_arena_fini(&arena);
     return err;
 }
 
 static sb_err last_id_of(sb_hash *ret_id, struct sb_arena *arena, struct sb_chain *chain,
-                         uint64_t number, struct sb_diag *diag)
+                         uint64_t number, const sb_hash *named, struct sb_diag *diag)
 {
     if (number == 1) {
         *ret_id = chain->domain.genesis_hash;
         return SB_OK;
     }
-    struct sb_consensus_block block;
-    SB_TRY(sb_chain_load_consensus(&block, arena, chain, number - 1, diag));
-    *ret_id = sb_consensus_block_id(&block.header);
+    struct sb_chain_past past;
+    sb_err err = sb_chain_past(&past, arena, chain, number - 1);
+    if (err == SB_E_NOT_FOUND && number == sb_chain_oldest(chain)) {
+        *ret_id = *named; /* nothing is known of the block before */
+        return SB_OK;
+    }
+    if (err != SB_OK) {
+        return sb_fail(diag, err, "the block before it: %s", sb_err_text(err));
+    }
+    *ret_id = sb_consensus_block_id(&past.header);
     return SB_OK;
 }
 
@@ -206,7 +213,7 @@ static sb_err check_block(struct sb_consensus_header *ret_header, struct sb_aren
     if (block.header.height != number || block.header.chain_id != chain->domain.chain_id) {
         return sb_fail(diag, SB_E_ARG, "the consensus block is of another height or chain");
     }
-    SB_TRY(last_id_of(&last_id, arena, chain, number, diag));
+    SB_TRY(last_id_of(&last_id, arena, chain, number, &block.header.last_block_id, diag));
     if (!sb_hash_equal(&last_id, &block.header.last_block_id)) {
         return sb_fail(diag, SB_E_ARG, "last block id is not that of the block before");
     }

@@ -146,7 +146,12 @@ sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
         return SB_OK;
     }
     uint64_t offence_ms;
-    SB_TRY(sb_chain_time(&offence_ms, chain, offence_height));
+    sb_err err = sb_chain_time(&offence_ms, chain, offence_height);
+    if (err == SB_E_NOT_FOUND) {
+        *ret_expired = true;
+        return SB_OK;
+    }
+    SB_TRY(err);
     *ret_expired = time_ms - offence_ms > params->evidence_age_ms_max;
     return SB_OK;
 }

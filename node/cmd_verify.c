@@ -49,7 +49,7 @@ static sb_err verify_blocks(struct sb_chain *chain, struct verification *v, stru
     uint64_t head = sb_chain_head_number(chain);
     sb_progress_end(&v->progress);
     sb_progress_begin(&v->progress, "consensus", "blocks", head, v->silent);
-    for (uint64_t number = 1; number <= head; number++) {
+    for (uint64_t number = sb_chain_oldest(chain); number <= head; number++) {
         SB_TRY(sb_chain_check_block(chain, number, diag));
         sb_progress_step(&v->progress, number);
     }
