@@ -72,6 +72,12 @@ const struct sb_validator_set *sb_chain_validators(struct sb_chain *chain);
 sb_err sb_chain_validators_at(struct sb_validator_set *ret_set, struct sb_arena *arena,
                               struct sb_chain *chain, uint64_t height) SB_MUST_USE;
 
+/* sb_chain_rotation_key: of the record that holds the rotation of a height (proposer.h), as long as it is kept. */
+#define SB_CHAIN_ROTATION_KEY_BYTES 9
+void sb_chain_rotation_key(uint8_t ret[SB_CHAIN_ROTATION_KEY_BYTES], uint64_t height);
+/* sb_chain_set_key: of the record that says from a height on which set holds. */
+void sb_chain_set_key(uint8_t ret[SB_CHAIN_ROTATION_KEY_BYTES], uint64_t height);
+
 /* What a block changes in the validator set, told from its execution alone: the same answer on every node, every time. The list may
  * live in the arena. */
 typedef sb_err (*sb_chain_update_fn)(void *ctx, struct sb_arena *arena, uint64_t height,

@@ -130,6 +130,9 @@ sb_err sb_chain_sets_follow(struct sb_chain *chain, struct sb_record_list *recor
 /* sb_chain_stored_set: the set of a height as its record has it, whatever the head is; heights beyond head + 2 give the newest. */
 sb_err sb_chain_stored_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
                            struct sb_chain *chain, uint64_t height) SB_MUST_USE;
+/* sb_chain_set_in: the same from a database alone. */
+sb_err sb_chain_set_in(struct sb_validator_set *ret_set, struct sb_arena *arena,
+                       struct sb_store *store, uint64_t height) SB_MUST_USE;
 /* sb_chain_set_hash: hash of the set of a height in [head - 1, head + 2]. */
 const sb_hash *sb_chain_set_hash(struct sb_chain *chain, uint64_t height);
 

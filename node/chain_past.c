@@ -74,9 +74,6 @@ static sb_err from_record(struct sb_chain_past *ret_past, struct sb_arena *arena
 sb_err sb_chain_past(struct sb_chain_past *ret_past, struct sb_arena *arena, struct sb_chain *chain,
                      uint64_t number)
 {
-    if (number == 0 || number > sb_chain_head_number(chain)) {
-        return SB_E_NOT_FOUND;
-    }
     sb_err err = from_block(ret_past, arena, chain, number);
     return err == SB_E_NOT_FOUND ? from_record(ret_past, arena, chain, number) : err;
 }

@@ -23,6 +23,16 @@ static void make_key(uint8_t ret[KEY_BYTES], char kind, uint64_t number)
     be_store64(ret + 1, number);
 }
 
+void sb_chain_rotation_key(uint8_t ret[SB_CHAIN_ROTATION_KEY_BYTES], uint64_t height)
+{
+    make_key(ret, 'r', height);
+}
+
+void sb_chain_set_key(uint8_t ret[SB_CHAIN_ROTATION_KEY_BYTES], uint64_t height)
+{
+    make_key(ret, 'v', UINT64_MAX - height);
+}
+
 static struct sb_rotation *slot(struct sb_chain *chain, uint64_t height)
 {
     return &chain->rotations[height % SB_CHAIN_ROTATIONS];
@@ -153,19 +163,25 @@ static sb_err take_set(void *ctx, const struct sb_store_record *record, bool *io
     return err == SB_OK || err == SB_E_NOMEM ? err : SB_E_CORRUPT;
 }
 
-sb_err sb_chain_stored_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
-                           struct sb_chain *chain, uint64_t height)
+sb_err sb_chain_set_in(struct sb_validator_set *ret_set, struct sb_arena *arena,
+                       struct sb_store *store, uint64_t height)
 {
     uint8_t key[KEY_BYTES];
     make_key(key, 'v', UINT64_MAX - height);
     struct found_set found = {.arena = arena};
-    SB_TRY(sb_store_record_scan(chain->store, sb_span(key, 1), sb_span(key, sizeof key), take_set,
-                                &found));
+    SB_TRY(
+        sb_store_record_scan(store, sb_span(key, 1), sb_span(key, sizeof key), take_set, &found));
     if (!found.found) {
         return SB_E_CORRUPT;
     }
     *ret_set = found.set;
     return SB_OK;
+}
+
+sb_err sb_chain_stored_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
+                           struct sb_chain *chain, uint64_t height)
+{
+    return sb_chain_set_in(ret_set, arena, chain->store, height);
 }
 
 sb_err sb_chain_validators_at(struct sb_validator_set *ret_set, struct sb_arena *arena,

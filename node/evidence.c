@@ -312,6 +312,15 @@ static sb_err commit_piece(struct sb_record_list *records, struct sb_evidence_po
     return sb_record_list_remove(records, key_of(key, 'p', offence));
 }
 
+sb_err sb_evidence_committed_put(struct sb_record_list *records, const struct sb_evidence *evidence,
+                                 uint64_t height)
+{
+    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES], value[sizeof height];
+    offence_of(offence, evidence);
+    be_store64(value, height);
+    return sb_record_list_put(records, key_of(key, 'c', offence), sb_span(value, sizeof value));
+}
+
 sb_err sb_evidence_pool_prepare_commit(struct sb_record_list *records,
                                        struct sb_evidence_pool *pool,
                                        const struct sb_consensus_block *block,

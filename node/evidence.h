@@ -61,6 +61,10 @@ sb_err sb_evidence_pool_prepare_commit(struct sb_record_list *records,
 /* sb_evidence_pool_committed: the batch is durable: the pool follows. */
 void sb_evidence_pool_committed(struct sb_evidence_pool *pool);
 
+/* sb_evidence_committed_put: the record that the block of a height carries this evidence. */
+sb_err sb_evidence_committed_put(struct sb_record_list *records, const struct sb_evidence *evidence,
+                                 uint64_t height) SB_MUST_USE;
+
 size_t sb_evidence_pool_count(const struct sb_evidence_pool *pool);
 
 #endif

@@ -307,6 +307,9 @@ sb_err sb_restore_pending(struct sb_restore_goal *ret_goal, const char *dir,
     const struct sb_store_options options = {.history_blocks = 1, .read_only = true};
     SB_TRY(sb_store_open_unfinished(&store, dir, identity, &options, diag));
     sb_err err = goal_read(ret_goal, store);
+    if (err == SB_E_NOT_FOUND && sb_store_head(store).exists) {
+        err = sb_fail(diag, SB_E_EXISTS, "%s holds a database already", dir);
+    }
     sb_store_close(store);
     return err;
 }
@@ -645,6 +648,23 @@ sb_err sb_restore_slots(struct sb_restore *restore, const sb_hash *account,
     }
     err = err == SB_OK ? sb_db_iter_err(iter) : err;
     sb_db_iter_free(iter);
+    return err;
+}
+
+sb_err sb_restore_slot(sb_u256 *ret_value, struct sb_restore *restore, const sb_hash *account,
+                       const sb_hash *slot)
+{
+    uint8_t key[64];
+    struct sb_db_value value;
+    memcpy(key, account->b, 32);
+    memcpy(key + 32, slot->b, 32);
+    SB_TRY(sb_db_get(&value, restore->store->db, NULL, SB_FAMILY_SLOT, sb_span(key, sizeof key)));
+    sb_err err = SB_OK;
+    *ret_value = sb_u256_zero();
+    if (value.handle != NULL) {
+        err = sb_flat_slot_decode(ret_value, value.bytes);
+    }
+    sb_db_value_free(&value);
     return err;
 }
 

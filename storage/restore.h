@@ -30,7 +30,8 @@ struct sb_restore_goal {
     sb_hash state_root;
 };
 
-/* sb_restore_pending: *ret_goal of the unfinished restore in a folder. SB_E_NOT_FOUND: there is none; the errors of sb_store_open. */
+/* sb_restore_pending: *ret_goal of the unfinished restore in a folder. SB_E_NOT_FOUND: there is none;
+ * SB_E_EXISTS: there is a finished database; the errors of sb_store_open. */
 sb_err sb_restore_pending(struct sb_restore_goal *ret_goal, const char *dir,
                           const struct sb_store_identity *identity,
                           struct sb_diag *diag) SB_MUST_USE;
@@ -63,6 +64,10 @@ bool sb_restore_is_complete(const struct sb_restore *restore);
 sb_err sb_restore_slots(struct sb_restore *restore, const sb_hash *account,
                         sb_err (*visit)(void *ctx, const sb_hash *slot, const sb_u256 *value),
                         void *ctx) SB_MUST_USE;
+
+/* sb_restore_slot: the value of a slot of an account (both keccak256 of their names) that is here; zero when it is not. */
+sb_err sb_restore_slot(sb_u256 *ret_value, struct sb_restore *restore, const sb_hash *account,
+                       const sb_hash *slot) SB_MUST_USE;
 
 struct sb_restore_progress {
     uint64_t account_count, slot_count, code_count, blob_count, bytes; /* since the beginning */

@@ -8,7 +8,7 @@ enum sb_channel {
 #define SB_CHANNEL(name, id, priority, bytes, rate, byte_rate, text) SB_CHANNEL_##name = id,
 #include "node/p2p/channels.def"
 #undef SB_CHANNEL
-    SB_CHANNEL_COUNT = 9
+    SB_CHANNEL_COUNT = 10
 };
 
 struct sb_channel_spec {

@@ -5,8 +5,7 @@
 #include "base/util/endian.h"
 #include "vm/precompile/native.h"
 
-#define STORE_ADDR_LOW   0x5b04
-#define CHUNK_LIST_FIRST 256
+#define STORE_ADDR_LOW 0x5b04
 
 static sb_hash slot_key(const char *domain, sb_bytes rest)
 {
@@ -25,6 +24,22 @@ static sb_hash slot_after(const sb_hash *base, uint64_t offset)
     sb_hash key;
     sb_u256_store_be(key.b, &number);
     return key;
+}
+
+sb_hash sb_chunk_facts_slot(const sb_hash *chunk)
+{
+    return slot_key("chunk", sb_span(chunk->b, sizeof chunk->b));
+}
+
+sb_hash sb_model_facts_slot(const sb_hash *id, uint64_t offset)
+{
+    sb_hash base = slot_key("model", sb_span(id->b, sizeof id->b));
+    return slot_after(&base, offset);
+}
+
+sb_hash sb_ops_off_slot(void)
+{
+    return slot_key("ops off", sb_span(NULL, 0));
 }
 
 static void word_load(uint8_t ret[32], struct sb_overlay *o, const sb_hash *key)
@@ -114,7 +129,7 @@ void sb_model_facts_store(struct sb_overlay *o, const sb_hash *id,
 sb_hash sb_model_chunk_load(struct sb_overlay *o, const sb_hash *id, uint32_t index)
 {
     sb_hash base = slot_key("model", sb_span(id->b, sizeof id->b));
-    sb_hash key = slot_after(&base, CHUNK_LIST_FIRST + (uint64_t)index);
+    sb_hash key = slot_after(&base, SB_MODEL_CHUNK_LIST_FIRST + (uint64_t)index);
     sb_hash chunk;
     word_load(chunk.b, o, &key);
     return chunk;
@@ -124,7 +139,7 @@ void sb_model_chunk_store(struct sb_overlay *o, const sb_hash *id, uint32_t inde
                           const sb_hash *chunk)
 {
     sb_hash base = slot_key("model", sb_span(id->b, sizeof id->b));
-    sb_hash key = slot_after(&base, CHUNK_LIST_FIRST + (uint64_t)index);
+    sb_hash key = slot_after(&base, SB_MODEL_CHUNK_LIST_FIRST + (uint64_t)index);
     word_store(o, &key, chunk->b);
 }
 

@@ -53,6 +53,13 @@ void sb_model_chunk_store(struct sb_overlay *o, const sb_hash *id, uint32_t inde
 
 bool sb_op_is_off(struct sb_overlay *o, uint16_t op, uint16_t version);
 void sb_op_set_off(struct sb_overlay *o, uint16_t op, uint16_t version, bool off);
+/* Where the words stand, for those who read a whole state without executing: of a chunk; of a model's word at an offset (0: the first);
+ * of the count of switched-off versions. SB_MODEL_CHUNK_LIST_FIRST: offset of the first chunk's id. */
+#define SB_MODEL_CHUNK_LIST_FIRST 256
+sb_hash sb_chunk_facts_slot(const sb_hash *chunk);
+sb_hash sb_model_facts_slot(const sb_hash *id, uint64_t offset);
+sb_hash sb_ops_off_slot(void);
+
 /* sb_ops_off_count: how many versions are switched off; 0 spares the look-ups. */
 uint64_t sb_ops_off_count(struct sb_overlay *o);
 

@@ -546,7 +546,8 @@ static void queue_sends_the_most_urgent_first(void **state)
     static uint8_t frame[SB_FRAME_PLAIN_BYTES_MAX];
     static const uint8_t k_order[] = {SB_CHANNEL_CONTROL,  SB_CHANNEL_STATE, SB_CHANNEL_VOTE,
                                       SB_CHANNEL_PROPOSAL, SB_CHANNEL_PART,  SB_CHANNEL_EVIDENCE,
-                                      SB_CHANNEL_SYNC,     SB_CHANNEL_TX,    SB_CHANNEL_PEX};
+                                      SB_CHANNEL_SYNC,     SB_CHANNEL_TX,    SB_CHANNEL_PEX,
+                                      SB_CHANNEL_SNAPSHOT};
     struct sb_send_queue q;
     sb_send_queue_init(&q, 1 << 20, 1);
     for (int c = SB_CHANNEL_COUNT - 1; c >= 0; c--) {
