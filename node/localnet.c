@@ -253,7 +253,7 @@ static sb_err new_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena
                sizeof validators[i].public_key);
         (void)snprintf(validators[i].moniker, sizeof validators[i].moniker, "node%zu", i);
     }
-    if (chain.has_staking) {
+    if (chain.has_staking && !sb_u256_is_zero(&options->operator_balance)) {
         SB_TRY(add_operators(&chain, arena, net, &options->operator_balance, diag));
     }
     return sb_new_chain_genesis(ret_genesis, arena, &chain, diag);

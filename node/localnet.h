@@ -28,7 +28,7 @@ struct sb_localnet_options {
     uint64_t seed; /* of the relay's chance */
     /* of a new chain; its validators are filled in, and their operators' accounts */
     struct sb_new_chain chain;
-    sb_u256 operator_balance;       /* wei, beside the stake */
+    sb_u256 operator_balance;       /* wei, beside the stake; 0: no accounts for them */
     const struct sb_config *config; /* what the nodes have in common; borrowed for the call */
 };
 

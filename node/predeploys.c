@@ -8,7 +8,7 @@
 #include "vm/exec/system.h"
 
 #define PARAM_COUNT    (sizeof(struct sb_params) / sizeof(uint64_t))
-#define SLOT_COUNT_MAX (SB_STAKING_PARAMS_SLOT + SB_STAKING_PARAM_COUNT)
+#define SLOT_COUNT_MAX (SB_STAKING_PARAMS_SLOT + SB_STAKING_PARAMS_COUNT)
 
 static struct sb_slot_diff slot(uint64_t number, sb_u256 value)
 {
@@ -45,9 +45,9 @@ static size_t params_slots(struct sb_slot_diff *ret_slots, const struct sb_param
                                   sb_u256_load_be(options->governor.b, sizeof options->governor.b));
     }
     if (options->operators != NULL) {
-        uint64_t staking[SB_STAKING_PARAM_COUNT];
+        uint64_t staking[SB_STAKING_PARAMS_COUNT];
         sb_staking_params_list(staking, &options->staking);
-        for (size_t i = 0; i < SB_STAKING_PARAM_COUNT; i++) {
+        for (size_t i = 0; i < SB_STAKING_PARAMS_COUNT; i++) {
             if (staking[i] != 0) {
                 ret_slots[count++] = slot(SB_STAKING_PARAMS_SLOT + i, sb_u256_from_u64(staking[i]));
             }

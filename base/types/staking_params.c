@@ -19,7 +19,7 @@ static const struct row k_rows[] = {
 #include "base/types/staking_params.def"
 #undef SB_STAKING_PARAM
 };
-SB_STATIC_ASSERT(sizeof k_rows / sizeof k_rows[0] == SB_STAKING_PARAM_COUNT,
+SB_STATIC_ASSERT(sizeof k_rows / sizeof k_rows[0] == SB_STAKING_PARAMS_COUNT,
                  "staking_params.def fills struct sb_staking_params");
 
 struct sb_staking_params sb_staking_params_default(void)
@@ -34,7 +34,7 @@ struct sb_staking_params sb_staking_params_default(void)
 sb_err sb_staking_params_set(struct sb_staking_params *params, const char *json_name,
                              uint64_t value, struct sb_diag *diag)
 {
-    for (size_t i = 0; i < SB_STAKING_PARAM_COUNT; i++) {
+    for (size_t i = 0; i < SB_STAKING_PARAMS_COUNT; i++) {
         const struct row *row = &k_rows[i];
         if (strcmp(row->json_name, json_name) != 0) {
             continue;
@@ -50,10 +50,10 @@ sb_err sb_staking_params_set(struct sb_staking_params *params, const char *json_
     return sb_fail(diag, SB_E_NOT_FOUND, "\"%.40s\" is no parameter of staking", json_name);
 }
 
-void sb_staking_params_list(uint64_t ret_values[SB_STAKING_PARAM_COUNT],
+void sb_staking_params_list(uint64_t ret_values[SB_STAKING_PARAMS_COUNT],
                             const struct sb_staking_params *params)
 {
-    for (size_t i = 0; i < SB_STAKING_PARAM_COUNT; i++) {
+    for (size_t i = 0; i < SB_STAKING_PARAMS_COUNT; i++) {
         memcpy(&ret_values[i], (const uint8_t *)params + k_rows[i].offset, sizeof ret_values[i]);
     }
 }

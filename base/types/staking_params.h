@@ -17,7 +17,7 @@ struct sb_staking_params {
 #undef SB_STAKING_PARAM
 };
 
-#define SB_STAKING_PARAM_COUNT (sizeof(struct sb_staking_params) / sizeof(uint64_t))
+#define SB_STAKING_PARAMS_COUNT (sizeof(struct sb_staking_params) / sizeof(uint64_t))
 
 /* sb_staking_params_default: the defaults of staking_params.def. */
 struct sb_staking_params sb_staking_params_default(void);
@@ -28,7 +28,7 @@ sb_err sb_staking_params_set(struct sb_staking_params *params, const char *json_
                              uint64_t value, struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_staking_params_list: the values in the order of the list. */
-void sb_staking_params_list(uint64_t ret_values[SB_STAKING_PARAM_COUNT],
+void sb_staking_params_list(uint64_t ret_values[SB_STAKING_PARAMS_COUNT],
                             const struct sb_staking_params *params);
 
 #endif

@@ -88,6 +88,8 @@ bool net_make(struct net *net, const char *program, uint64_t interval_ms,
     config.pool_count_max = POOL_COUNT_MAX;
     config.pool_sender_max = POOL_COUNT_MAX;
     struct sb_genesis_account *alloc = fund(&net->arena);
+    struct sb_staking_params staking = sb_staking_params_default();
+    staking.signed_min_bps = 0; /* nodes are dead and cut off here for long: nobody goes to jail */
     (void)snprintf(dir, sizeof dir, "%s/net", net->dir);
     const struct sb_localnet_options options = {
         .dir = dir,
@@ -102,8 +104,11 @@ bool net_make(struct net *net, const char *program, uint64_t interval_ms,
                   .gas_limit = sb_params_default().gas_limit,
                   .alloc = alloc,
                   .alloc_count = (size_t)NET_GROUPS * LOAD_SENDERS,
+                  .has_staking = true,
+                  .staking = staking,
                   .fee_recipient = {.b = {[19] = 1}},
-                  .governor = alloc[0].addr}};
+                  .governor = alloc[0].addr},
+        .operator_balance = alloc[0].balance};
     if (sb_localnet_open(&net->local, &net->genesis, &net->arena, &options, &diag) != SB_OK) {
         return net_fail(net, "the network cannot be made: %s", diag.text);
     }

@@ -2,6 +2,7 @@
  * restarts and rollbacks, and followed by a node that was not there. */
 #include "base/codec/abi.h"
 #include "base/util/endian.h"
+#include "node/backend.h"
 #include "node/predeploys.h"
 #include "tests/unit/node/validators_fixture.h"
 
@@ -537,6 +538,74 @@ static void follower_comes_to_the_same_sets_by_the_blocks_alone(void **state)
     net_fini(&follower);
 }
 
+/* ---- RPC ---- */
+
+static uint64_t now_ms(void *ctx)
+{
+    (void)ctx;
+    return s.n.f.now_ms + 500;
+}
+
+/* balance_at: of Distribution. */
+static sb_u256 balance_at(const struct sb_rpc_backend *table, enum sb_rpc_tag tag)
+{
+    const struct sb_rpc_block_ref ref = {.by = SB_RPC_BY_TAG, .tag = tag};
+    const sb_addr distribution = sb_system_addr(SB_DISTRIBUTION_ADDR_LOW);
+    struct sb_rpc_failure failure = {.code = 0};
+    struct sb_rpc_state state;
+    struct sb_account account;
+    bool exists;
+    assert_int_equal(table->state(table->ctx, &ref, &state, &failure), SB_OK);
+    assert_int_equal(state.view->account(state.view->ctx, &distribution, &account, &exists), SB_OK);
+    table->state_release(table->ctx, state);
+    return account.balance;
+}
+
+static void rpc_shows_operators_presence_and_the_end_of_the_pending_block(void **state)
+{
+    (void)state;
+    const struct sb_rpc_block_ref latest = {.by = SB_RPC_BY_TAG, .tag = SB_RPC_LATEST};
+    const struct sb_rpc_block_ref earliest = {.by = SB_RPC_BY_TAG, .tag = SB_RPC_EARLIEST};
+    const struct sb_backend_options options = {
+        .chain = s.n.f.chain, .mempool = s.n.f.mempool, .clock_ms = now_ms};
+    struct sb_rpc_failure failure = {.code = 0};
+    struct sb_backend *backend;
+    struct sb_rpc_validators set;
+    struct sb_rpc_signing_info info;
+    s.n.is_silent[1] = true;
+    steps(6);
+    fixture_check(&s.n.f, sb_backend_new(&backend, &options, &s.n.f.diag));
+    const struct sb_rpc_backend table = sb_backend_table(backend);
+
+    assert_int_equal(table.validators(table.ctx, &s.n.f.arena, 7, &set), SB_OK);
+    for (size_t i = 0; i < set.count; i++) {
+        size_t key = net_key_of(&s.n, &set.validators[i].address);
+        assert_true(set.validators[i].has_operator);
+        assert_true(sb_addr_equal(&set.validators[i].operator_addr, &s.n.f.addrs[key]));
+    }
+
+    const sb_addr both[2] = {s.n.addrs[1], s.n.f.addrs[1]};
+    for (size_t i = 0; i < 2; i++) { /* by its consensus address and by its operator */
+        assert_int_equal(table.signing_info(table.ctx, &both[i], &latest, &info, &failure), SB_OK);
+        assert_true(sb_addr_equal(&info.consensus_addr, &both[0]));
+        assert_true(sb_addr_equal(&info.operator_addr, &both[1]));
+        assert_int_equal(info.missed, 4); /* heights 1 to 4 are judged */
+        assert_int_equal(info.window, WINDOW);
+        assert_false(info.jailed);
+        assert_int_equal(table.signing_info(table.ctx, &both[i], &earliest, &info, &failure),
+                         SB_OK);
+        assert_int_equal(info.counted, 0);
+    }
+    const sb_addr nobody = {{1}};
+    assert_int_equal(table.signing_info(table.ctx, &nobody, &latest, &info, &failure),
+                     SB_E_NOT_FOUND);
+
+    const sb_u256 now = balance_at(&table, SB_RPC_LATEST);
+    const sb_u256 then = balance_at(&table, SB_RPC_PENDING);
+    assert_true(sb_u256_lt(&now, &then)); /* coins of half a second */
+    sb_backend_free(backend);
+}
+
 /* ---- genesis ---- */
 
 static void genesis_with_staking_and_another_fee_recipient_is_refused(void **state)
@@ -624,6 +693,7 @@ int main(void)
         CASE(restart_in_between_changes_nothing),
         CASE(rollback_over_set_changes_and_again_gives_the_same),
         CASE(follower_comes_to_the_same_sets_by_the_blocks_alone),
+        CASE(rpc_shows_operators_presence_and_the_end_of_the_pending_block),
         CASE(genesis_with_staking_and_another_fee_recipient_is_refused),
         CASE(genesis_with_staking_and_too_many_coins_is_refused),
         CASE(validators_that_staking_refuses_make_no_genesis),
