@@ -240,6 +240,7 @@ static sb_err get_validators(void *ctx, struct sb_arena *arena, uint64_t height,
                                             .key_type = v->key.type,
                                             .power = (uint64_t)v->power};
     }
+    sb_query_operators(ctx, list, set.count);
     *ret_validators = (struct sb_rpc_validators){.height = height,
                                                  .total_power = (uint64_t)set.total_power,
                                                  .hash = sb_validator_set_hash(&set),
@@ -464,6 +465,7 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .health = is_watched ? get_health : NULL,
         .metrics = is_watched ? get_metrics : NULL,
         .validators = get_validators,
+        .signing_info = sb_query_signing_info,
         .light_block = sb_query_light_block,
         .inferences = sb_query_inferences,
         .inference_proof = sb_query_inference_proof,

@@ -7,6 +7,7 @@
  *      query_simulate.c   eth_simulateV1                          query_trace.c     debug_trace*; trace_*.c the tracers
  *      query_inference.c  light blocks, inferences, proofs  query_evidence.c  samebit_submitEvidence
  *      query_models.c     samebit_* models                        query_config.c    eth_config
+ *      query_staking.c    operators, signing info
  *
  * Each execution has an executor of its own, so that any number of threads may ask at once. Words and codes of failures are geth's,
  * which wallets and libraries match. */
@@ -56,6 +57,12 @@ sb_err sb_query_models(void *ctx, struct sb_arena *arena, uint64_t offset, uint6
                        uint64_t *ret_total) SB_MUST_USE;
 sb_err sb_query_model(void *ctx, struct sb_arena *arena, const sb_hash *id,
                       struct sb_rpc_model *ret_model) SB_MUST_USE;
+sb_err sb_query_signing_info(void *ctx, const sb_addr *addr, const struct sb_rpc_block_ref *ref,
+                             struct sb_rpc_signing_info *ret_info,
+                             struct sb_rpc_failure *failure) SB_MUST_USE;
+/* sb_query_operators: fill in the operators that Staking knows. */
+void sb_query_operators(struct sb_backend *backend, struct sb_rpc_validator *validators,
+                        size_t count);
 
 sb_err sb_query_config(void *ctx, struct sb_json *out) SB_MUST_USE;
 

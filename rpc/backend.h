@@ -226,7 +226,20 @@ struct sb_rpc_validator {
     sb_bytes public_key;
     uint8_t key_type;
     uint64_t power;
+    bool has_operator; /* the chain knows who owns its stake: */
+    sb_addr operator_addr;
 };
+
+/* Presence and punishment of a validator, as Slashing tells them. */
+struct sb_rpc_signing_info {
+    sb_addr operator_addr, consensus_addr;
+    uint64_t counted; /* heights counted since it began or was last jailed */
+    uint64_t missed;  /* of the last `window` of them */
+    uint64_t window, missed_max;
+    bool jailed, tombstoned;
+    uint64_t jailed_until; /* Unix time, seconds */
+};
+
 struct sb_rpc_validators {
     uint64_t height; /* that they decide */
     uint64_t total_power;
@@ -288,6 +301,9 @@ struct sb_rpc_backend {
     /* validators: the set that decides, or decided, this height: 1 to head + 2. SB_E_NOT_FOUND: null. */
     sb_err (*validators)(void *ctx, struct sb_arena *arena, uint64_t height,
                          struct sb_rpc_validators *ret_validators);
+    /* signing_info: of a validator by its operator or consensus address, after a block. SB_E_NOT_FOUND: null. */
+    sb_err (*signing_info)(void *ctx, const sb_addr *addr, const struct sb_rpc_block_ref *ref,
+                           struct sb_rpc_signing_info *ret_info, struct sb_rpc_failure *failure);
     /* light_block: of block `number`, 1 to head. inferences, inference_proof: of a transaction in a block; `index` counts them from 0.
      * SB_E_NOT_FOUND: null. */
     sb_err (*light_block)(void *ctx, struct sb_arena *arena, uint64_t number,

@@ -178,9 +178,43 @@ sb_err sb_rpc_do_samebit_getValidators(struct sb_rpc_ctx *ctx)
         sb_json_key(ctx->out, "publicKey");
         sb_json_hex(ctx->out, v->public_key);
         put_quantity(ctx->out, "power", v->power);
+        if (v->has_operator) {
+            sb_json_key(ctx->out, "operator");
+            sb_json_addr(ctx->out, &v->operator_addr);
+        }
         sb_json_object_end(ctx->out);
     }
     sb_json_array_end(ctx->out);
+    sb_json_object_end(ctx->out);
+    return SB_OK;
+}
+
+/* Arguments: address of the operator or of the consensus key; block (latest). */
+sb_err sb_rpc_do_samebit_getSigningInfo(struct sb_rpc_ctx *ctx)
+{
+    const struct sb_rpc_backend *backend = &ctx->services->backend;
+    struct sb_rpc_signing_info info;
+    struct sb_rpc_block_ref ref;
+    sb_addr addr;
+    SB_TRY(sb_rpc_args(ctx, 1, 2));
+    SB_TRY(sb_rpc_read_addr(ctx, &addr, sb_rpc_arg(ctx, 0)));
+    SB_TRY(sb_rpc_read_block_ref(ctx, &ref, sb_rpc_arg(ctx, 1)));
+    sb_err err = backend->signing_info(backend->ctx, &addr, &ref, &info, ctx->failure);
+    if (err != SB_OK) {
+        return sb_rpc_or_null(ctx, err);
+    }
+    sb_json_object_begin(ctx->out);
+    sb_json_key(ctx->out, "operator");
+    sb_json_addr(ctx->out, &info.operator_addr);
+    sb_json_key(ctx->out, "address");
+    sb_json_addr(ctx->out, &info.consensus_addr);
+    put_quantity(ctx->out, "missedBlocks", info.missed);
+    put_quantity(ctx->out, "countedBlocks", info.counted);
+    put_quantity(ctx->out, "window", info.window);
+    put_quantity(ctx->out, "missedBlocksMax", info.missed_max);
+    put_bool(ctx->out, "jailed", info.jailed);
+    put_quantity(ctx->out, "jailedUntil", info.jailed_until);
+    put_bool(ctx->out, "tombstoned", info.tombstoned);
     sb_json_object_end(ctx->out);
     return SB_OK;
 }

@@ -698,7 +698,12 @@ static sb_err get_validators(void *ctx, struct sb_arena *arena, uint64_t height,
     static const uint8_t key[32] = {0xaa};
     static const struct sb_rpc_validator validators[2] = {
         {.address = {{1}}, .public_key = {key, sizeof key}, .key_type = 1, .power = 7},
-        {.address = {{2}}, .public_key = {key, sizeof key}, .key_type = 2, .power = 5},
+        {.address = {{2}},
+         .public_key = {key, sizeof key},
+         .key_type = 2,
+         .power = 5,
+         .has_operator = true,
+         .operator_addr = {{9}}},
     };
     (void)ctx;
     (void)arena;
@@ -707,6 +712,26 @@ static sb_err get_validators(void *ctx, struct sb_arena *arena, uint64_t height,
     }
     *ret_validators = (struct sb_rpc_validators){
         .height = height, .total_power = 12, .hash = {{3}}, .validators = validators, .count = 2};
+    return SB_OK;
+}
+
+static sb_err get_signing_info(void *ctx, const sb_addr *addr, const struct sb_rpc_block_ref *ref,
+                               struct sb_rpc_signing_info *ret_info, struct sb_rpc_failure *failure)
+{
+    (void)ctx;
+    (void)ref;
+    (void)failure;
+    if (addr->b[0] != 9) {
+        return SB_E_NOT_FOUND;
+    }
+    *ret_info = (struct sb_rpc_signing_info){.operator_addr = {{9}},
+                                             .consensus_addr = {{2}},
+                                             .counted = 20,
+                                             .missed = 3,
+                                             .window = 100,
+                                             .missed_max = 50,
+                                             .jailed = true,
+                                             .jailed_until = 77};
     return SB_OK;
 }
 
@@ -745,6 +770,7 @@ struct sb_rpc_backend fake_backend_table(struct fake_backend *fake)
                                    .health = get_health,
                                    .metrics = get_metrics,
                                    .validators = get_validators,
+                                   .signing_info = get_signing_info,
                                    .consensus_state = get_consensus_state,
                                    .block = find_block,
                                    .block_release = release_block,

@@ -181,6 +181,17 @@ static void operation_methods_answer(void **state)
          "\"0x0100000000000000000000000000000000000000\",\"keyType\":\"ed25519\",\"publicKey\":"
          "\"0xaa"},
         {"samebit_getValidators", "\"0x4\"", "~\"keyType\":\"unknown\""},
+        {"samebit_getValidators", "\"0x4\"",
+         "~\"operator\":\"0x0900000000000000000000000000000000000000\"}]"},
+        {"samebit_getSigningInfo", "\"0x0900000000000000000000000000000000000000\"",
+         "\"result\":{\"operator\":\"0x0900000000000000000000000000000000000000\",\"address\":"
+         "\"0x0200000000000000000000000000000000000000\",\"missedBlocks\":\"0x3\","
+         "\"countedBlocks\":\"0x14\",\"window\":\"0x64\",\"missedBlocksMax\":\"0x32\","
+         "\"jailed\":true,\"jailedUntil\":\"0x4d\",\"tombstoned\":false}"},
+        {"samebit_getSigningInfo", "\"0x0800000000000000000000000000000000000000\",\"0x1\"",
+         "\"result\":null"},
+        {"samebit_getSigningInfo", "\"0x08\"", "~\"code\":-32602"},
+        {"samebit_getSigningInfo", "", "~\"code\":-32602"},
         {"samebit_getValidators", "\"0x5\"", "\"result\":null"},
         {"samebit_getValidators", "\"earliest\"", "\"result\":null"},
         {"samebit_getValidators", "\"soon\"", "~\"code\":-32602"},
