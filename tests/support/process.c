@@ -102,26 +102,38 @@ static void read_log(char ret[LOG_BYTES_MAX], const char *path)
     ret[len] = '\0';
 }
 
+/* port_in: of the line that tells where the process listens; false: it is not there yet. */
+static bool port_in(uint16_t *ret_port, const char *text)
+{
+    const char *at = strstr(text, LISTENING_TEXT);
+    const char *line_end = at != NULL ? strchr(at, '\n') : NULL;
+    if (line_end == NULL) {
+        return false;
+    }
+    const char *colon = strchr(at + strlen(LISTENING_TEXT), ':');
+    *ret_port =
+        colon != NULL && colon < line_end ? (uint16_t)strtoul(colon + 1, NULL, 10) : (uint16_t)0;
+    return true;
+}
+
 uint16_t process_wait_listening(pid_t pid, const char *log_path, uint64_t timeout_ms)
 {
     uint64_t end = now_ms() + timeout_ms;
-    while (now_ms() < end) {
-        static char text[LOG_BYTES_MAX];
+    char *text = malloc(LOG_BYTES_MAX); /* several threads start processes */
+    uint16_t port = 0;
+    bool is_over = false;
+    SB_ASSERT(text != NULL);
+    while (!is_over && now_ms() < end) {
         siginfo_t info = {0};
         int ended = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
         read_log(text, log_path);
-        const char *at = strstr(text, LISTENING_TEXT);
-        const char *line_end = at != NULL ? strchr(at, '\n') : NULL;
-        if (line_end != NULL) {
-            const char *colon = strchr(at + strlen(LISTENING_TEXT), ':');
-            return colon != NULL && colon < line_end ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
+        is_over = port_in(&port, text) || ended != 0 || info.si_pid == pid;
+        if (!is_over) {
+            sleep_us(LOOK_US);
         }
-        if (ended != 0 || info.si_pid == pid) {
-            return 0;
-        }
-        sleep_us(LOOK_US);
     }
-    return 0;
+    free(text);
+    return port;
 }
 
 void process_print_log(const char *log_path)

@@ -9,6 +9,7 @@
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,7 +51,7 @@ struct fixture {
     size_t block_cache_count;       /* 0: the chain's default */
     struct sb_inference *inference; /* a test that runs models sets it */
     const struct sb_logger *log;
-    uint64_t now_ms;
+    atomic_uint_least64_t now_ms; /* queries of other threads read it */
     struct sb_diag diag;
 };
 

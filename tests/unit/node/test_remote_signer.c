@@ -2,6 +2,7 @@
 #include "node/remote_signer.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +37,7 @@ struct rig {
     int stop[2];
     pthread_t thread;
     sb_err ended;
-    unsigned sleep_ms; /* before each signature */
+    atomic_uint sleep_ms; /* before each signature */
     bool refuses_proofs;
 };
 
@@ -46,7 +47,7 @@ static sb_err slow_sign(void *ctx, struct sb_signature *ret_signature,
                         struct sb_diag *diag)
 {
     struct rig *rig = ctx;
-    struct timespec pause = {.tv_nsec = (long)rig->sleep_ms * 1000000};
+    struct timespec pause = {.tv_nsec = (long)atomic_load(&rig->sleep_ms) * 1000000};
     (void)nanosleep(&pause, NULL);
     struct sb_signer local = sb_local_signer(&rig->local);
     return local.sign(local.ctx, ret_signature, message, of, diag);
@@ -261,13 +262,13 @@ static void slow_signer_is_a_refusal_and_its_late_answer_is_skipped(void **state
     struct sb_signature signature;
     rig_init(&rig);
     assert_int_equal(remote_new(&remote, &rig, 100, &diag), SB_OK);
-    rig.sleep_ms = 400;
+    atomic_store(&rig.sleep_ms, 400);
     struct sb_bft_message message = vote(1, 1);
     assert_int_equal(ask(remote, &message, &signature, &diag), SB_E_REFUSED);
     assert_non_null(strstr(diag.text, "in time"));
     struct timespec pause = {.tv_nsec = 600 * 1000000L};
     (void)nanosleep(&pause, NULL);
-    rig.sleep_ms = 0;
+    atomic_store(&rig.sleep_ms, 0);
     sb_err err = SB_E_REFUSED;
     message = vote(2, 1);
     for (int i = 0; i < 50 && err != SB_OK; i++) { /* however slow the machine is */
@@ -363,12 +364,12 @@ static void signature_that_was_not_heard_of_stops_nothing(void **state)
     struct sb_signature signature;
     rig_init(&rig);
     assert_int_equal(remote_new(&remote, &rig, 100, &diag), SB_OK);
-    rig.sleep_ms = 400;
+    atomic_store(&rig.sleep_ms, 400);
     struct sb_bft_message message = vote_in(1, 0, 1);
     assert_int_equal(ask(remote, &message, &signature, &diag), SB_E_REFUSED);
     struct timespec pause = {.tv_nsec = 600 * 1000000L};
     (void)nanosleep(&pause, NULL);
-    rig.sleep_ms = 0;
+    atomic_store(&rig.sleep_ms, 0);
     sb_err err = SB_E_REFUSED;
     message = vote_in(1, 1, 1);
     for (int i = 0; i < 50 && err != SB_OK; i++) { /* however slow the machine is */
