@@ -552,12 +552,13 @@ static sb_u256 balance_at(const struct sb_rpc_backend *table, enum sb_rpc_tag ta
     const struct sb_rpc_block_ref ref = {.by = SB_RPC_BY_TAG, .tag = tag};
     const sb_addr distribution = sb_system_addr(SB_DISTRIBUTION_ADDR_LOW);
     struct sb_rpc_failure failure = {.code = 0};
-    struct sb_rpc_state state;
+    const struct sb_state_view *view;
     struct sb_account account;
+    void *handle;
     bool exists;
-    assert_int_equal(table->state(table->ctx, &ref, &state, &failure), SB_OK);
-    assert_int_equal(state.view->account(state.view->ctx, &distribution, &account, &exists), SB_OK);
-    table->state_release(table->ctx, state);
+    assert_int_equal(table->state(table->ctx, &ref, &view, &handle, &failure), SB_OK);
+    assert_int_equal(view->account(view->ctx, &distribution, &account, &exists), SB_OK);
+    table->state_release(table->ctx, handle);
     return account.balance;
 }
 
