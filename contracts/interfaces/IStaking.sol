@@ -140,6 +140,7 @@ interface IStaking {
         uint64 completion;
         address origin; // operator from which the stake was redelegated before, and still at its risk; or zero
         uint64 originCompletion;
+        uint64 originHeight; // block of that redelegation
     }
 
     struct Redelegation {

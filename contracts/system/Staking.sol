@@ -745,7 +745,8 @@ contract Staking is IStaking, IStakingSystem, IStakingHooks, ReentrancyGuardTran
                 e.height,
                 e.completion,
                 pools[e.origin].operator,
-                e.originCompletion
+                e.originCompletion,
+                e.originHeight
             );
         }
     }

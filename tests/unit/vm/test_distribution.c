@@ -168,11 +168,17 @@ static void delegators_share_what_commission_leaves(void **state)
     assert_u256(wallet(3), sum(before, theirs));
     claim(3, 2);
     expect_error("NothingToClaim()");
-    assert_u256(pending(2, 2), mine); /* the other's claim took nothing */
-    const sb_u256 wallet_before = wallet(2);
+    blocks(1);
+    const sb_u256 of_one_block = pending(3, 2), part = scaled(theirs, 1, 5);
+    assert_true(sb_u256_lt(&of_one_block, &part)); /* those of ten were paid */
+    claim(3, 2);
+    assert_u256(sb_stake_word(c, 0), of_one_block);
+    const sb_u256 mine_now = pending(2, 2);
+    assert_true(sb_u256_lt(&mine, &mine_now)); /* the other's claim took nothing */
+    const sb_u256 wallet_before = wallet(2), own_now = commission(2);
     claim_commission(2);
     expect_event("CommissionClaimed(address,uint256)");
-    assert_u256(wallet(2), sum(wallet_before, own));
+    assert_u256(wallet(2), sum(wallet_before, own_now));
     claim_commission(2);
     expect_error("NothingToClaim()");
     claim_commission(7);

@@ -68,6 +68,17 @@ static void a_wider_window_judges_when_it_is_full(void **state)
     assert_true(is(2, JAILED));
 }
 
+static void absence_after_more_heights_than_a_word_holds_is_judged_at_once(void **state)
+{
+    (void)state;
+    blocks(300);
+    assert_u256(signing(2, 2), u(255));
+    blocks_without(2, WINDOW / 2);
+    assert_false(is(2, JAILED));
+    blocks_without(2, 1);
+    assert_true(is(2, JAILED));
+}
+
 static void a_narrower_window_judges_by_the_newest_heights(void **state)
 {
     (void)state;
@@ -510,6 +521,7 @@ int main(void)
         CASE(absence_in_a_whole_window_jails_and_slashes),
         CASE(absence_in_half_of_a_window_is_forgiven),
         CASE(a_wider_window_judges_when_it_is_full),
+        CASE(absence_after_more_heights_than_a_word_holds_is_judged_at_once),
         CASE(a_narrower_window_judges_by_the_newest_heights),
         CASE(unjail_after_its_time_brings_the_validator_back),
         CASE(the_last_validator_is_slashed_and_stays),

@@ -482,6 +482,20 @@ static void a_full_list_lets_the_stronger_in(void **state)
     assert_int_equal(next_power(155), 0);
 }
 
+static void a_full_list_notices_that_its_weakest_became_weaker(void **state)
+{
+    (void)state;
+    full_list();
+    create(CANDIDATES, coins(11));     /* in the place of 0 */
+    create(CANDIDATES + 1, coins(11)); /* no stronger than the weakest, which now has 11 */
+    enter(CANDIDATES + 1);
+    expect_error("TooWeak(uint256,uint256)");
+    undelegate(5, 5, coins(5)); /* 10 */
+    enter(CANDIDATES + 1);
+    expect_ok();
+    assert_false(is(5, LISTED));
+}
+
 static void enter_brings_back_who_was_pushed_out(void **state)
 {
     (void)state;
@@ -602,6 +616,7 @@ int main(void)
         CASE(fewer_places_make_the_set_smaller_at_once),
         CASE(equal_power_is_ranked_by_address),
         CASE(a_full_list_lets_the_stronger_in),
+        CASE(a_full_list_notices_that_its_weakest_became_weaker),
         CASE(enter_brings_back_who_was_pushed_out),
         CASE(views_give_pages),
         CASE(what_is_the_chains_own_is_refused_to_others),
