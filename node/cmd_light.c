@@ -59,6 +59,20 @@ struct light {
     struct sb_light_client_options client_options;
 };
 
+/* split_urls: "URL[,URL...]": the first is the primary, the others are witnesses. The text is cut up in place. */
+static bool split_urls(struct light *l, char *text)
+{
+    l->rpc = text;
+    for (char *comma = strchr(text, ','); comma != NULL; comma = strchr(comma + 1, ',')) {
+        if (l->witnesses.count == SB_TEXTS_MAX) {
+            return false;
+        }
+        *comma = '\0';
+        l->witnesses.items[l->witnesses.count++] = comma + 1;
+    }
+    return true;
+}
+
 static uint64_t now_ms(void)
 {
     struct timespec now;
@@ -427,7 +441,8 @@ int sb_cmd_light(int argc, char **argv)
                        .period_ms = PERIOD_MS,
                        .drift_ms = DRIFT_MS};
     const struct sb_option options[] = {
-        {"rpc", SB_OPTION_TEXT, &l.rpc, "URL", "the node to ask; " SB_RPC_URL_DEFAULT, 0, 0},
+        {"rpc", SB_OPTION_TEXT, &l.rpc, "URL[,URL...]",
+         "the node to ask, and witnesses; " SB_RPC_URL_DEFAULT, 0, 0},
         {"witness", SB_OPTION_TEXTS, &l.witnesses, "URL", "another node, to compare with", 0, 0},
         {"trust-height", SB_OPTION_U64, &l.trust_height, "H", "height of the block that you trust",
          1, UINT64_MAX},
@@ -464,8 +479,12 @@ int sb_cmd_light(int argc, char **argv)
     if (l.tx != NULL && l.proof_path != NULL) {
         return sb_cli_usage(k_usage.command, "give --verify-inference or --proof, not both");
     }
-    if (l.witnesses.count > SB_LIGHT_WITNESSES_MAX) {
+    char *urls = strdup(l.rpc);
+    if (urls == NULL || !split_urls(&l, urls) || l.witnesses.count > SB_LIGHT_WITNESSES_MAX) {
+        free(urls);
         return sb_cli_usage(k_usage.command, "at most 16 witnesses");
     }
-    return run(&l);
+    status = run(&l);
+    free(urls);
+    return status;
 }

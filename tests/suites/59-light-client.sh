@@ -47,7 +47,7 @@ key=$NODE_KEY
 wait_height "$url" 5
 id=$(rpc "$url" samebit_getCommit '["0x2"]' | sed -E 's/.*"blockId":"(0x[0-9a-f]{64})".*/\1/')
 expect begin 0 verified build/samebit light --rpc "$url" --state "$work/state" --trust-height 2 --trust-hash "$id"
-expect resume 0 verified build/samebit light --rpc "$url" --state "$work/state" --witness "$url"
+expect resume 0 verified build/samebit light --rpc "$url,$url" --state "$work/state" --witness "$url"
 expect no_trust 1 'say with --trust-height' build/samebit light --rpc "$url" --state "$work/none"
 expect wrong_hash 1 'is not the trusted one' build/samebit light --rpc "$url" --state "$work/none" --trust-height 3 --trust-hash "$id"
 expect wrong_genesis 1 'signature is invalid' build/samebit light --rpc "$url" --state "$work/none" --trust-height 2 --trust-hash "$id" --genesis-hash "$id"

@@ -692,6 +692,87 @@ static void get_metrics(void *ctx, struct sb_arena *arena, struct sb_rpc_metrics
     ret->rpc_requests_total = 12345678; /* the server's own: it writes over this */
 }
 
+/* Block 2, with two validators of whom one signed; transaction 0x0404..04 in it ran two models. */
+static sb_err get_light_block(void *ctx, struct sb_arena *arena, uint64_t number,
+                              struct sb_rpc_light_block *ret_block)
+{
+    static const struct sb_validator validators[2] = {
+        {.key = {.type = 1, .len = 1, .bytes = {0xaa}}, .power = 7, .address = {{1}}},
+        {.key = {.type = 1, .len = 1, .bytes = {0xbb}}, .power = 5, .address = {{2}}}};
+    static const struct sb_commit_sig sigs[2] = {
+        {.flag = SB_COMMIT_BLOCK, .signature = {.len = 2, .bytes = {0xcc, 0xdd}}},
+        {.flag = SB_COMMIT_ABSENT}};
+    static const struct sb_validator_set set = {
+        .validators = validators, .count = 2, .total_power = 12};
+    (void)ctx;
+    (void)arena;
+    if (number != 2) {
+        return SB_E_NOT_FOUND;
+    }
+    *ret_block = (struct sb_rpc_light_block){
+        .header = {.version = 1, .height = 2, .time_ms = 999, .payload_hash = {{8}}},
+        .id = {{9}},
+        .commit = {.height = 2, .round = 1, .block_id = {{9}}, .sigs = sigs, .sig_count = 2},
+        .validators = set,
+        .next_validators = set,
+        .encoded = sb_span("\x01\x02", 2)};
+    return SB_OK;
+}
+
+static const struct sb_inference_record fake_inferences[2] = {
+    {.tx_hash = {{4}}, .caller = {{5}}, .model_id = {{6}}},
+    {.tx_hash = {{4}}, .index = 1, .caller = {{5}}, .model_id = {{7}}}};
+
+static sb_err get_inferences(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                             struct sb_rpc_inferences *ret_inferences)
+{
+    (void)ctx;
+    (void)arena;
+    if (!sb_hash_equal(tx_hash, &fake_inferences[0].tx_hash)) {
+        return SB_E_NOT_FOUND;
+    }
+    *ret_inferences =
+        (struct sb_rpc_inferences){.number = 2, .first = 3, .records = fake_inferences, .count = 2};
+    return SB_OK;
+}
+
+static sb_err get_inference_proof(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
+                                  uint64_t index, const atomic_bool *stop,
+                                  struct sb_rpc_inference_proof *ret_proof)
+{
+    struct sb_rpc_inferences found;
+    (void)stop;
+    SB_TRY(get_inferences(ctx, arena, tx_hash, &found));
+    if (index >= found.count) {
+        return SB_E_NOT_FOUND;
+    }
+    *ret_proof = (struct sb_rpc_inference_proof){.record = found.records[index],
+                                                 .path = {.index = found.first + (uint32_t)index,
+                                                          .count = 6,
+                                                          .depth = 1,
+                                                          .siblings = {{{1}}}},
+                                                 .encoded = sb_span("\x03", 1),
+                                                 .has_data = index == 0,
+                                                 .input = sb_span("\x0a", 1),
+                                                 .output = sb_span("\x0b", 1)};
+    return get_light_block(ctx, arena, 2, &ret_proof->block);
+}
+
+/* Takes as many pieces as the light block has bytes; none of an empty one. */
+static sb_err submit_evidence(void *ctx, struct sb_arena *arena, sb_bytes encoded,
+                              size_t *ret_accepted, struct sb_rpc_failure *failure)
+{
+    (void)ctx;
+    (void)arena;
+    if (encoded.len == 0) {
+        failure->code = SB_RPC_SERVER_ERROR;
+        (void)snprintf(failure->message, sizeof failure->message, "it proves nothing");
+        return SB_E_REFUSED;
+    }
+    *ret_accepted = encoded.len;
+    return SB_OK;
+}
+
 static sb_err get_validators(void *ctx, struct sb_arena *arena, uint64_t height,
                              struct sb_rpc_validators *ret_validators)
 {
@@ -771,6 +852,10 @@ struct sb_rpc_backend fake_backend_table(struct fake_backend *fake)
                                    .metrics = get_metrics,
                                    .validators = get_validators,
                                    .signing_info = get_signing_info,
+                                   .light_block = get_light_block,
+                                   .inferences = get_inferences,
+                                   .inference_proof = get_inference_proof,
+                                   .submit_evidence = submit_evidence,
                                    .consensus_state = get_consensus_state,
                                    .block = find_block,
                                    .block_release = release_block,

@@ -464,6 +464,45 @@ static void samebit_methods_answer(void **state)
     run_rows(rows, sizeof rows / sizeof rows[0]);
 }
 
+static void proof_methods_answer(void **state)
+{
+#define TX "\"0x0400000000000000000000000000000000000000000000000000000000000000\""
+    static const struct row rows[] = {
+        {"samebit_getCommit", "\"0x2\"",
+         "~\"result\":{\"height\":\"0x2\",\"round\":\"0x1\",\"blockId\":\"0x09"},
+        {"samebit_getCommit", "",
+         "~\"signatures\":[{\"index\":\"0x0\",\"address\":"
+         "\"0x0100000000000000000000000000000000000000\",\"power\":\"0x7\",\"flag\":\"block\","
+         "\"signature\":\"0xccdd\"},"},
+        {"samebit_getCommit", "\"latest\"", "~\"signedPower\":\"0x7\",\"totalPower\":\"0xc\"}"},
+        {"samebit_getCommit", "\"pending\"", "~\"flag\":\"absent\",\"signature\":\"0x\"}"},
+        {"samebit_getCommit", "\"0x1\"", "\"result\":null"},
+        {"samebit_getCommit", "\"0x1\",1", "~\"code\":-32602"},
+        {"samebit_getLightBlock", "\"0x2\"", "\"result\":\"0x0102\""},
+        {"samebit_getLightBlock", "\"0x3\"", "\"result\":null"},
+        {"samebit_getInferences", TX,
+         "~[{\"blockNumber\":\"0x2\",\"blockIndex\":\"0x3\",\"transactionHash\":" TX
+         ",\"index\":\"0x0\",\"caller\":\"0x05"},
+        {"samebit_getInferences", TX,
+         "~\"blockIndex\":\"0x4\",\"transactionHash\":" TX ",\"index\":\"0x1\""},
+        {"samebit_getInferences", ZERO_HASH, "\"result\":null"},
+        {"samebit_getInferences", "", "~\"code\":-32602"},
+        {"samebit_getInferenceProof", TX,
+         "~\"result\":{\"proof\":\"0x03\",\"lightBlock\":\"0x0102\""},
+        {"samebit_getInferenceProof", TX ",0", "~\"input\":\"0x0a\",\"output\":\"0x0b\"}"},
+        {"samebit_getInferenceProof", TX ",\"0x1\"",
+         "~\"path\":{\"index\":\"0x4\",\"count\":\"0x6\",\"siblings\":[\"0x01"},
+        {"samebit_getInferenceProof", TX ",2", "\"result\":null"},
+        {"samebit_getInferenceProof", ZERO_HASH, "\"result\":null"},
+        {"samebit_submitEvidence", "\"0x010203\"", "\"result\":{\"accepted\":\"0x3\"}"},
+        {"samebit_submitEvidence", "\"0x\"",
+         "\"error\":{\"code\":-32000,\"message\":\"it proves nothing\"}"},
+        {"samebit_submitEvidence", "\"0x0\"", "~\"code\":-32602"},
+    };
+    (void)state;
+    run_rows(rows, sizeof rows / sizeof rows[0]);
+}
+
 static void method_table_is_complete_and_documented(void **state)
 {
     (void)state;
@@ -520,6 +559,7 @@ int main(void)
         cmocka_unit_test(log_and_filter_methods_answer),
         cmocka_unit_test(pool_methods_answer),
         cmocka_unit_test(samebit_methods_answer),
+        cmocka_unit_test(proof_methods_answer),
         cmocka_unit_test(method_table_is_complete_and_documented),
         cmocka_unit_test(pending_block_hides_what_is_not_known),
         cmocka_unit_test(create_address_matches_the_known_example),
