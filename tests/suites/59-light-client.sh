@@ -85,6 +85,7 @@ expect damaged_state 1 'error: ' build/samebit light --rpc "$url" --state "$work
 
 # two nodes with one key go on from one chain: an equivocation, found, written and punished
 node_stop
+expect verify 0 'all is right' build/samebit verify --datadir "$work/one" --silent
 cp -r "$work/one" "$work/two"
 node_start "$work/log" --datadir "$work/one" --block-time 0.2 --no-staking
 one=$NODE_URL

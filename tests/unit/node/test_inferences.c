@@ -3,9 +3,11 @@
 #include "tests/unit/node/model_fixture.h"
 
 #include "base/crypto/keccak.h"
+#include "base/util/endian.h"
 #include "consensus/inference_proof.h"
 #include "node/backend.h"
 #include "rpc/format.h"
+#include "storage/db.h"
 
 #define RECORDS 6 /* of the block under test */
 
@@ -331,6 +333,50 @@ static void records_go_with_their_block(void **state)
     assert_int_equal(table.inferences(table.ctx, &arena, &txs[0], &found), SB_E_NOT_FOUND);
 }
 
+/* damage: change or remove the stored records of a block, behind the chain's back. */
+static void damage(uint64_t number, bool remove)
+{
+    struct sb_db *db;
+    bool created;
+    uint8_t key[8];
+    const struct sb_db_options options = {.cache_bytes = 1 << 20};
+    struct fixture *f = &side.n.f;
+    sb_bytes raw;
+    be_store64(key, number);
+    assert_int_equal(sb_store_inferences(&raw, &arena, sb_chain_store(f->chain), number), SB_OK);
+    sb_backend_free(backend);
+    net_close(&side.n);
+    fixture_check(f, sb_db_open(&db, &created, f->db_dir, &options, &f->diag));
+    struct sb_db_batch *batch = sb_db_batch_new(db);
+    ((uint8_t *)(uintptr_t)raw.data)[raw.len - 1] ^= 1; /* the test's own copy */
+    if (remove) {
+        sb_db_batch_delete(batch, SB_FAMILY_INFERENCES, sb_span(key, sizeof key));
+    } else {
+        sb_db_batch_put(batch, SB_FAMILY_INFERENCES, sb_span(key, sizeof key), raw);
+    }
+    fixture_check(f, sb_db_batch_write(db, batch, &f->diag));
+    sb_db_batch_free(batch);
+    sb_db_close(db);
+    net_open(&side.n);
+    open_backend();
+}
+
+static void damaged_records_are_found(void **state)
+{
+    (void)state;
+    sb_hash txs[6];
+    run_block(txs);
+    struct fixture *f = &side.n.f;
+    uint64_t number = sb_chain_head_number(f->chain);
+    one(); /* the head is checked at every start */
+    fixture_check(f, sb_chain_check_block(f->chain, number, &f->diag));
+    for (int remove = 0; remove < 2; remove++) {
+        damage(number, remove != 0);
+        assert_int_equal(sb_chain_check_block(f->chain, number, &f->diag), SB_E_CORRUPT);
+        assert_non_null(strstr(f->diag.text, "extension root"));
+    }
+}
+
 static void forged_extension_root_is_refused(void **state)
 {
     (void)state;
@@ -352,6 +398,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(backend_proves_every_inference, setup, teardown),
         cmocka_unit_test_setup_teardown(records_survive_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(records_go_with_their_block, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_records_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(forged_extension_root_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
