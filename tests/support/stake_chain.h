@@ -11,21 +11,15 @@
 
 #include "base/types/params.h"
 #include "tests/support/memory_state.h"
+#include "tests/support/stake_model.h"
 #include "vm/exec/exec.h"
 #include "vm/exec/system.h"
 
-#define SB_STAKE_CHAIN_ID UINT64_C(4711)
-#define SB_STAKE_SETS     5 /* those of heights H - 2 to H + 2, by height modulo this */
-#define SB_STAKE_PARAMS   0x5b10
-#define SB_STAKE_COIN     UINT64_C(1000000000000000000)
+#define SB_STAKE_CHAIN_ID     UINT64_C(4711)
+#define SB_STAKE_SETS         5 /* those of heights H - 2 to H + 2, by height modulo this */
+#define SB_STAKE_PARAMS       0x5b10
+#define SB_STAKE_COIN         UINT64_C(1000000000000000000)
 
-/* The numbers of base/types/staking_params.def: slots 15 on of Params. */
-enum sb_staking_param {
-#define SB_STAKING_PARAM(field, json_name, default_value, min, max, text) SB_STAKING_##field,
-#include "base/types/staking_params.def"
-#undef SB_STAKING_PARAM
-    SB_STAKING_PARAM_COUNT
-};
 #define SB_STAKING_PARAM_SLOT 15
 
 struct sb_staking_bounds {
