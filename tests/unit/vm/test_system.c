@@ -328,15 +328,14 @@ static void minted_of_another_length_is_a_failed_call(void **state)
     static const uint8_t bytes[64] = {[31] = 1};
     static const size_t lens[] = {0, 31, 33, 64};
     for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
-        setup(NULL);
         set_quiet();
         set_answer(SB_SYSTEM_DISTRIBUTION, RETURN, sb_span(bytes, lens[i]));
         end_block();
         assert_calls(false, true, true);
         assert_untouched(SB_SYSTEM_DISTRIBUTION);
         teardown(NULL);
+        setup(NULL);
     }
-    setup(NULL);
 }
 
 /* ---- the set ---- */
