@@ -33,6 +33,7 @@ sb_err sb_datadir_paths(struct sb_datadir *ret_dir, const char *path, struct sb_
     SB_TRY(sb_path_join(ret_dir->addresses, path, "addresses", diag));
     SB_TRY(sb_path_join(ret_dir->journal, path, "journal", diag));
     SB_TRY(sb_path_join(ret_dir->inputs, path, "inputs", diag));
+    SB_TRY(sb_path_join(ret_dir->snapshots, path, "snapshots", diag));
     return sb_path_join(ret_dir->db, path, "db", diag);
 }
 

@@ -9,6 +9,7 @@
  *         journal/              what the validator signed: lost or copied back, it could sign twice
  *         inputs/               the journal of a node whose signatures are in a signer process: holds none, and may be lost
  *         db/                   blocks and state
+ *         snapshots/            what newcomers are given of them (storage/snapshot.h); made as needed
  *
  * Creation makes all of it, journal and genesis block included, so that later starts never have to guess whether something is new or
  * was lost. */
@@ -33,6 +34,7 @@ struct sb_datadir {
     char journal[SB_PATH_BYTES];
     char inputs[SB_PATH_BYTES];
     char db[SB_PATH_BYTES];
+    char snapshots[SB_PATH_BYTES];
 };
 
 /* Of the validator; the node's own key has the same form. */

@@ -16,6 +16,7 @@
 #include "base/util/assert.h"
 #include "node/inbox.h"
 #include "node/remote_signer.h"
+#include "node/snap_server.h"
 #include "node/verify_cache.h"
 
 #define DRAIN_MS 20
@@ -41,6 +42,7 @@ struct sb_node {
     struct sb_inbox *inbox;
     struct sb_tx_gossip *txs; /* NULL without peers, as p2p */
     struct sb_p2p *p2p;
+    struct sb_snap_server *snapshots; /* NULL: none are wanted */
     struct sb_metrics *metrics;
 
     bool has_loop;
@@ -288,11 +290,20 @@ static void on_peer_down(void *ctx, sb_peer peer)
     struct sb_node *node = ctx;
     (void)sb_inbox_put(node->inbox, SB_INBOX_PEER_DOWN, peer, SB_CHANNEL_CONTROL, sb_span(NULL, 0));
     sb_tx_gossip_peer_down(node->txs, peer);
+    if (node->snapshots != NULL) {
+        sb_snap_server_peer_down(node->snapshots, peer);
+    }
 }
 
 static bool on_message(void *ctx, sb_peer peer, enum sb_channel channel, sb_bytes message)
 {
     struct sb_node *node = ctx;
+    if (channel == SB_CHANNEL_SNAPSHOT) {
+        if (node->snapshots != NULL) {
+            sb_snap_server_receive(node->snapshots, peer, message);
+        }
+        return true;
+    }
     return channel == SB_CHANNEL_TX
                ? sb_tx_gossip_receive(node->txs, peer, message)
                : sb_inbox_put(node->inbox, SB_INBOX_MESSAGE, peer, channel, message);
@@ -479,6 +490,28 @@ static sb_err open_network(struct sb_node *node, struct sb_diag *diag)
     return err;
 }
 
+static bool send_snapshot(void *ctx, sb_peer peer, sb_bytes message)
+{
+    return host_send(ctx, peer, SB_CHANNEL_SNAPSHOT, message);
+}
+
+static sb_err open_snapshots(struct sb_node *node, struct sb_diag *diag)
+{
+    const struct sb_node_options *o = &node->options;
+    const struct sb_snap_server_options options = {.chain = node->chain,
+                                                   .dir = o->snapshots_dir,
+                                                   .interval = o->snapshot_interval,
+                                                   .keep = (size_t)o->snapshot_keep,
+                                                   .prune_blocks = o->prune_blocks,
+                                                   .history_blocks = o->history_blocks,
+                                                   .log = o->log,
+                                                   .ctx = node,
+                                                   .send = send_snapshot,
+                                                   .report = host_report};
+    bool wanted = o->snapshots_dir != NULL && (o->snapshot_interval != 0 || o->prune_blocks != 0);
+    return wanted ? sb_snap_server_new(&node->snapshots, &options, diag) : SB_OK;
+}
+
 static sb_err open_metrics(struct sb_node *node, struct sb_diag *diag)
 {
     const struct sb_metrics_options options = {.chain = node->chain,
@@ -505,6 +538,7 @@ static sb_err open_all(struct sb_node *node, struct sb_diag *diag)
     SB_TRY(open_journal(node, diag));
     SB_TRY(open_replica(node, diag));
     SB_TRY(open_network(node, diag));
+    SB_TRY(open_snapshots(node, diag));
     SB_TRY(open_metrics(node, diag));
     SB_TRY(sb_replica_start(node->replica, diag));
     node->status = sb_replica_status(node->replica);
@@ -542,6 +576,9 @@ sb_err sb_node_start(struct sb_node *node, struct sb_diag *diag)
         return sb_fail(diag, SB_E_INTERNAL, "the node's thread cannot be made");
     }
     node->has_thread = true;
+    if (node->snapshots != NULL) {
+        SB_TRY(sb_snap_server_start(node->snapshots, diag));
+    }
     if (node->p2p == NULL) {
         return SB_OK;
     }
@@ -554,6 +591,9 @@ void sb_node_stop(struct sb_node *node)
     if (node->p2p != NULL) {
         sb_p2p_stop(node->p2p);
         sb_tx_gossip_stop(node->txs);
+    }
+    if (node->snapshots != NULL) {
+        sb_snap_server_stop(node->snapshots);
     }
     if (node->has_thread) {
         atomic_store(&node->stop, true);
@@ -591,6 +631,7 @@ void sb_node_free(struct sb_node *node)
         sb_inbox_done_take(node->inbox, item);
     }
     sb_tx_gossip_free(node->txs);
+    sb_snap_server_free(node->snapshots);
     sb_inbox_free(node->inbox);
     sb_p2p_free(node->p2p);
     if (node->has_loop) {

@@ -48,6 +48,9 @@ struct sb_node_options {
         *p2p; /* NULL: no peers. Used during new; domain, callbacks and log are the node's */
     size_t store_cache_bytes;
     uint64_t history_blocks;
+    /* Snapshots for others and pruning (snap_server.h); NULL: neither, and questions about snapshots are not answered. */
+    const char *snapshots_dir;
+    uint64_t snapshot_interval, snapshot_keep, prune_blocks;
     struct sb_mempool_options mempool;
     /* Called once, from the loop's thread. May be NULL. */
     void (*on_failed)(void *ctx, const char *message);

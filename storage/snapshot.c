@@ -242,12 +242,15 @@ static struct sb_snapshot *list_put(struct sb_snapshots *snapshots, struct sb_sn
     return old;
 }
 
-/* checkpoint: of the head, while nothing is committed. */
-static sb_err checkpoint(uint64_t *ret_height, const struct sb_snapshots *snapshots,
-                         struct sb_store *store, struct sb_diag *diag)
+sb_err sb_snapshots_prepare(struct sb_store *store, struct sb_diag *diag)
+{
+    return sb_db_flush(store->db, diag);
+}
+
+sb_err sb_snapshots_cut(uint64_t *ret_height, const struct sb_snapshots *snapshots,
+                        struct sb_store *store, struct sb_diag *diag)
 {
     char path[PATH_BYTES_MAX];
-    SB_TRY(sb_db_flush(store->db, diag));
     (void)pthread_mutex_lock(&store->writer);
     struct sb_store_head head = sb_store_head(store);
     path_of(path, snapshots, head.number, "");
@@ -264,12 +267,9 @@ static sb_err checkpoint(uint64_t *ret_height, const struct sb_snapshots *snapsh
     return err;
 }
 
-sb_err sb_snapshots_take(uint64_t *ret_height, struct sb_snapshots *snapshots,
-                         struct sb_store *store, struct sb_diag *diag)
+sb_err sb_snapshots_adopt(struct sb_snapshots *snapshots, uint64_t height, struct sb_diag *diag)
 {
-    uint64_t height;
     struct sb_snapshot *snapshot;
-    SB_TRY(checkpoint(&height, snapshots, store, diag));
     if (folder_sync(snapshots->dir) != SB_OK) {
         return sb_fail(diag, SB_E_IO, "%s: %s", snapshots->dir, strerror(errno));
     }
@@ -284,8 +284,18 @@ sb_err sb_snapshots_take(uint64_t *ret_height, struct sb_snapshots *snapshots,
         }
         sb_snapshot_unref(old);
     }
-    *ret_height = height;
     return err;
+}
+
+sb_err sb_snapshots_take(uint64_t *ret_height, struct sb_snapshots *snapshots,
+                         struct sb_store *store, struct sb_diag *diag)
+{
+    uint64_t height;
+    SB_TRY(sb_snapshots_prepare(store, diag));
+    SB_TRY(sb_snapshots_cut(&height, snapshots, store, diag));
+    SB_TRY(sb_snapshots_adopt(snapshots, height, diag));
+    *ret_height = height;
+    return SB_OK;
 }
 
 size_t sb_snapshots_list(uint64_t ret_heights[SB_SNAPSHOTS_MAX], struct sb_snapshots *snapshots)

@@ -30,6 +30,13 @@ void sb_snapshots_close(struct sb_snapshots *snapshots);
  * it returns; older ones than `keep` go. *ret_height: of what was taken. */
 sb_err sb_snapshots_take(uint64_t *ret_height, struct sb_snapshots *snapshots,
                          struct sb_store *store, struct sb_diag *diag) SB_MUST_USE;
+/* The same in three steps, for a node that cannot wait: prepare, in any thread, some blocks before; cut, right after the commit of the height,
+ * which is quick then; adopt, in any thread: from then on it is listed, and too old ones go. */
+sb_err sb_snapshots_prepare(struct sb_store *store, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_snapshots_cut(uint64_t *ret_height, const struct sb_snapshots *snapshots,
+                        struct sb_store *store, struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_snapshots_adopt(struct sb_snapshots *snapshots, uint64_t height,
+                          struct sb_diag *diag) SB_MUST_USE;
 /* sb_snapshots_list: heights, newest first; returns how many. */
 size_t sb_snapshots_list(uint64_t ret_heights[SB_SNAPSHOTS_MAX], struct sb_snapshots *snapshots);
 /* sb_snapshots_find: the snapshot of a height, counted for the caller; NULL when there is none. */
