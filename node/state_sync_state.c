@@ -12,7 +12,7 @@
 #include "vm/precompile/facts.h"
 
 #define WAIT_MS       50
-#define LOST_MS       15000 /* so long nobody has the snapshot, and another one is chosen */
+#define LOST_MS 5000 /* so long nobody has the snapshot, and another one is chosen */
 #define LOG_PERIOD_MS 5000
 #define STORE_LOW     0x5b04
 #define REGISTRY_LOW  0x5b11
