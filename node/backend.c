@@ -264,10 +264,19 @@ static uint64_t get_blob_gas_limit(void *ctx, uint64_t number)
     return 0;
 }
 
+static uint64_t get_oldest_block(void *ctx)
+{
+    const struct sb_backend *b = ctx;
+    return sb_store_oldest(sb_chain_store(b->chain));
+}
+
 static uint64_t get_oldest_state(void *ctx)
 {
     const struct sb_backend *b = ctx;
-    return sat_sub_u64(sb_chain_head_number(b->chain), b->options.history_blocks);
+    uint64_t oldest = sat_sub_u64(sb_chain_head_number(b->chain), b->options.history_blocks);
+    uint64_t block =
+        get_oldest_block(ctx); /* the state of a snapshot, or of genesis, is the first */
+    return oldest > block ? oldest : block;
 }
 
 /* ---- blocks ---- */
@@ -461,6 +470,7 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .blob_base_fee = get_blob_base_fee,
         .blob_gas_limit = get_blob_gas_limit,
         .oldest_state = get_oldest_state,
+        .oldest_block = get_oldest_block,
         .config = sb_query_config,
         .health = is_watched ? get_health : NULL,
         .metrics = is_watched ? get_metrics : NULL,

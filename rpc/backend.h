@@ -290,6 +290,8 @@ struct sb_rpc_backend {
     uint64_t (*blob_gas_limit)(void *ctx, uint64_t number);
     /* oldest_state: the oldest block whose state can still be read. */
     uint64_t (*oldest_state)(void *ctx);
+    /* oldest_block: the lowest block that is here; older ones were pruned, or never here. NULL: all are. */
+    uint64_t (*oldest_block)(void *ctx);
     /* config: the value of eth_config (EIP-7910). */
     sb_err (*config)(void *ctx, struct sb_json *out);
 

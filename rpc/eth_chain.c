@@ -45,6 +45,7 @@ sb_err sb_rpc_do_eth_capabilities(struct sb_rpc_ctx *ctx)
     SB_TRY(sb_rpc_args(ctx, 0, 0));
     SB_TRY(backend->block_header(backend->ctx, sb_rpc_head_number(ctx), &header, &hash));
     uint64_t oldest_state = backend->oldest_state(backend->ctx);
+    uint64_t oldest = backend->oldest_block != NULL ? backend->oldest_block(backend->ctx) : 0;
     sb_json_object_begin(ctx->out);
     sb_json_key(ctx->out, "head");
     sb_json_object_begin(ctx->out);
@@ -55,7 +56,7 @@ sb_err sb_rpc_do_eth_capabilities(struct sb_rpc_ctx *ctx)
     sb_json_object_end(ctx->out);
     put_range(ctx->out, "state", oldest_state);
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
-        put_range(ctx->out, kept[i], 0);
+        put_range(ctx->out, kept[i], oldest);
     }
     put_range(ctx->out, "stateproofs", oldest_state);
     sb_json_object_end(ctx->out);
