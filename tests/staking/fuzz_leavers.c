@@ -111,9 +111,10 @@ static sb_u256 after_records(struct life *l, sb_u256 amount, size_t v, uint64_t 
     return amount;
 }
 
-void check_leavers(struct life *l, const struct leavers *before)
+uint64_t check_leavers(struct life *l, const struct leavers *before)
 {
     static struct leavers after;
+    uint64_t slashed = 0;
     look_at_leavers(l, &after);
     CHECK(l, after.count == before->count);
     for (size_t i = 0; i < after.count; i++) {
@@ -132,5 +133,7 @@ void check_leavers(struct life *l, const struct leavers *before)
         const sb_u256 off =
             more ? sb_u256_sub(&new->amount, &want) : sb_u256_sub(&want, &new->amount);
         CHECK(l, sb_u256_cmp(&off, &slack) <= 0);
+        slashed += !sb_u256_equal(&old->amount, &new->amount);
     }
+    return slashed;
 }

@@ -42,7 +42,7 @@ static const char *const k_op_names[OP_COUNT] = {
 /* How often each is drawn. */
 static const uint8_t k_op_weights[OP_COUNT] = {2, 3, 16, 16, 14, 8, 10, 4, 4, 8, 3, 8, 3, 1};
 
-static uint64_t done_ops[OP_COUNT], failed_ops[OP_COUNT], blocks_done, slashed;
+static uint64_t done_ops[OP_COUNT], failed_ops[OP_COUNT], blocks_done, slashed, leavers_slashed;
 
 /* ---------------------------------------------------------------- transactions */
 
@@ -298,7 +298,7 @@ static bool is_present(void *ctx, const sb_addr *consensus)
 
 static size_t draw_evidence(struct life *l, struct sb_system_evidence *ret)
 {
-    if (below(l, 100) != 0) {
+    if (below(l, 40) != 0) {
         return 0;
     }
     const uint64_t back = 1 + below(l, 40), height = l->c->env.number;
@@ -307,6 +307,24 @@ static size_t draw_evidence(struct life *l, struct sb_system_evidence *ret)
                                        .height = height > back ? height - back : 1,
                                        .time_ms = l->c->time_ms};
     return 1;
+}
+
+/* Somebody settles everybody, twice: nobody has less by it than the views said before. */
+static void settle_all(struct life *l)
+{
+    const sb_addr somebody = sb_stake_account(below(l, ACTORS));
+    l->doing = "settling of all";
+    look_at_all(l, &l->before);
+    for (size_t i = 0; i < 2 * ACTORS * ACTORS; i++) {
+        const sb_u256 pair[] = {account_word(i % ACTORS), account_word(i / ACTORS % ACTORS)};
+        if (l->before.exists[i / ACTORS % ACTORS]) {
+            sb_stake_call(l->c, &somebody, k_staking, NULL, "settle(address,address)", pair, 2);
+            CHECK(l, l->c->ok);
+        }
+    }
+    l->syncs += 4 * ACTORS * ACTORS;
+    look_at_all(l, &l->after);
+    check_bystanders(l, ACTORS);
 }
 
 static void end_block(struct life *l)
@@ -329,9 +347,17 @@ static void end_block(struct life *l)
     }
     const struct sb_stake_set *next = sb_stake_set_at(l->c, l->c->env.number + 1);
     CHECK(l, next->count >= 1 && next->count <= ACTORS);
+    const sb_u256 page[] = {sb_u256_zero(), sb_u256_from_u64(PAGE)};
+    look(l, k_staking, "candidates(uint256,uint256)", page, 2);
+    const sb_u256 candidates = sb_stake_word(l->c, 1);
+    CHECK(l, !sb_u256_is_zero(&candidates));
     l->syncs += ACTORS;
     blocks_done++;
-    check_leavers(l, &leavers);
+    const uint64_t hit = check_leavers(l, &leavers);
+    leavers_slashed += hit;
+    if (hit != 0 && below(l, 2) == 0) {
+        settle_all(l);
+    }
     check_stake(l);
     check_rewards(l);
 }
@@ -377,7 +403,7 @@ static void one_life(uint64_t seed, uint64_t blocks)
     for (size_t i = 0; i < SB_STAKING_PARAM_COUNT; i++) {
         params[i] = sb_staking_params[i].value;
     }
-    params[SB_STAKING_unbonding_seconds] = 600;
+    params[SB_STAKING_unbonding_seconds] = 150;
     params[SB_STAKING_validators_max] = 4;
     params[SB_STAKING_signed_window] = 12;
     params[SB_STAKING_downtime_jail_seconds] = 20;
@@ -407,7 +433,7 @@ static double now_s(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 1, seconds = 0, blocks = 300, runs = 0, runs_min = 1;
+    uint64_t seed = 1, seconds = 0, blocks = 150, runs = 0, runs_min = 1;
     for (int i = 1; i + 1 < argc; i += 2) {
         const uint64_t value = strtoull(argv[i + 1], NULL, 0);
         if (strcmp(argv[i], "--seed") == 0) {
@@ -429,8 +455,9 @@ int main(int argc, char **argv)
         runs++;
     } while (runs < runs_min || now_s() < end);
     printf("seeds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " blocks, %" PRIu64
-           " pieces of evidence; transactions done and refused:\n",
-           seed, seed + runs - 1, blocks_done, slashed);
+           " pieces of evidence, %" PRIu64
+           " times stake that had left was slashed; transactions done and refused:\n",
+           seed, seed + runs - 1, blocks_done, slashed, leavers_slashed);
     for (size_t i = 0; i < OP_COUNT; i++) {
         printf("  %-18s %8" PRIu64 " %8" PRIu64 "\n", k_op_names[i], done_ops[i], failed_ops[i]);
     }

@@ -83,8 +83,9 @@ void check_bystanders(struct life *l, size_t caller);
 void check_stake(struct life *l);
 void check_rewards(struct life *l);
 
-/* look_at_leavers before a block's end, check_leavers after it: each lost what section 5 says for the block's punishments, and no more. */
+/* look_at_leavers before a block's end, check_leavers after it: each lost what section 5 says for the block's
+ * punishments, and no more. Returns how many lost something. */
 void look_at_leavers(struct life *l, struct leavers *ret);
-void check_leavers(struct life *l, const struct leavers *before);
+uint64_t check_leavers(struct life *l, const struct leavers *before);
 
 #endif
