@@ -14,7 +14,7 @@
 #define NAMES_MAX  128
 #define TOPICS_MAX 4
 
-/* Errors that any inference contract can pass on: precompiles, ModelRegistry. */
+/* Errors that any contract can pass on: of precompiles, ModelRegistry, and the contracts of staking. */
 static const char *const k_system_errors[] = {
     "BadCall()",
     "BadInput(uint256,uint256)",
@@ -38,6 +38,9 @@ static const char *const k_system_errors[] = {
     "TextTooLong()",
     "PaymentFailed()",
     "ZeroAddress()",
+#define SB_STAKING_ERROR(signature, text) signature,
+#include "node/staking_errors.def"
+#undef SB_STAKING_ERROR
 };
 
 /* ---- life ---- */

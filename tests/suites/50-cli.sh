@@ -42,7 +42,9 @@ check "option out of range" 2 '--port: 70000 is not in 0 to 65535' "$samebit" de
 check "-o where there is no output" 2 'unknown option --output' "$samebit" verify -o x
 check "unexpected operand" 2 'unexpected operand "x"' "$samebit" dev x
 for command in dev init run localnet node-id validator-key verify rollback demo version 'account new' 'account import' 'account list' 'model import' 'model inspect' \
-    'signer run' 'signer init' 'signer export' 'signer import' 'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call'; do
+    'signer run' 'signer init' 'signer export' 'signer import' 'model verify' 'model run' 'model deploy' 'model list' 'contract deploy' 'contract call' \
+    'validator create' 'validator edit' 'validator unjail' 'validator enter' 'validator info' 'validator list' 'validator-key prove' 'stake delegate' 'stake undelegate' \
+    'stake redelegate' 'stake cancel' 'stake withdraw' 'stake rewards' 'stake claim' 'stake info' 'stake params'; do
     # shellcheck disable=SC2086 # a subcommand is two words
     check "help of $command" 0 '^  samebit ' "$samebit" $command --help
 done
@@ -310,6 +312,28 @@ check "ether without a transaction" 1 '--value goes with --send' "$samebit" cont
     "${node[@]}"
 check "an unknown function" 1 'did you mean read\?' "$samebit" contract call "$reader" raed 0x00 --abi "$artifact" "${node[@]}"
 check "a wrong number of arguments" 1 '1 arguments are needed, 0 are given' "$samebit" contract call "$reader" look --abi "$artifact" "${node[@]}"
+# ---- validators and stakes ----
+check "create without a stake" 2 '--self-stake is missing' "$samebit" validator create
+check "create without a key" 2 'give --datadir, or --consensus-key and --proof' "$samebit" validator create --self-stake 1
+check "create with half a proof" 2 'give --datadir, or --consensus-key and --proof' "$samebit" validator create --self-stake 1 --proof 0x00
+check "prove without an operator" 2 '--operator is missing' "$samebit" validator-key prove --datadir "$dir"
+check "numbers in force" 0 '^unbondingSeconds +1814400 ' "$samebit" stake params "${node[@]}"
+check "the validator of the chain" 0 "^$alice  active +[0-9]+ +0 %  dev$" "$samebit" validator list "${node[@]}"
+check "delegate" 0 "^delegated 2.5 coins to $alice for 2.5 shares$" "$samebit" stake delegate "$alice" 2.5 "${node[@]}"
+check "delegate to nobody" 1 '^error: UnknownValidator: no validator has the operator 0x0*7' "$samebit" stake delegate 0x0000000000000000000000000000000000000007 1 "${node[@]}"
+check "undelegate" 0 '^unbonding 1: 1.25 coins leave .*UTC \(in 21 days\)$' "$samebit" stake undelegate "$alice" 1.25 "${node[@]}"
+check "undelegate more than there is" 1 'only [0-9.]+ coins are delegated there' "$samebit" stake undelegate "$alice" 1000000000 "${node[@]}"
+check "what is at stake" 0 "^  1  $alice  1.25 coins, complete .*in 21 days" "$samebit" stake info "$alice" "${node[@]}"
+check "as JSON" 0 '"payable": "1250000000000000000"' "$samebit" stake info "$alice" --json "${node[@]}"
+check "withdraw too early" 1 '^error: ZeroAmount: ' "$samebit" stake withdraw "${node[@]}"
+check "cancel" 0 '^unbonding 1 is cancelled: 1.25 coins are delegated' "$samebit" stake cancel 1 "${node[@]}"
+check "rewards" 0 "^$alice  [0-9.]+$" "$samebit" stake rewards "$alice" "${node[@]}"
+check "claim" 0 '^[0-9.]+ coins of rewards paid to' "$samebit" stake claim "${node[@]}"
+check "not jailed" 1 "^error: NotJailed: $alice is not jailed" "$samebit" validator unjail "${node[@]}"
+check "edit" 0 "^validator $alice is changed" "$samebit" validator edit --moniker "the first" "${node[@]}"
+check "all about a validator" 0 '^moniker +the first$' "$samebit" validator info "$alice" "${node[@]}"
+check "the key of another chain" 1 '^error: (BadProof|OperatorTaken): ' "$samebit" validator create --self-stake 2 --consensus-key "$a_key" --proof "0x$(printf '%0128d' 0)" "${node[@]}"
+
 check "no contract there" 1 'is there a contract at this address' "$samebit" contract call "$new" 'model()(bytes32)' "${node[@]}"
 check "no key" 1 'give --key' env -u SAMEBIT_KEY "$samebit" contract deploy "$artifact" --args "$id" "${node[@]}"
 check "an interface has no code" 1 'is it an interface' "$samebit" contract deploy contracts/artifacts/IInference.json "${node[@]}"
