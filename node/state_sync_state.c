@@ -12,7 +12,7 @@
 #include "vm/precompile/facts.h"
 
 #define WAIT_MS       50
-#define LOST_MS 5000 /* so long nobody has the snapshot, and another one is chosen */
+#define LOST_MS       5000 /* so long nobody has the snapshot, and another one is chosen */
 #define LOG_PERIOD_MS 5000
 #define STORE_LOW     0x5b04
 #define REGISTRY_LOW  0x5b11
@@ -39,30 +39,45 @@ static void log_progress(struct state_sync *s)
     s->logged_bytes = p.bytes;
 }
 
+/* ask_one: one request more for a peer; *ret_more false: it takes no more, or there is none. */
+static sb_err ask_one(bool *ret_more, struct state_sync *s, struct sync_peer *peer)
+{
+    struct sb_subtree_request request;
+    uint8_t memory[SB_SUBTREE_REQUEST_BYTES_MAX];
+    struct sb_buf detail = sb_buf_over(memory, sizeof memory);
+    size_t count;
+    *ret_more = false;
+    SB_TRY(sb_restore_next(&request, &count, s->restore, 1));
+    if (count == 0) {
+        return SB_OK;
+    }
+    sb_subtree_request_encode(&detail, &request);
+    *ret_more = sync_send(s, peer, SB_SNAP_PIECE, s->height, sb_buf_bytes(&detail), &request);
+    if (!*ret_more) {
+        sb_restore_give_back(s->restore, &request);
+    }
+    return SB_OK;
+}
+
 /* ask_some: give every peer that has the snapshot its share of requests; *ret_any: there is such a peer. */
 static sb_err ask_some(bool *ret_any, struct state_sync *s)
 {
+    bool more = true;
     *ret_any = false;
-    s->turn++;
-    for (size_t i = 0; i < SB_STATE_SYNC_PEERS_MAX; i++) {
-        /* in turn, so that what one did not answer is asked of another */
-        struct sync_peer *peer = &s->peers[(s->turn + i) % SB_STATE_SYNC_PEERS_MAX];
-        bool may = sync_offers(peer, s->height);
-        *ret_any = *ret_any || may;
-        while (may && peer->open < SYNC_PEER_OPEN_MAX) {
-            struct sb_subtree_request request;
-            uint8_t memory[SB_SUBTREE_REQUEST_BYTES_MAX];
-            struct sb_buf detail = sb_buf_over(memory, sizeof memory);
-            size_t count;
-            SB_TRY(sb_restore_next(&request, &count, s->restore, 1));
-            if (count == 0) {
-                return SB_OK;
+    while (more) { /* one each, in turn, so that what one did not answer is asked of another */
+        more = false;
+        s->turn++;
+        for (size_t i = 0; i < SB_STATE_SYNC_PEERS_MAX; i++) {
+            struct sync_peer *peer = &s->peers[(s->turn + i) % SB_STATE_SYNC_PEERS_MAX];
+            bool took = false;
+            if (!sync_offers(peer, s->height)) {
+                continue;
             }
-            sb_subtree_request_encode(&detail, &request);
-            if (!sync_send(s, peer, SB_SNAP_PIECE, s->height, sb_buf_bytes(&detail), &request)) {
-                sb_restore_give_back(s->restore, &request);
-                may = false;
+            *ret_any = true;
+            if (peer->open < SYNC_PEER_OPEN_MAX) {
+                SB_TRY(ask_one(&took, s, peer));
             }
+            more = more || took;
         }
     }
     return SB_OK;
