@@ -191,7 +191,8 @@ struct sb_rpc_model {
     size_t input_count;
     const struct sb_rpc_tensor_info *outputs;
     size_t output_count;
-    uint64_t gas_warm; /* of one inference, without calldata */
+    uint64_t
+        gas_warm; /* of one inference, without what its data costs: call data, hashing, conversion */
     uint64_t gas_cold; /* with the first-touch load charge */
     uint64_t arena_bytes;
     uint64_t verifier_version;

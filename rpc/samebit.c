@@ -10,6 +10,10 @@
 #define NONZERO_BYTE_GAS    16
 #define FLOOR_GAS_PER_TOKEN 10
 #define TOKENS_PER_NONZERO  4
+/* What the Inference precompile charges for its data (docs/spec/precompiles.md, section 2). */
+#define HASH_INPUT_WORD_GAS  12
+#define HASH_ANSWER_WORD_GAS 6
+#define REAL_ELEMENT_GAS     30
 
 static void put_text(struct sb_json *out, const char *name, const char *text)
 {
@@ -113,6 +117,34 @@ sb_err sb_rpc_do_samebit_getModel(struct sb_rpc_ctx *ctx)
     return SB_OK;
 }
 
+static uint64_t elements(const struct sb_rpc_tensor_info *tensors, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t product = 1;
+        for (size_t d = 0; d < tensors[i].rank; d++) {
+            product = sat_mul_u64(product, tensors[i].shape[d]);
+        }
+        sum = sat_add_u64(sum, product);
+    }
+    return sum;
+}
+
+/* data_work_gas: what the precompile charges for the data itself: hashing of call data and (at most) of the answer, and for inferReal the
+ * conversion of its numbers. */
+static uint64_t data_work_gas(const struct sb_rpc_model *model, sb_bytes data)
+{
+    static const uint8_t infer_real[] = {0x9d, 0x94, 0x9d, 0x1f};
+    uint64_t in = elements(model->inputs, model->input_count);
+    uint64_t out = elements(model->outputs, model->output_count);
+    uint64_t gas = HASH_INPUT_WORD_GAS * ((data.len + 31) / 32);
+    gas = sat_add_u64(gas, sat_mul_u64(HASH_ANSWER_WORD_GAS, sat_add_u64(out, 2)));
+    if (data.len >= sizeof infer_real && memcmp(data.data, infer_real, sizeof infer_real) == 0) {
+        gas = sat_add_u64(gas, sat_mul_u64(REAL_ELEMENT_GAS, sat_add_u64(in, out)));
+    }
+    return gas;
+}
+
 /* Arguments: model id, call data of the transaction (optional). The total is what a transaction needs that calls the Inference
  * precompile itself with this data and finds the model cold. */
 sb_err sb_rpc_do_samebit_estimateInference(struct sb_rpc_ctx *ctx)
@@ -138,11 +170,13 @@ sb_err sb_rpc_do_samebit_estimateInference(struct sb_rpc_ctx *ctx)
     uint64_t others = data.len - zeros;
     uint64_t data_gas = zeros * ZERO_BYTE_GAS + others * NONZERO_BYTE_GAS;
     uint64_t floor = TX_GAS + FLOOR_GAS_PER_TOKEN * (zeros + others * TOKENS_PER_NONZERO);
-    uint64_t total = sat_add_u64(TX_GAS + data_gas, model.gas_cold);
+    uint64_t work_gas = data_work_gas(&model, data);
+    uint64_t total = sat_add_u64(sat_add_u64(TX_GAS + data_gas, work_gas), model.gas_cold);
     sb_json_object_begin(ctx->out);
     put_quantity(ctx->out, "gasWarm", model.gas_warm);
     put_quantity(ctx->out, "gasCold", model.gas_cold);
     put_quantity(ctx->out, "calldataGas", data_gas);
+    put_quantity(ctx->out, "dataWorkGas", work_gas);
     put_quantity(ctx->out, "total", total > floor ? total : floor);
     sb_json_object_end(ctx->out);
     return SB_OK;

@@ -42,7 +42,7 @@ interface IInference {
     /// @notice What the model takes and gives.
     function describe(bytes32 id) external view returns (Tensor[] memory inputs, Tensor[] memory outputs);
 
-    /// @notice Gas of one inference at the current rates, without calldata: warm, and with the load charge of a first touch.
+    /// @notice Gas of one inference at the current rates, without hashing (12 a word of call data, 6 a word of the answer): warm, and with the load charge of a first touch.
     function quote(bytes32 id) external view returns (uint256 gasWarm, uint256 gasCold);
 }
 

@@ -18,6 +18,9 @@
 #define DESCRIBE_TENSOR_GAS UINT64_C(40)
 /* Conversion of one number between SD59x18 and raw. */
 #define REAL_ELEMENT_GAS 30
+/* Hashing for record and memo: two passes over the call data, one over the answer; each as an instruction KECCAK256 has it, for a word. */
+#define HASH_INPUT_WORD_GAS  12
+#define HASH_ANSWER_WORD_GAS 6
 /* A look-up of the switch of one operator version, paid only while some version is off. */
 #define OP_SWITCH_GAS 100
 /* Most numbers in, and most numbers out, of one call. */
@@ -150,6 +153,12 @@ static sb_err compute(uint8_t *ret_raw, bool *ret_done, struct run *r, const uin
     return SB_OK;
 }
 
+/* answer_gas: to hash return data whose content has so many words: one more for the offset, one for the length. */
+static uint64_t answer_gas(uint64_t words)
+{
+    return HASH_ANSWER_WORD_GAS * (words + 2);
+}
+
 /* infer(bytes32 id, bytes input) */
 static sb_err infer_raw(struct run *r, sb_bytes input)
 {
@@ -164,6 +173,9 @@ static sb_err infer_raw(struct run *r, sb_bytes input)
             start += info->inputs[tensor++].bytes;
         }
         return bad_input(n, tensor, info->inputs[tensor].element_count);
+    }
+    if (!native_charge(n, answer_gas(sb_precompile_words((size_t)info->output_bytes)))) {
+        return SB_OK;
     }
     struct native_bytes output;
     SB_TRY(native_bytes_place(&output, n, (size_t)info->output_bytes));
@@ -223,7 +235,8 @@ static sb_err infer_real(struct run *r, sb_bytes items, size_t count)
     if (count != expected) {
         return bad_input(n, 0, expected);
     }
-    if (!native_charge(n, REAL_ELEMENT_GAS * (expected + output_count))) {
+    if (!native_charge(n,
+                       REAL_ELEMENT_GAS * (expected + output_count) + answer_gas(output_count))) {
         return SB_OK;
     }
     uint8_t *input = sb_arena_alloc(n->call->arena, (size_t)info->input_bytes);
@@ -288,7 +301,7 @@ static sb_err describe(struct run *r)
     return native_return_buf(r->n, &buf);
 }
 
-/* quote(bytes32 id): (uint256 gasWarm, uint256 gasCold), what infer charges beyond its calldata. */
+/* quote(bytes32 id): (uint256 gasWarm, uint256 gasCold), what infer charges beside the hashing of call data and answer. */
 static sb_err quote(struct run *r)
 {
     struct sb_buf buf;
@@ -321,7 +334,9 @@ static sb_err on_model(struct native *n, const sb_hash *id, bool runs,
     struct run r = {.n = n, .id = *id};
     bool done = false;
     SB_TRY(touch(&r, &done));
-    if (done || (runs && !native_charge(n, sb_cost_gas(&r.facts.units, sb_rates_genesis())))) {
+    uint64_t run_gas = sb_cost_gas(&r.facts.units, sb_rates_genesis()) +
+                       HASH_INPUT_WORD_GAS * sb_precompile_words(n->call->message->input.len);
+    if (done || (runs && !native_charge(n, run_gas))) {
         return SB_OK;
     }
     SB_TRY(open_model(&r, &done));

@@ -453,10 +453,10 @@ static void samebit_methods_answer(void **state)
          "~\"inputs\":[{\"name\":\"pixels\",\"dtype\":\"i8\",\"shape\":[1,64],\"lo\":-128,\"hi\":"
          "127}]"},
         {"samebit_getModel", ZERO_HASH, "\"result\":null"},
-        /* 21000 + 4 + 2 * 16 + 7000 */
+        /* 21000 + 4 + 2 * 16 + 7000, and 12 for a word of call data and 6 each for the words of an answer of 64 numbers */
         {"samebit_estimateInference", MODEL_ID ",\"0x00ffff\"",
          "\"result\":{\"gasWarm\":\"0x1388\",\"gasCold\":\"0x1b58\",\"calldataGas\":\"0x24\","
-         "\"total\":\"0x6d84\"}"},
+         "\"dataWorkGas\":\"0x198\",\"total\":\"0x6f1c\"}"},
         {"samebit_estimateInference", ZERO_HASH,
          "\"error\":{\"code\":-32000,\"message\":\"model not found\"}"},
     };

@@ -270,8 +270,10 @@ static void infer_raw_and_real_agree_and_the_second_touch_is_cheaper(void **stat
     sb_abi_put_hash(&b->w, &id);
     sb_abi_end(&b->w);
     run(b, 0x5b01, 0x1234);
-    assert_int_equal(word_u64(b, 0), used[1]);
-    assert_int_equal(word_u64(b, 1), used[0]);
+    /* beside the hashing of 132 bytes of call data and 96 of the answer */
+    const uint64_t hashing = 12 * 5 + 6 * 3;
+    assert_int_equal(word_u64(b, 0) + hashing, used[1]);
+    assert_int_equal(word_u64(b, 1) + hashing, used[0]);
     assert_true(used[0] > used[1]);
     /* the cache counts what a small model really takes: at least a chunk of its arena */
     assert_true(sb_inference_stats(b->inference).model_bytes >= 65536);
