@@ -323,7 +323,7 @@ sb_err sb_light_block_make(struct sb_light_block *ret_block, struct sb_light_sig
 {
     const struct sb_consensus_header *header = source->header;
     const struct sb_commit *commit = source->commit;
-    if (header->version != SB_CONSENSUS_VERSION) {
+    if (header->version < SB_CONSENSUS_VERSION_FIRST || header->version > SB_CONSENSUS_VERSION) {
         return sb_fail(diag, SB_E_VERSION, "header version %llu is not known",
                        (unsigned long long)header->version);
     }

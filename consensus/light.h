@@ -128,7 +128,7 @@ struct sb_light_source {
 struct sb_light_codec sb_light_codec_chain(const struct sb_light_chain *chain);
 
 /* sb_light_block_make: a light block of this chain from its parts, all borrowed. ret_sigs: room for SB_VALIDATORS_MAX entries, which the
- * block then points to. SB_E_VERSION for a header of another version, SB_E_ARG for one of another chain, SB_E_SHAPE for a commit with too
+ * block then points to. SB_E_VERSION for a header of a version that is not known, SB_E_ARG for one of another chain, SB_E_SHAPE for a commit with too
  * many entries, or with another number of them than the set has. */
 sb_err sb_light_block_make(struct sb_light_block *ret_block, struct sb_light_sig *ret_sigs,
                            const struct sb_light_chain *chain, const struct sb_light_source *source,
