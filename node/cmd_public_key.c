@@ -28,7 +28,7 @@ static int print(const struct which *which, int argc, char **argv)
         {"datadir", SB_OPTION_TEXT, &path, "DIR", "the data directory, made by samebit init", 0, 0},
     };
     struct sb_operands operands;
-    struct sb_datadir dir;
+    static struct sb_datadir dir;
     struct sb_validator_key key;
     struct sb_diag diag = {.text = ""};
     int status = SB_EXIT_OK;
@@ -106,7 +106,7 @@ static sb_err set_path(char ret[SB_PATH_BYTES], const char *path, struct sb_diag
 
 static sb_err prove(const struct proving *p, struct sb_diag *diag)
 {
-    struct sb_datadir dir = {.path = ""};
+    static struct sb_datadir dir;
     struct sb_validator_key key;
     struct sb_chain_domain domain;
     sb_addr operator_addr;

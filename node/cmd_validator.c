@@ -88,7 +88,7 @@ struct possession {
 
 static sb_err prove_here(struct possession *p, struct validator *v, struct sb_diag *diag)
 {
-    struct sb_datadir dir;
+    static struct sb_datadir dir;
     struct sb_validator_key key;
     struct sb_chain_domain domain;
     SB_TRY(sb_staking_domain(&domain, &v->session, diag));
