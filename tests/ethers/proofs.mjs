@@ -193,6 +193,24 @@ await test('signatures_are_collected_as_events', async () => {
   collected = event.args.signature;
 });
 
+await test('command_registers_signs_and_shows', async () => {
+  const asks = ['--rpc', samebit.url, '--json'];
+  const fresh = ethers.Wallet.createRandom();
+  await mined(owner.sendTransaction({ to: fresh.address, value: ethers.parseEther('1') }));
+  const registered = JSON.parse(run('checkpoint', 'register', '--signer-key', fresh.privateKey, '--key', samebit.keys[0], ...asks));
+  assert.equal(registered.events[0].event, 'SignerChanged');
+  const height = await nextCheckpoint();
+  run('checkpoint', 'sign', '--key', fresh.privateKey, ...asks);
+  const shown = JSON.parse(run('checkpoint', 'show', '--height', String(height), ...asks));
+  assert.equal(shown.height, height);
+  assert.equal(shown.signatures.length, 1);
+  const digest = await checkpoints.digest(height, shown.setHash);
+  assert.equal(ethers.recoverAddress(digest, shown.signatures[0].signature), fresh.address);
+  assert.throws(() => run('checkpoint', 'sign', '--key', fresh.privateKey, '--height', String(height), ...asks), /has signed this checkpoint already/);
+  assert.throws(() => run('checkpoint', 'sign', '--key', samebit.keys[3], ...asks), /signs for no validator/);
+  assert.throws(() => run('checkpoint', 'sign', '--key', fresh.privateKey, '--height', String(height + 1), ...asks), /is no checkpoint/);
+});
+
 await test('other_chain_takes_a_signed_checkpoint', async () => {
   const update = (c, s, who, sigs) => [c.height, c.blockHash, c.setHash, s, who, sigs];
   await refused(verifier.update.staticCall(...update(checkpoint, set, [], [])), verifier, 'NoQuorum');

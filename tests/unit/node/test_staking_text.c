@@ -117,7 +117,7 @@ static void an_error_is_a_sentence(void **state)
 static void the_interfaces_are_covered(void **state)
 {
     (void)state;
-    static const char *const k_names[] = {"IStaking", "IDistribution", "ISlashing"};
+    static const char *const k_names[] = {"IStaking", "IDistribution", "ISlashing", "ICheckpoints"};
     size_t errors = 0;
     for (size_t i = 0; i < sizeof k_names / sizeof k_names[0]; i++) {
         char path[128];
