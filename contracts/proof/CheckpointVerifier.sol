@@ -5,6 +5,7 @@ import {BlockHeader} from "@openzeppelin/contracts/utils/BlockHeader.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Memory} from "@openzeppelin/contracts/utils/Memory.sol";
 import {RLP} from "@openzeppelin/contracts/utils/RLP.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {TrieProof} from "@openzeppelin/contracts/utils/cryptography/TrieProof.sol";
 import {Checkpoint, CheckpointSet, CheckpointForm} from "./Checkpoint.sol";
 import {ConsensusProof, InferencePath, InferenceRecord} from "./ConsensusProof.sol";
@@ -23,13 +24,17 @@ struct CheckpointProof {
 /// @title CheckpointVerifier: checks inferences of a Samebit chain on any EVM chain.
 /// @notice Validators sign a checkpoint every so many blocks with secp256k1 keys that they registered in the Checkpoints contract.
 ///         This contract keeps the newest checkpoint and the hash of the set that signs the next one. From a checkpoint's block hash
-///         everything in the 8,191 blocks before it can be proven.
+///         everything in the 8,191 blocks before it can be proven. The trusting period counts from the time of the checkpoint's block,
+///         not from when it was brought here: who signs the next one has stake at risk by the chain's clock, and one that is brought late
+///         must not be trusted longer for it.
 contract CheckpointVerifier {
     using RLP for *;
     using Memory for *;
 
-    /// @notice The newest checkpoint is older than the trusting period.
+    /// @notice The newest checkpoint's block is older than the trusting period.
     error Expired();
+    /// @notice The block is of a time that has not come yet.
+    error BadTime(uint256 time);
     error BadHeight(uint64 height);
     /// @notice The given set is not the one that the last checkpoint named.
     error WrongSet();
@@ -52,33 +57,42 @@ contract CheckpointVerifier {
     uint256 public immutable trustingPeriod; // seconds
 
     uint64 public height;
-    uint256 public updatedAt;
+    uint256 public time; // of the newest checkpoint's block
     bytes32 public setHash; // of the signers of the next checkpoint
     mapping(bytes32 blockHash => uint64 height) public checkpoints;
 
-    /// @param first a checkpoint that the deployer trusts
-    constructor(uint64 chainId_, Checkpoint memory first, uint256 trustingPeriod_) {
+    /// @param header Ethereum header of a checkpoint's block that the deployer trusts
+    /// @param setHash_ hash of the signers in its state
+    constructor(
+        uint64 chainId_,
+        bytes32 genesisHash_,
+        bytes memory header,
+        bytes32 setHash_,
+        uint64 trustingPeriod_
+    ) {
         chainId = chainId_;
-        genesisHash = first.genesisHash;
+        genesisHash = genesisHash_;
         trustingPeriod = trustingPeriod_;
-        _accept(first);
+        (Checkpoint memory first, uint256 time_) = _read(header, genesisHash_, setHash_);
+        _accept(first, time_);
     }
 
     /// @notice Take a newer checkpoint that more than two thirds of the power signed.
+    /// @param header Ethereum header of its block
     /// @param set the signers that the newest checkpoint named
     /// @param signers index in the set of each signature's signer, ascending
     function update(
-        uint64 height_,
-        bytes32 blockHash,
+        bytes calldata header,
         bytes32 nextSetHash,
         CheckpointSet calldata set,
         uint256[] calldata signers,
         bytes[] calldata signatures
     ) external {
-        require(block.timestamp <= updatedAt + trustingPeriod, Expired());
-        require(height_ > height, BadHeight(height_));
+        require(block.timestamp <= time + trustingPeriod, Expired());
+        (Checkpoint memory next, uint256 time_) = _read(header, genesisHash, nextSetHash);
+        require(next.height > height, BadHeight(next.height));
+        require(time_ <= block.timestamp, BadTime(time_));
         require(CheckpointForm.hash(set) == setHash, WrongSet());
-        Checkpoint memory next = Checkpoint(genesisHash, height_, blockHash, nextSetHash);
         bytes32 digest = CheckpointForm.digest(chainId, next);
         uint256 signed;
         require(signers.length == signatures.length, BadSignature(signers.length));
@@ -88,7 +102,7 @@ contract CheckpointVerifier {
             signed += set.signers[signers[i]].power;
         }
         require(3 * signed > 2 * uint256(set.totalPower), NoQuorum(signed, set.totalPower));
-        _accept(next);
+        _accept(next, time_);
     }
 
     /// @notice Revert unless the record is one of a block up to 8,191 below a checkpoint; returns that block's height.
@@ -109,10 +123,21 @@ contract CheckpointVerifier {
         return uint64(next - 1);
     }
 
-    function _accept(Checkpoint memory c) private {
+    /// @dev The checkpoint of a block, and the block's time. That the header is the chain's is the caller's to check, by its hash.
+    function _read(bytes memory header, bytes32 genesisHash_, bytes32 setHash_)
+        private
+        pure
+        returns (Checkpoint memory c, uint256 time_)
+    {
+        Memory.Slice[] memory fields = BlockHeader.parseHeader(header);
+        uint64 number = SafeCast.toUint64(BlockHeader.getNumber(fields));
+        return (Checkpoint(genesisHash_, number, keccak256(header), setHash_), BlockHeader.getTimestamp(fields));
+    }
+
+    function _accept(Checkpoint memory c, uint256 time_) private {
         height = c.height;
         setHash = c.setHash;
-        updatedAt = block.timestamp;
+        time = time_;
         checkpoints[c.blockHash] = c.height;
         emit Updated(c.height, c.blockHash);
     }

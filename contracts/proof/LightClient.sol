@@ -81,7 +81,7 @@ contract LightClient {
         ConsensusHeader memory h = ConsensusProof.header(header_);
         bytes32 id = keccak256(header_);
         uint64 now_ = uint64(block.timestamp) * 1000;
-        require(timeMs + trustingPeriodMs > now_, Expired());
+        require(uint256(timeMs) + trustingPeriodMs > now_, Expired());
         require(h.chainId == chainId, WrongChain());
         require(h.timeMs > timeMs && h.timeMs < now_ + 1000, BadTime());
         require(h.height > height, BadHeight(h.height));

@@ -170,8 +170,13 @@ await test('validators_register_signers_with_a_proof', async () => {
   assert.equal(set.signers[0].power, set.totalPower);
 });
 
+const TIMESTAMP = 11; // field of an Ethereum header
+const withField = (header, i, value) => encodeRlp(decodeRlp(header).with(i, value));
+const rawHeader = (height) => provider.send('debug_getRawHeader', [hex(height)]);
 const c0 = await nextCheckpoint();
-const verifier = await deploy(there, 'CheckpointVerifier', chainId, await checkpointOf(c0), 86_400);
+const verifierSince = async (height, trustingPeriod) =>
+  deploy(there, 'CheckpointVerifier', chainId, genesisHash, await rawHeader(height), (await checkpointOf(height)).setHash, trustingPeriod);
+const verifier = await verifierSince(c0, 86_400);
 const later = [];
 for (let i = 0; i < 3; i++) later.push(await mined(reader.read(image(20 + i))));
 const c1 = await nextCheckpoint();
@@ -212,18 +217,23 @@ await test('command_registers_signs_and_shows', async () => {
 });
 
 await test('other_chain_takes_a_signed_checkpoint', async () => {
-  const update = (c, s, who, sigs) => [c.height, c.blockHash, c.setHash, s, who, sigs];
+  await mined(there.sendTransaction({ to: there.address })); // so that its clock is past the checkpoint's
+  const header = await rawHeader(c1);
+  const update = (c, s, who, sigs) => [c.header ?? header, c.setHash, s, who, sigs];
   await refused(verifier.update.staticCall(...update(checkpoint, set, [], [])), verifier, 'NoQuorum');
   await refused(verifier.update.staticCall(...update(checkpoint, { ...set, totalPower: set.totalPower + 1n }, [0], [collected])), verifier, 'WrongSet');
-  await refused(verifier.update.staticCall(...update({ ...checkpoint, blockHash: ZeroHash }, set, [0], [collected])), verifier, 'BadSignature');
+  await refused(verifier.update.staticCall(...update({ ...checkpoint, header: await rawHeader(c1 + 1) }, set, [0], [collected])), verifier, 'BadSignature');
+  await refused(verifier.update.staticCall(...update({ ...checkpoint, setHash: ZeroHash }, set, [0], [collected])), verifier, 'BadSignature');
+  await refused(verifier.update.staticCall(...update({ ...checkpoint, header: await rawHeader(c0) }, set, [0], [collected])), verifier, 'BadHeight');
   await refused(verifier.update.staticCall(...update(checkpoint, set, [0, 0], [collected, collected])), verifier, 'BadSignature');
-  // An estimate is made at the time of the newest block, when the stored time of the last update is the same: too little.
-  const receipt = await mined(verifier.update(...update(checkpoint, set, [0], [collected]), { gasLimit: 500_000 }));
+  const late = withField(header, TIMESTAMP, rlpInt((await there.provider.getBlock('latest')).timestamp + 3600));
+  await refused(verifier.update.staticCall(...update({ ...checkpoint, header: late }, set, [0], [collected])), verifier, 'BadTime');
+  const receipt = await mined(verifier.update(...update(checkpoint, set, [0], [collected])));
   console.log(`   a checkpoint with one signature costs ${receipt.gasUsed} gas`);
   assert.equal(await verifier.height(), BigInt(c1));
+  assert.equal(await verifier.time(), BigInt((await provider.getBlock(c1)).timestamp));
 });
 
-const rawHeader = (height) => provider.send('debug_getRawHeader', [hex(height)]);
 const foreignProof = async (receipt, checkpointHeight) => {
   const next = receipt.blockNumber + 1;
   const slot = toBeHex(next % 8191, 32);
@@ -264,11 +274,12 @@ await test('other_chain_refuses_every_changed_bit', async () => {
   await fails({ ...proof, nextHeader: elsewhere.nextHeader });
 });
 
-await test('other_chain_answers_nothing_after_the_trusting_period', async () => {
-  const tired = await deploy(there, 'CheckpointVerifier', chainId, await checkpointOf(c0), 1);
+// The period counts from the checkpoint's own time: who is deployed with an old checkpoint, or brings one, gains no time.
+await test('other_chain_trusts_a_checkpoint_from_its_own_time_on', async () => {
   await new Promise((resolve) => setTimeout(resolve, 2500));
   await mined(there.sendTransaction({ to: there.address }));
-  await refused(tired.update.staticCall(checkpoint.height, checkpoint.blockHash, checkpoint.setHash, set, [0], [collected]), tired, 'Expired');
+  const tired = await verifierSince(c0, 1);
+  await refused(tired.update.staticCall(await rawHeader(c1), checkpoint.setHash, set, [0], [collected]), tired, 'Expired');
 });
 
 await finish();
