@@ -60,7 +60,12 @@ export function run(...args) {
 
 /** Start a node (`dev`, `run` ...) and wait until it listens. */
 export async function start(command, ...args) {
-  const child = spawn(samebit, [command, '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return launch(command, '--port', '0', ...args);
+}
+
+/** Start the program with these arguments alone, and wait until it listens. */
+export async function launch(...args) {
+  const child = spawn(samebit, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const node = { child, stop: async () => (child.exitCode === null && child.kill('SIGINT'), ended) };
