@@ -163,15 +163,19 @@ static sb_err heights_read(uint64_t ret_heights[SB_SNAPSHOTS_MAX], size_t *ret_c
     const struct dirent *entry;
     while (err == SB_OK && (entry = readdir(entries)) != NULL) {
         char path[PATH_BYTES_MAX];
+        if (snapshots->keep == 0 && is_temporary(entry->d_name)) {
+            continue; /* a running node's */
+        }
         if (is_temporary(entry->d_name)) {
             (void)snprintf(path, sizeof path, "%s/%.*s", snapshots->dir, FOLDER_NAME_MAX,
                            entry->d_name);
             err = folder_remove(path);
         } else if (name_height(&heights[count], entry->d_name)) {
             qsort(heights, ++count, sizeof heights[0], newer_first);
-            if (count > snapshots->keep) {
+            if (snapshots->keep != 0 && count > snapshots->keep) {
                 err = files_drop(snapshots, heights[--count]);
             }
+            count = count > SB_SNAPSHOTS_MAX ? SB_SNAPSHOTS_MAX : count;
         }
     }
     (void)closedir(entries);
@@ -189,7 +193,7 @@ sb_err sb_snapshots_open(struct sb_snapshots **ret_snapshots, const char *dir,
         return SB_E_NOMEM;
     }
     snapshots->identity = *identity;
-    snapshots->keep = keep < 1 ? 1 : keep > SB_SNAPSHOTS_MAX ? SB_SNAPSHOTS_MAX : keep;
+    snapshots->keep = keep > SB_SNAPSHOTS_MAX ? SB_SNAPSHOTS_MAX : keep;
     (void)pthread_mutex_init(&snapshots->lock, NULL);
     int len = snprintf(snapshots->dir, sizeof snapshots->dir, "%s", dir);
     uint64_t heights[SB_SNAPSHOTS_MAX];
@@ -206,7 +210,7 @@ sb_err sb_snapshots_open(struct sb_snapshots **ret_snapshots, const char *dir,
         struct sb_snapshot **slot = &snapshots->list[snapshots->count];
         if (snapshot_open(slot, snapshots, heights[i], diag) == SB_OK) {
             snapshots->count++;
-        } else {
+        } else if (keep != 0) {
             (void)files_drop(snapshots, heights[i]); /* of no use, and another will come */
         }
     }

@@ -19,7 +19,8 @@
 struct sb_snapshot;
 struct sb_snapshots;
 
-/* sb_snapshots_open: the snapshots in a folder (made when it is not there), newest `keep` (1 to SB_SNAPSHOTS_MAX). What is unfinished or
+/* sb_snapshots_open: the snapshots in a folder (made when it is not there), newest `keep` (1 to SB_SNAPSHOTS_MAX; 0: look
+ * only, beside a node that runs: nothing is made or removed, and nothing may be taken). What is unfinished or
  * damaged there is removed, with a line in diag when it is damaged. SB_E_IO, SB_E_NOMEM. */
 sb_err sb_snapshots_open(struct sb_snapshots **ret_snapshots, const char *dir,
                          const struct sb_store_identity *identity, size_t keep,

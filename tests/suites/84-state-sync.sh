@@ -95,5 +95,18 @@ wait 2>/dev/null || true
 pids=()
 check database_of_the_newcomer_is_right verified many
 check database_beside_the_stale_one_is_right verified two
+
+build/samebit snapshot create --datadir "$work/honest" --output "$work/files" >"$work/created"
+id=$(sed -n 's/^id: //p' "$work/created")
+restore() { build/samebit snapshot restore --datadir "$work/$1" --from "$work/files" --trust-hash "$2" >"$work/out" 2>&1; }
+refused() { ! restore "$@"; }
+make files_node
+check snapshot_is_listed grep -q "$id" <(build/samebit snapshot list --datadir "$work/honest")
+check files_with_another_id_are_refused refused files_node "0x${id:4}00"
+check files_make_a_node restore files_node "$id"
+check database_from_files_is_right verified files_node
+printf x | dd of="$work/files/00000.chunk" bs=1 seek=2000 conv=notrunc 2>/dev/null
+make damaged
+check damaged_files_are_refused refused damaged "$id"
 say "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
