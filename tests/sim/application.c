@@ -1,6 +1,7 @@
 /* application.c: see application.h. */
 #include "tests/sim/application.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util/assert.h"
@@ -11,6 +12,9 @@
 #include "tests/support/stub_application.h"
 
 #define TRANSACTION_BYTES 24
+#define TRANSACTIONS_MAX  256 /* that are looked at in a block */
+#define ACTIONS_MAX       16  /* of them, for this height */
+#define EVIDENCE_MAX      64
 
 bool sim_application_refuses(const struct sim_node *node, const sb_hash *block_id)
 {
@@ -38,18 +42,66 @@ static void executing(void *ctx, uint64_t height)
     sim_node_spends(node, node->sim->config.faults.execute_us);
 }
 
-static size_t changes(void *ctx, uint64_t height, struct sb_validator_change *ret, size_t max)
+/* who_is: nodes of the indexes in the set of a height whose bit is set. */
+static uint32_t who_is(const struct sim_staking *staking, uint64_t height, uint32_t indexes)
 {
-    const struct sim *sim = ((struct sim_node *)ctx)->sim;
-    size_t count = 0;
-    for (uint32_t k = 0; k < sim->config.change_count; k++) {
-        const struct sim_set_change *change = &sim->config.changes[k];
-        if (change->height == height && count < max) {
-            ret[count++] = (struct sb_validator_change){
-                .key = sim->nodes[change->validator].key.pubkey, .power = change->power};
-        }
+    uint32_t nodes = 0;
+    for (uint8_t i = 0; i < staking->member_count[height % 5]; i++) {
+        nodes |= (indexes >> i & 1) << staking->members[height % 5][i];
     }
-    return count;
+    return nodes;
+}
+
+static uint8_t node_of(const struct sim *sim, const sb_addr *address)
+{
+    uint8_t node = 0;
+    while (node < sim->config.node_count &&
+           !sb_addr_equal(&sim->nodes[node].key.address, address)) {
+        node++;
+    }
+    return node;
+}
+
+/* changes: what the block makes of the stake. */
+static size_t changes(void *ctx, const struct sb_consensus_block *block,
+                      struct sb_validator_change *ret, size_t max)
+{
+    const struct sim_node *node = ctx;
+    struct sim_staking *staking = node->application.staking;
+    const uint64_t height = block->header.height;
+    struct stake_action actions[ACTIONS_MAX];
+    struct stake_offence evidence[EVIDENCE_MAX];
+    sb_bytes transactions[TRANSACTIONS_MAX];
+    if (staking == NULL) {
+        return 0;
+    }
+    struct sim_staking_block in = {.height = height,
+                                   .time_ms = block->header.time_ms,
+                                   .actions = actions,
+                                   .evidence = evidence};
+    const size_t count =
+        stub_application_transactions(transactions, TRANSACTIONS_MAX, block->payload);
+    for (size_t i = 0; i < count && in.action_count < ACTIONS_MAX; i++) {
+        in.action_count +=
+            sim_staking_decode(&actions[in.action_count], transactions[i], height) ? 1 : 0;
+    }
+    uint32_t present = 0, late = 0;
+    for (size_t i = 0; i < block->last_commit.sig_count; i++) {
+        present |= block->last_commit.sigs[i].flag != SB_COMMIT_ABSENT ? UINT32_C(1) << i : 0;
+    }
+    for (size_t i = 0; i < block->late_precommit_count; i++) {
+        late |= UINT32_C(1) << block->late_precommits[i].validator_index;
+    }
+    in.present = height >= 2 ? who_is(staking, height - 1, present) : 0;
+    in.late = height >= 3 ? who_is(staking, height - 2, late) : 0;
+    for (; in.evidence_count < block->evidence_count && in.evidence_count < EVIDENCE_MAX;
+         in.evidence_count++) {
+        const struct sb_vote *vote = &block->evidence[in.evidence_count].a;
+        evidence[in.evidence_count] = (struct stake_offence){
+            .who = node_of(node->sim, &vote->validator_address), .height = vote->height};
+    }
+    return sim_staking_end(staking, &in) ? sim_staking_changes(node->sim, staking, height, ret, max)
+                                         : 0;
 }
 
 void sim_application_init(struct sim_application *app, struct sim_node *node)
@@ -57,13 +109,14 @@ void sim_application_init(struct sim_application *app, struct sim_node *node)
     const struct sim_config *c = &node->sim->config;
     app->node = node;
     app->stub = NULL;
+    app->staking = NULL;
     if (c->is_core_only) {
         return;
     }
     struct sb_validator validators[SIM_NODES_MAX];
     memset(validators, 0, sizeof validators);
     size_t count = 0;
-    for (uint32_t i = 0; i < c->validator_count; i++) {
+    for (uint32_t i = 0; i < c->node_count; i++) {
         if (c->power[i] != 0) {
             validators[count++] =
                 (struct sb_validator){.key = sim_key_of(node->sim, i).pubkey, .power = c->power[i]};
@@ -87,6 +140,7 @@ void sim_application_init(struct sim_application *app, struct sim_node *node)
     app->stub = stub_application_new(&options);
     SB_ASSERT(app->stub != NULL);
     app->table = stub_application_table(app->stub);
+    app->staking = sim_staking_new(node->sim);
 }
 
 void sim_application_fini(struct sim_application *app)
@@ -94,6 +148,7 @@ void sim_application_fini(struct sim_application *app)
     if (app->stub != NULL) {
         stub_application_free(app->stub);
     }
+    free(app->staking);
 }
 
 /* ---- the table: the stub's functions, outside of the node's memory account ---- */
@@ -122,6 +177,23 @@ static bool version_known(void *ctx, uint64_t height, char ret_reason[256])
     return app->table.version_known(app->table.ctx, height, ret_reason);
 }
 
+/* add_staking: transactions for this block alone; in a later one they do nothing. */
+static void add_staking(struct sim_application *app, const struct sb_application_draft *draft)
+{
+    struct sim *sim = app->node->sim;
+    struct stake_action actions[SIM_STAKING_ACTIONS_MAX];
+    if (app->staking == NULL) {
+        return;
+    }
+    const size_t count =
+        sim_staking_draw(sim, app->staking, draft->time_ms, &sim->node_random, actions);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t transaction[SIM_STAKING_TX_BYTES];
+        sim_staking_encode(transaction, &actions[i], draft->height);
+        (void)stub_application_add(app->stub, sb_span(transaction, sizeof transaction));
+    }
+}
+
 static sb_err prepare(void *ctx, struct sb_arena *arena, const struct sb_application_draft *draft,
                       sb_bytes *ret_encoded, sb_hash *ret_block_id, bool *ret_has_transactions,
                       struct sb_diag *diag)
@@ -133,6 +205,7 @@ static sb_err prepare(void *ctx, struct sb_arena *arena, const struct sb_applica
     le_store64(transaction + 16, sim_random_u64(&app->node->sim->node_random));
     struct sim_alloc *before = sim_alloc_enter(NULL);
     (void)stub_application_add(app->stub, sb_span(transaction, sizeof transaction));
+    add_staking(app, draft);
     (void)sim_alloc_enter(before);
     sb_err err = app->table.prepare(app->table.ctx, arena, draft, ret_encoded, ret_block_id,
                                     ret_has_transactions, diag);
@@ -182,7 +255,8 @@ static sb_err commit_take(void *ctx, struct sb_application_block *block,
     struct sim_alloc *before = sim_alloc_enter(NULL);
     sb_err err = app->table.commit_take(app->table.ctx, block, commit, diag);
     if (err == SB_OK) {
-        struct sim_block_facts facts = {.is_valid =
+        struct sim_block_facts facts = {.app = app,
+                                        .is_valid =
                                             !sim_application_refuses(node, &commit->block_id),
                                         .state = stub_application_state(app->stub, commit->height)};
         sim_check_decided(node->sim, node->index, commit, &facts);
@@ -209,7 +283,8 @@ static sb_err evidence_add(void *ctx, const struct sb_evidence *evidence, struct
 {
     const struct sim_application *app = ctx;
     const struct sim *sim = app->node->sim;
-    if (evidence->a.height > stub_application_height(app->stub) + 1) {
+    if (evidence->a.height > stub_application_height(app->stub) + 1 ||
+        !sim_rotation_is_known(sim, evidence->a.height)) {
         return SB_OK; /* ignored */
     }
     struct sim_alloc *before = sim_alloc_enter(NULL);

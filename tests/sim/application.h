@@ -8,12 +8,14 @@
 #include "node/application.h"
 
 struct sim_node;
+struct sim_staking;
 struct stub_application;
 
 struct sim_application {
     struct sim_node *node;
     struct stub_application *stub; /* NULL with the core alone */
     struct sb_application table;   /* of the stub */
+    struct sim_staking *staking;   /* of its chain, after its head; NULL: none */
 };
 
 void sim_application_init(struct sim_application *app, struct sim_node *node);

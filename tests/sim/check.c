@@ -257,6 +257,9 @@ void sim_check_heard(struct sim *sim, const struct sb_vote *vote)
     if (vote->height >= SIM_HEIGHTS_MAX || vote->height == 0) {
         return;
     }
+    if (!sim_rotation_is_known(sim, vote->height)) {
+        return;
+    }
     const struct sb_rotation *rotation = sim_rotation(sim, vote->height);
     struct sim_signed *one =
         find(sim->check, vote->height, vote->round, (uint8_t)vote->type, &vote->block_id);
@@ -349,6 +352,9 @@ void sim_check_decided(struct sim *sim, uint32_t node, const struct sb_commit *c
     } else if (!sb_hash_equal(&decided->state, &facts->state)) {
         sim_fail(sim, "node %u has another state after height %llu", node,
                  (unsigned long long)height);
+    }
+    if (!sim->has_failed && !sim->has_forked) {
+        sim_rotations_decided(sim, node, commit, facts->app);
     }
     sim->best_head = height > sim->best_head ? height : sim->best_head;
 }
@@ -443,6 +449,8 @@ void sim_check_evidence(struct sim *sim, uint32_t node, const struct sb_evidence
     } else if (sim_is_honest(sim, sim_member(sim, height, evidence->a.validator_index))) {
         sim_fail(sim, "node %u holds evidence against honest validator %u of height %llu", node,
                  evidence->a.validator_index, (unsigned long long)height);
+    } else {
+        sim_rotations_accused(sim, sim_member(sim, height, evidence->a.validator_index), height);
     }
 }
 

@@ -4,6 +4,7 @@
  *              and obeys the lock (lines 22-33); a precommit for a block has its polka (line 36)
  *   decided    the same block everywhere (agreement); valid by the application, proposed by the proposer of a round (validity); more
  *              than two thirds of distinct valid signatures; the next height of that node
+ *   sets       each node computes the same stake, set and turns from the blocks; nobody who was convicted comes back (rotations.c)
  *   standing   (head, height, round, step) never goes back within a life; a round is entered by a quorum of precommits of the round
  *              before or by messages of more than a third (lines 55, 65); what was acknowledged is there after a restart
  *   evidence   never names an honest node; an honest node never accuses another of a wrong message
@@ -17,11 +18,13 @@
 
 struct sim;
 struct sim_check;
+struct sim_application;
 
 /* What a decided block is, by the application. */
 struct sim_block_facts {
     bool is_valid;
-    sb_hash state; /* after it */
+    sb_hash state;                     /* after it */
+    const struct sim_application *app; /* after it; NULL with the core alone */
 };
 
 struct sim_check *sim_check_new(void);

@@ -152,7 +152,7 @@ static void report_stuck(struct sim *sim)
 /* is_over: the run has come to its end, good or bad. */
 static bool is_over(struct sim *sim)
 {
-    if (sim->has_failed || sim->has_forked) {
+    if (sim->has_failed || sim->has_forked || sim->is_unbound) {
         return true;
     }
     if (sim->phase == SIM_PHASE_FAULTS) {

@@ -114,32 +114,51 @@ static void draw_conspiracy(struct sim_config *c, struct sim_random *random)
     c->is_over_third = 3 * power_of(c, true) >= total;
 }
 
-/* draw_changes: powers that move, validators that leave and come back; the faulty stay below a third in each set on the way. */
-static void draw_changes(struct sim_config *c, struct sim_random *random)
+/* draw_newcomers: some are full nodes at first, and some come on top; four members are left, and the faulty below a third. */
+static void draw_newcomers(struct sim_config *c, struct sim_random *random)
 {
-    if (c->is_over_third || !sim_chance(random, 350)) {
+    uint32_t members = c->validator_count;
+    for (uint32_t i = 0; i < c->validator_count; i++) {
+        const int64_t power = c->power[i];
+        if (members <= 4 || !sim_chance(random, 200)) {
+            continue;
+        }
+        c->power[i] = 0;
+        if (3 * power_of(c, true) < power_of(c, false)) {
+            members--;
+        } else {
+            c->power[i] = power;
+        }
+    }
+    const uint64_t room = SIM_VALIDATORS_MAX - c->validator_count;
+    const uint32_t more = (uint32_t)sim_between(random, 0, room < 3 ? room : 3);
+    for (uint32_t i = c->validator_count; i < c->validator_count + more; i++) {
+        c->behaviours[i] = sim_chance(random, 150) ? draw_behaviours(random) : 0;
+    }
+    c->validator_count += more;
+    c->node_count += more;
+}
+
+/* draw_staking: windows and jails so short that they matter within a run, and stake enough that a slash leaves some. */
+static void draw_staking(struct sim_config *c, struct sim_random *random)
+{
+    if (c->is_over_third || !sim_chance(random, 750)) {
         return;
     }
-    int64_t power[SIM_NODES_MAX];
-    memcpy(power, c->power, sizeof power);
-    uint64_t every = sim_between(random, 2, 6), height = every;
-    for (uint32_t k = 0; k < SIM_CHANGES_MAX; k++, height += every) {
-        uint32_t who = (uint32_t)sim_below(random, c->validator_count);
-        int64_t next = sim_chance(random, 300) ? 0 : (int64_t)sim_between(random, 1, 10);
-        int64_t total = 0, faulty = 0;
-        uint32_t members = 0;
-        for (uint32_t i = 0; i < c->validator_count; i++) {
-            int64_t p = i == who ? next : power[i];
-            total += p;
-            faulty += sim_config_is_faulty(c, i) ? p : 0;
-            members += p != 0;
-        }
-        if (members >= 4 && 3 * faulty < total && next != power[who]) {
-            power[who] = next;
-            c->changes[c->change_count++] =
-                (struct sim_set_change){.height = height, .validator = who, .power = next};
-        }
+    struct sim_staking_config *s = &c->staking;
+    s->is_on = true;
+    s->busy_per_mille = sim_chance(random, 200) ? 0 : (uint32_t)sim_between(random, 50, 700);
+    s->params = sb_staking_params_default();
+    s->params.unbonding_seconds = sim_between(random, 5, 120);
+    s->params.entries_max = sim_between(random, 1, 7);
+    s->params.signed_window = sim_between(random, 10, 20);
+    s->params.signed_min_bps = sim_between(random, 500, sim_chance(random, 500) ? 8000 : 5000);
+    s->params.downtime_jail_seconds = sim_between(random, 0, 20);
+    s->params.slash_downtime_bps = sim_between(random, 0, 1000);
+    for (uint32_t i = 0; i < c->validator_count; i++) {
+        c->power[i] *= 100;
     }
+    draw_newcomers(c, random);
 }
 
 static void draw_network(struct sim_network_config *net, struct sim_random *random)
@@ -246,13 +265,15 @@ void sim_config_draw(struct sim_config *ret, uint64_t seed, bool is_core_only, u
     } else {
         draw_faulty(c, &random);
     }
-    draw_changes(c, &random);
     draw_network(&c->network, &random);
     draw_faults(&c->faults, &random, c->timeliness.precision_ms);
     uint64_t special = sim_below(&random, 100);
     if (special < 15) {
-        draw_siege(c, &random);
-    } else if (special < 20) {
+        draw_siege(c, &random); /* whose adversaries would all be convicted */
+    } else {
+        draw_staking(c, &random);
+    }
+    if (special >= 15 && special < 20) {
         draw_slow(c, &random);
     }
     uint64_t size = sim_below(&random, 100);
@@ -301,9 +322,13 @@ void sim_config_print(FILE *out, const struct sim_config *c)
         }
         fputc('\n', out);
     }
-    for (uint32_t i = 0; i < c->change_count; i++) {
-        fprintf(out, "  after height %llu node %u has power %lld\n",
-                (unsigned long long)c->changes[i].height, c->changes[i].validator,
-                (long long)c->changes[i].power);
+    if (c->staking.is_on) {
+        fprintf(out,
+                "  staking: transactions in %u of 1000 blocks, window %llu, present %llu bps, jail "
+                "%llu s, unbonding %llu s\n",
+                c->staking.busy_per_mille, (unsigned long long)c->staking.params.signed_window,
+                (unsigned long long)c->staking.params.signed_min_bps,
+                (unsigned long long)c->staking.params.downtime_jail_seconds,
+                (unsigned long long)c->staking.params.unbonding_seconds);
     }
 }

@@ -6,12 +6,12 @@
 
 #include <stdio.h>
 
+#include "base/types/staking_params.h"
 #include "consensus/bft.h"
 #include "tests/sim/random.h"
 
 #define SIM_NODES_MAX      24 /* 20 validators, 4 full nodes */
 #define SIM_VALIDATORS_MAX 20
-#define SIM_CHANGES_MAX    16
 
 enum sim_byzantine {
 #define SIM_BYZANTINE(name, text, what) SIM_BYZANTINE_##name,
@@ -62,26 +62,26 @@ struct sim_fault_config {
     uint64_t execute_us; /* of a block */
 };
 
-/* A change of power that the application makes at the end of `height`; in force at height + 2. */
-struct sim_set_change {
-    uint64_t height;
-    uint32_t validator; /* node */
-    int64_t power;      /* 0: leaves */
+/* Who validates (tests/sim/staking.h). Without it the set of genesis is that of all heights. */
+struct sim_staking_config {
+    bool is_on;
+    uint32_t busy_per_mille; /* blocks whose proposer puts staking transactions into them */
+    bool comes_back_only;    /* of these, nothing but unjail */
+    struct sb_staking_params params;
 };
 
 struct sim_config {
     uint64_t seed;
     bool is_core_only;
-    uint32_t validator_count;           /* nodes [0, validator_count) have validator keys */
-    uint32_t node_count;                /* the rest are full nodes */
-    int64_t power[SIM_NODES_MAX];       /* at genesis; 0: joins later, or never */
+    uint32_t validator_count;     /* nodes [0, validator_count) may be faulty */
+    uint32_t node_count;          /* the rest are full nodes */
+    int64_t power[SIM_NODES_MAX]; /* at genesis, in coins; 0: a full node, which may join later */
     uint32_t behaviours[SIM_NODES_MAX]; /* bits of enum sim_byzantine; 0: honest */
     bool dies[SIM_NODES_MAX];           /* crashes at the healing and stays down for ever */
     bool is_over_third;                 /* Byzantine power of a third or more: forks may happen */
     bool is_full_mesh;
-    bool honours_bans;                              /* else offences are only counted */
-    struct sim_set_change changes[SIM_CHANGES_MAX]; /* ascending by height */
-    uint32_t change_count;
+    bool honours_bans; /* else offences are only counted */
+    struct sim_staking_config staking;
     struct sb_bft_timeouts timeouts;
     struct sb_bft_timeliness timeliness;
     uint64_t interval_ms, resend_ms;

@@ -40,6 +40,16 @@ void sim_core_check_first_prevote(struct sim_node *node, const struct sb_vote *v
     }
 }
 
+void sim_core_check_lock(const struct sim_node *node, const struct sb_vote *vote)
+{
+    const struct sb_bft_status now = sb_bft_status(sim_core_machine_of(node)->core);
+    if (vote->type == SB_VOTE_PRECOMMIT && !sb_vote_is_nil(vote) &&
+        (now.locked_round != vote->round || !sb_hash_equal(&now.locked_block, &vote->block_id))) {
+        sim_fail(node->sim, "node %u precommits at height %llu round %d, locked on round %d",
+                 node->index, (unsigned long long)vote->height, vote->round, now.locked_round);
+    }
+}
+
 void sim_core_check_growth(struct sim_node *node, enum sb_bft_timeout kind,
                            const struct sim_core_timer *timer)
 {

@@ -275,6 +275,9 @@ static sb_err carry_out(struct sim_node *node, const struct sb_bft_effect *effec
         journal_add(node->core_disk, input);
         return sim_node_dies(node) ? sim_core_died(diag) : SB_OK;
     case SB_BFT_SIGN:
+        if (!effect->as.message.is_proposal) {
+            sim_core_check_lock(node, &effect->as.message.as.vote);
+        }
         return sign(node, &effect->as.message, diag);
     case SB_BFT_BROADCAST: {
         if (!effect->as.message.is_proposal) {

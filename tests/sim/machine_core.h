@@ -117,6 +117,8 @@ void sim_core_help(struct sim_node *node, uint32_t to, uint64_t head);
 bool sim_core_was_found_valid(const struct sim_core_machine *m, const sb_hash *block_id);
 /* sim_core_check_first_prevote: line 22: a block without a proof of lock is timely, and of the round's proposer. */
 void sim_core_check_first_prevote(struct sim_node *node, const struct sb_vote *vote);
+/* sim_core_check_lock: lines 38 and 39: a precommit for a block is asked for with the lock on it. */
+void sim_core_check_lock(const struct sim_node *node, const struct sb_vote *vote);
 /* sim_core_check_growth: timeouts grow with the round, or slow networks never decide. */
 void sim_core_check_growth(struct sim_node *node, enum sb_bft_timeout kind,
                            const struct sim_core_timer *timer);

@@ -28,6 +28,9 @@ static uint32_t turn(const struct sim *sim, uint64_t height, int32_t round)
 
 static bool about_vote(struct about *ret, const struct sim *sim, const struct sb_vote *vote)
 {
+    if (!sim_rotation_is_known(sim, vote->height)) {
+        return false;
+    }
     *ret = (struct about){.height = vote->height,
                           .round = vote->round,
                           .kind =
@@ -38,6 +41,9 @@ static bool about_vote(struct about *ret, const struct sim *sim, const struct sb
 
 static bool about_proposal(struct about *ret, const struct sim *sim, uint64_t height, int32_t round)
 {
+    if (!sim_rotation_is_known(sim, height)) {
+        return false;
+    }
     *ret = (struct about){.height = height,
                           .round = round,
                           .kind = SIM_KIND_PROPOSAL,
@@ -207,6 +213,29 @@ static const char *forked(const struct sim *sim)
     return sim->has_forked ? NULL : "no fork came of it";
 }
 
+static const char *convicted(const struct sim *sim)
+{
+    const struct sb_rotation *last = sim_rotation(sim, sim->best_head + 2);
+    return sim->counts.tombstones != 1 ? "the one that signed twice was not convicted"
+           : last->set.count != 3      ? "it did not leave the set"
+           : sim->counts.exits != 1    ? "it came back, or others left"
+                                       : NULL;
+}
+
+static const char *joined(const struct sim *sim)
+{
+    return sim->counts.joins == 0 ? "no full node became a validator" : NULL;
+}
+
+static const char *jailed(const struct sim *sim)
+{
+    return sim->counts.jailings == 0     ? "nobody was jailed for absence"
+           : sim->counts.exits == 0      ? "it did not leave the set"
+           : sim->counts.joins == 0      ? "it did not come back"
+           : sim->counts.tombstones != 0 ? "absence was taken for an offence"
+                                         : NULL;
+}
+
 static const char *synced(const struct sim *sim)
 {
     return sim->counts.synced_blocks == 0 ? "no block came by sync" : NULL;
@@ -245,6 +274,41 @@ static void vote_twice(struct sim_config *config)
 {
     config->heights = 12;
     config->behaviours[1] = ONE(SIM_BYZANTINE_VOTE_EQUIVOCATOR);
+}
+
+static void stake(struct sim_config *config)
+{
+    config->staking.is_on = true;
+    config->staking.params = sb_staking_params_default();
+    for (uint32_t i = 0; i < config->validator_count; i++) {
+        config->power[i] *= 100;
+    }
+}
+
+static void stake_and_vote_twice(struct sim_config *config)
+{
+    vote_twice(config);
+    stake(config);
+}
+
+static void stake_and_join(struct sim_config *config)
+{
+    stake(config);
+    config->heights = 30;
+    config->node_count += 3;
+    config->staking.busy_per_mille = 500;
+}
+
+static void stake_and_be_away(struct sim_config *config)
+{
+    stake(config);
+    config->heights = 60;
+    config->faults.restart_mean_us = 30000000;
+    config->staking.params.signed_window = 10;
+    config->staking.params.signed_min_bps = 8000;
+    config->staking.params.downtime_jail_seconds = 5;
+    config->staking.busy_per_mille = 800;
+    config->staking.comes_back_only = true;
 }
 
 static void conspire(struct sim_config *config)
@@ -319,6 +383,19 @@ const struct sim_scenario sim_scenarios[] = {
      .text = "two of four equivocate together: the fork names them",
      .configure = conspire,
      .proves = forked},
+    {.name = "convicted",
+     .text = "one of four votes twice: its stake is slashed, and it is out of the set for good",
+     .configure = stake_and_vote_twice,
+     .proves = convicted},
+    {.name = "newcomers",
+     .text = "full nodes stake, and validate",
+     .configure = stake_and_join,
+     .proves = joined},
+    {.name = "jail",
+     .text = "a validator that is away is jailed, and unjails when it is back",
+     .configure = stake_and_be_away,
+     .crashes = {{4, 3, 2}},
+     .proves = jailed},
     {.name = "late-node",
      .text = "a node that was away comes back by block sync",
      .needs_replica = true,

@@ -27,6 +27,7 @@
 #include "tests/sim/events.h"
 #include "tests/sim/keys.h"
 #include "tests/sim/network.h"
+#include "tests/sim/staking.h"
 #include "tests/sim/trace.h"
 #include "tests/support/memory_disk.h"
 
@@ -109,13 +110,18 @@ struct sim_counts {
     uint64_t events, messages, message_bytes;
     uint64_t virtual_us;
     uint64_t signatures, syncs, recoveries;
-    uint64_t invalid_blocks;  /* that honest nodes refused */
-    uint64_t evidence;        /* pieces that honest nodes made */
-    uint64_t synced_blocks;   /* that came by block sync */
-    uint64_t waste;           /* light offences that honest nodes saw in one another */
-    uint64_t bans;            /* of Byzantine nodes, by honest ones */
-    uint64_t forks;           /* with a third or more Byzantine; each with its culprits found */
-    uint64_t bytes_max;       /* most memory that one replica held */
+    uint64_t invalid_blocks; /* that honest nodes refused */
+    uint64_t evidence;       /* pieces that honest nodes made */
+    uint64_t synced_blocks;  /* that came by block sync */
+    uint64_t waste;          /* light offences that honest nodes saw in one another */
+    uint64_t bans;           /* of Byzantine nodes, by honest ones */
+    uint64_t forks;          /* with a third or more Byzantine; each with its culprits found */
+    uint64_t sets;           /* that differ from the last one, by staking */
+    uint64_t joins, exits;   /* of members */
+    uint64_t jailings, slashes, tombstones;
+    uint64_t
+        over_third;     /* 1: staking left a third or more to the faulty, and the run ended there */
+    uint64_t bytes_max; /* most memory that one replica held */
     uint64_t recovery_ms_max; /* from the healing to the goal */
     uint64_t fault[SIM_FAULT_COUNT];
     uint64_t act[SIM_BYZANTINE_COUNT];
@@ -147,6 +153,8 @@ struct sim {
     uint32_t crashes_done;     /* bits: crashes of the scenario */
     const char *unproved;      /* at the end: what the scenario was to show and did not */
     bool has_failed, has_forked;
+    bool
+        is_unbound; /* a set to come leaves a third or more to the faulty: nothing is promised any more */
     char violation[SIM_VIOLATION_BYTES];
 };
 
@@ -197,10 +205,18 @@ void sim_faults_begin(struct sim *sim);
 void sim_faults_due(struct sim *sim, uint32_t fault);
 void sim_faults_heal(struct sim *sim);
 
-/* ---- rotations: the validator sets of all heights, the same for every node ---- */
+/* ---- rotations.c: the validator sets of the heights that are known: those of the first honest node that decided them ---- */
 
 struct sim_rotations *sim_rotations_new(const struct sim *sim);
 void sim_rotations_free(struct sim_rotations *rotations);
+/* sim_rotations_decided: an honest node has decided this block of the chain: the set of height + 2 is made, or compared. app: of that node,
+ * after the block; NULL with the core alone. */
+void sim_rotations_decided(struct sim *sim, uint32_t node, const struct sb_commit *commit,
+                           const struct sim_application *app);
+/* sim_rotations_accused: with the core alone: evidence against this node, for the next block. */
+void sim_rotations_accused(struct sim *sim, uint32_t node, uint64_t height);
+/* sim_rotation_is_known: the others ask only for such heights, at most the newest decided one + 2. */
+bool sim_rotation_is_known(const struct sim *sim, uint64_t height);
 const struct sb_rotation *sim_rotation(const struct sim *sim, uint64_t height);
 /* sim_proposer: index in the set of `height`. */
 uint32_t sim_proposer(const struct sim *sim, uint64_t height, int32_t round);

@@ -27,7 +27,14 @@
     X(synced_blocks)                                                                               \
     X(waste)                                                                                       \
     X(bans)                                                                                        \
-    X(forks)
+    X(forks)                                                                                       \
+    X(sets)                                                                                        \
+    X(joins)                                                                                       \
+    X(exits)                                                                                       \
+    X(jailings)                                                                                    \
+    X(slashes)                                                                                     \
+    X(tombstones)                                                                                  \
+    X(over_third)
 #define GREATEST(X)                                                                                \
     X(bytes_max)                                                                                   \
     X(recovery_ms_max)

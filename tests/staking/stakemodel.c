@@ -408,7 +408,7 @@ static void one_life(struct life *l, uint64_t seed, uint64_t blocks)
         end_block(l);
     }
     jailings += l->m.jailings;
-    slashes += l->m.slashes;
+    slashes += l->m.record_count;
     sb_stake_chain_free(l->c);
 }
 

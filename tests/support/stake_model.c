@@ -1,6 +1,7 @@
 /* stake_model.c: see stake_model.h. Names follow docs/spec/staking.md; where the order of steps shows, it is the contracts'. */
 #include "tests/support/stake_model.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/util/assert.h"
@@ -143,6 +144,18 @@ static sb_u128 after_one(sb_u128 amount, const struct stake_record *r, uint64_t 
     return r->height <= height + LAG && r->time_s < completion_s ? less(amount, r->bps) : amount;
 }
 
+/* record: number `i` of those of `v`. */
+static const struct stake_record *record(const struct stake_model *m, uint8_t v, uint32_t i)
+{
+    size_t at = 0;
+    for (;; at++) {
+        SB_ASSERT(at < m->record_count);
+        if (m->records[at].who == v && i-- == 0) {
+            return &m->records[at];
+        }
+    }
+}
+
 /* after: what is left of an amount that left `v` at this height, after the records from `from` on. */
 static sb_u128 after(const struct stake_model *m, sb_u128 amount, uint8_t v, uint32_t from,
                      uint64_t height, uint64_t completion_s)
@@ -151,10 +164,10 @@ static sb_u128 after(const struct stake_model *m, sb_u128 amount, uint8_t v, uin
     const uint32_t count = p->record_count;
     const uint32_t end = count < from + LOOKED_AT ? count : from + LOOKED_AT;
     for (uint32_t i = from; i < end; i++) {
-        amount = after_one(amount, &p->records[i], height, completion_s);
+        amount = after_one(amount, record(m, v, i), height, completion_s);
     }
     if (end < count && p->tombstoned) {
-        amount = after_one(amount, &p->records[count - 1], height, completion_s);
+        amount = after_one(amount, record(m, v, count - 1), height, completion_s);
     }
     return amount;
 }
@@ -178,15 +191,14 @@ static void punish(struct stake_model *m, uint8_t v, uint64_t height, uint16_t b
     p->tokens -= cut;
     m->bonded -= cut;
     m->burnt += cut;
-    SB_ASSERT(p->record_count < STAKE_RECORDS_MAX);
-    p->records[p->record_count].height = height;
-    p->records[p->record_count].time_s = m->now_s;
-    p->records[p->record_count++].bps = bps;
+    SB_ASSERT(m->record_count < STAKE_RECORDS_MAX);
+    m->records[m->record_count++] =
+        (struct stake_record){.who = v, .bps = bps, .height = height, .time_s = m->now_s};
+    p->record_count++;
     p->jailed = true;
     p->tombstoned = is_for_ever;
     p->jailed_until_s = jailed_until_s;
     place(m, v);
-    m->slashes++;
     m->jailings += is_for_ever ? 0 : 1;
 }
 
@@ -225,7 +237,6 @@ static void transit_remove(struct stake_model *m, size_t i)
 {
     m->transit_count--;
     memmove(&m->transits[i], &m->transits[i + 1], (m->transit_count - i) * sizeof m->transits[0]);
-    memset(&m->transits[m->transit_count], 0, sizeof m->transits[0]);
 }
 
 static bool is_of(const struct stake_transit *t, uint8_t delegator, uint8_t v)
@@ -383,14 +394,12 @@ static bool undelegate(struct stake_model *m, const struct stake_action *a)
         return false;
     }
     const uint64_t number = m->exit_number;
-    struct stake_exit like;
-    memset(&like, 0, sizeof like);
-    like.delegator = a->who;
-    like.id = a->at;
-    like.origin = NOBODY;
-    like.slash_from = m->pools[a->at].record_count;
-    like.height = m->height;
-    like.completion_s = m->now_s + m->params[SB_STAKING_unbonding_seconds];
+    struct stake_exit like = {.delegator = a->who,
+                              .id = a->at,
+                              .origin = NOBODY,
+                              .slash_from = m->pools[a->at].record_count,
+                              .height = m->height,
+                              .completion_s = m->now_s + m->params[SB_STAKING_unbonding_seconds]};
     const sb_u128 part = free < a->amount ? free : a->amount;
     if ((part != 0 && !leave(m, &like, part)) || !leave_transits(m, &like, a->amount - part) ||
         m->exit_number == number) {
@@ -422,15 +431,14 @@ static bool redelegate(struct stake_model *m, const struct stake_action *a)
     if (!put(m, &shares, a->who, a->to, amount)) {
         return false;
     }
-    struct stake_transit t;
-    memset(&t, 0, sizeof t);
-    t.delegator = a->who;
-    t.at = a->to;
-    t.from = a->at;
-    t.height = m->height;
-    t.completion_s = m->now_s + m->params[SB_STAKING_unbonding_seconds];
-    t.shares = shares;
-    t.slash_from = m->pools[a->at].record_count;
+    const struct stake_transit t = {.delegator = a->who,
+                                    .at = a->to,
+                                    .from = a->at,
+                                    .slash_from = m->pools[a->at].record_count,
+                                    .height = m->height,
+                                    .completion_s =
+                                        m->now_s + m->params[SB_STAKING_unbonding_seconds],
+                                    .shares = shares};
     if (!transit_push(m, &t)) {
         return false;
     }
@@ -451,7 +459,6 @@ static sb_u128 close_exit(struct stake_model *m, size_t i)
     m->exits[i] = m->exits[last];
     m->exit_count--;
     memmove(&m->exits[last], &m->exits[last + 1], (m->exit_count - last) * sizeof m->exits[0]);
-    memset(&m->exits[m->exit_count], 0, sizeof m->exits[0]);
     return amount;
 }
 
@@ -478,15 +485,13 @@ static bool cancel(struct stake_model *m, const struct stake_action *a)
     if (e.origin == NOBODY || m->now_s >= e.origin_completion_s) {
         return true;
     }
-    struct stake_transit t;
-    memset(&t, 0, sizeof t);
-    t.delegator = a->who;
-    t.at = e.id;
-    t.from = e.origin;
-    t.height = e.origin_height;
-    t.completion_s = e.origin_completion_s;
-    t.shares = shares;
-    t.slash_from = m->pools[e.origin].record_count;
+    const struct stake_transit t = {.delegator = a->who,
+                                    .at = e.id,
+                                    .from = e.origin,
+                                    .slash_from = m->pools[e.origin].record_count,
+                                    .height = e.origin_height,
+                                    .completion_s = e.origin_completion_s,
+                                    .shares = shares};
     return transit_push(m, &t);
 }
 
@@ -577,11 +582,11 @@ bool stake_model_act(struct stake_model *m, struct stake_model *scratch,
         (action->kind == STAKE_PARAM && action->at >= SB_STAKING_PARAM_COUNT)) {
         return false;
     }
-    memcpy(scratch, m, sizeof *m);
+    stake_model_copy(scratch, m);
     if (apply(m, action)) {
         return true;
     }
-    memcpy(m, scratch, sizeof *m);
+    stake_model_copy(m, scratch);
     return false;
 }
 
@@ -604,6 +609,14 @@ void stake_model_init(struct stake_model *ret, const uint64_t *params, const sb_
             SB_ASSERT(put(ret, &shares, i, i, powers[i] * COIN));
         }
     }
+}
+
+void stake_model_copy(struct stake_model *ret, const struct stake_model *m)
+{
+    memcpy(ret, m, offsetof(struct stake_model, records));
+    memcpy(ret->records, m->records, m->record_count * sizeof m->records[0]);
+    memcpy(ret->transits, m->transits, m->transit_count * sizeof m->transits[0]);
+    memcpy(ret->exits, m->exits, m->exit_count * sizeof m->exits[0]);
 }
 
 void stake_model_begin(struct stake_model *m, uint64_t height, uint64_t now_s)

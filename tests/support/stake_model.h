@@ -19,10 +19,10 @@
 #include "base/types/hash.h"
 #include "base/util/checked.h"
 
-#define STAKE_MODEL_MAX   24  /* accounts */
-#define STAKE_OPEN_MAX    256 /* transits of all */
-#define STAKE_EXITS_MAX   512 /* of all; over either bound an action is refused */
-#define STAKE_RECORDS_MAX 128 /* slashes of a validator; more abort */
+#define STAKE_MODEL_MAX   24   /* accounts */
+#define STAKE_OPEN_MAX    256  /* transits of all */
+#define STAKE_EXITS_MAX   512  /* of all; over either bound an action is refused */
+#define STAKE_RECORDS_MAX 1024 /* slashes of all; more abort */
 
 /* The numbers of base/types/staking_params.def: slots 15 on of Params. */
 enum sb_staking_param {
@@ -54,8 +54,9 @@ struct stake_action {
 };
 
 struct stake_record {
-    uint64_t height, time_s;
+    uint8_t who;
     uint16_t bps;
+    uint64_t height, time_s;
 };
 
 struct stake_pool {
@@ -66,7 +67,6 @@ struct stake_pool {
     uint64_t jailed_until_s;
     sb_u256 presence; /* section 7: w */
     uint32_t record_count;
-    struct stake_record records[STAKE_RECORDS_MAX];
 };
 
 struct stake_transit {
@@ -94,22 +94,23 @@ struct stake_model {
     uint64_t height, now_s; /* of the block being made */
     struct stake_pool pools[STAKE_MODEL_MAX];
     sb_u128 held[STAKE_MODEL_MAX][STAKE_MODEL_MAX]; /* shares: delegator, validator */
-    struct stake_transit
-        transits[STAKE_OPEN_MAX]; /* those of one delegator at one validator: oldest first */
-    size_t transit_count;
-    struct stake_exit
-        exits[STAKE_EXITS_MAX]; /* those of one delegator: in the order that withdrawing goes by */
-    size_t exit_count;
-    uint64_t exit_number;
     sb_u128 bonded, unbonding, burnt;
     struct stake_place list[STAKE_MODEL_MAX];
     uint8_t list_count;
     bool is_dirty, lingers;
     uint64_t max; /* validatorsMax as the last set was made with */
-    struct stake_place
-        set[STAKE_MODEL_MAX]; /* the last one that stake_model_end returned, in the order of sets */
+    /* the last one that stake_model_end returned, in the order of sets */
+    struct stake_place set[STAKE_MODEL_MAX];
     uint8_t set_count;
-    uint64_t jailings, slashes; /* since genesis: for absence; for absence or an offence */
+    uint64_t jailings; /* for absence, since genesis */
+    uint64_t exit_number;
+    size_t record_count, transit_count, exit_count;
+    /* Of the rest, only as many as are counted mean anything. */
+    struct stake_record records[STAKE_RECORDS_MAX];
+    struct stake_transit
+        transits[STAKE_OPEN_MAX]; /* of one delegator at one validator: oldest first */
+    struct stake_exit
+        exits[STAKE_EXITS_MAX]; /* of one delegator: in the order that withdrawing goes by */
 };
 
 struct stake_vote {
@@ -117,10 +118,17 @@ struct stake_vote {
     bool present;
 };
 
+struct stake_offence {
+    uint8_t who; /* STAKE_MODEL_MAX or more: an unknown validator */
+    uint64_t height;
+};
+
 /* stake_model_init: after genesis: validator i has powers[i] coins of account i; 0: none. ids: of all STAKE_MODEL_MAX accounts that may
  * ever validate. params: SB_STAKING_PARAM_COUNT values, within their bounds. */
 void stake_model_init(struct stake_model *ret, const uint64_t *params, const sb_addr *ids,
                       const uint64_t *powers, size_t count);
+/* stake_model_copy: cheaper than an assignment: what means nothing is left out. */
+void stake_model_copy(struct stake_model *ret, const struct stake_model *m);
 /* stake_model_begin: the block of this height and time, before its first transaction. */
 void stake_model_begin(struct stake_model *m, uint64_t height, uint64_t now_s);
 /* stake_model_act: one transaction. Returns false when the contracts refuse it; then nothing has changed. `scratch` is overwritten. */
@@ -128,10 +136,6 @@ bool stake_model_act(struct stake_model *m, struct stake_model *scratch,
                      const struct stake_action *action);
 /* stake_model_end: Slashing.endBlock and Staking.endBlock. votes: of the set of height - 2; evidence: whose, and of which height.
  * Returns true when m->set is a new set, in force at height + 2. */
-struct stake_offence {
-    uint8_t who; /* STAKE_MODEL_MAX or more: an unknown validator */
-    uint64_t height;
-};
 bool stake_model_end(struct stake_model *m, const struct stake_vote *votes, size_t vote_count,
                      const struct stake_offence *evidence, size_t evidence_count);
 /* stake_model_hash: of all that is in it: two chains that did the same have the same. */

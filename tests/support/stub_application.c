@@ -127,14 +127,15 @@ struct sb_validator_set stub_application_set(const struct stub_application *app,
 }
 
 /* rotation_next: the rotation of height + 2, after the block of `height`. */
-static void rotation_next(struct stub_application *app, uint64_t height)
+static void rotation_next(struct stub_application *app, const struct sb_consensus_block *block)
 {
+    const uint64_t height = block->header.height;
     const struct stub_hooks *hooks = &app->options.hooks;
     struct sb_rotation *next = &app->rotations[(height + 2) % ROTATIONS];
     sb_rotation_copy(next, &app->rotations[(height + 1) % ROTATIONS]);
     struct sb_validator_change changes[CHANGES_MAX];
     size_t count =
-        hooks->changes != NULL ? hooks->changes(hooks->ctx, height, changes, CHANGES_MAX) : 0;
+        hooks->changes != NULL ? hooks->changes(hooks->ctx, block, changes, CHANGES_MAX) : 0;
     SB_ASSERT(count == 0 || sb_rotation_update(next, changes, count, NULL) == SB_OK);
     sb_rotation_advance(next, 1);
     set_store(app, height + 2, &next->set);
@@ -640,14 +641,32 @@ static void block_free(void *ctx, struct sb_application_block *block)
 
 /* ---- committing ---- */
 
-/* pool_settle: transactions of the committed block leave the pool. */
-static void pool_settle(struct stub_application *app, sb_bytes payload)
+static struct sb_rlp transactions_open(sb_bytes payload)
 {
     sb_hash state;
-    sb_bytes transactions, transaction;
+    sb_bytes transactions;
     SB_ASSERT(payload_parse(&state, &transactions, payload) == SB_OK);
     struct sb_rlp in = sb_rlp_open(transactions), list;
     SB_ASSERT(sb_rlp_read_list(&list, &in) == SB_OK);
+    return list;
+}
+
+size_t stub_application_transactions(sb_bytes *ret, size_t max, sb_bytes payload)
+{
+    struct sb_rlp list = transactions_open(payload);
+    size_t count = 0;
+    while (count < max &&
+           sb_rlp_read_bytes(&ret[count], &list, SB_CONSENSUS_BLOCK_BYTES_MAX) == SB_OK) {
+        count++;
+    }
+    return count;
+}
+
+/* pool_settle: transactions of the committed block leave the pool. */
+static void pool_settle(struct stub_application *app, sb_bytes payload)
+{
+    struct sb_rlp list = transactions_open(payload);
+    sb_bytes transaction;
     while (sb_rlp_read_bytes(&transaction, &list, SB_CONSENSUS_BLOCK_BYTES_MAX) == SB_OK) {
         for (size_t i = 0; i < app->pool_count; i++) {
             if (sb_span_equal(sb_span(app->pool[i].data, app->pool[i].len), transaction)) {
@@ -698,9 +717,9 @@ static sb_err commit_take(void *ctx, struct sb_application_block *block,
                                             NULL) == SB_OK);
         pool_settle(app, decoded.payload);
         pending_settle(app, &decoded);
+        rotation_next(app, &decoded);
         sb_arena_fini(&arena);
         block_store(app, block, commit);
-        rotation_next(app, height);
         err = hooks->committing != NULL ? hooks->committing(hooks->ctx, height, true) : SB_OK;
     }
     block_free(app, block);

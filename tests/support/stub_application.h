@@ -27,8 +27,10 @@ struct stub_hooks {
     /* committing: before a block becomes the head (done false) and after it (done true). An error is what commit_take answers: with
      * done true the block stays committed, as if the machine had failed a moment later. */
     sb_err (*committing)(void *ctx, uint64_t height, bool done);
-    /* changes: of the validator set by the block of this height, in force two heights later; returns how many, at most max. */
-    size_t (*changes)(void *ctx, uint64_t height, struct sb_validator_change *ret, size_t max);
+    /* changes: of the validator set by this block, which has been committed, in force two heights later; returns how many, at most
+     * max. */
+    size_t (*changes)(void *ctx, const struct sb_consensus_block *block,
+                      struct sb_validator_change *ret, size_t max);
     bool (*version_known)(void *ctx, uint64_t height);
 };
 
@@ -53,6 +55,8 @@ struct sb_application stub_application_table(struct stub_application *app);
 
 /* stub_application_add: put a transaction into the pool; false when the pool is full or out of memory. */
 bool stub_application_add(struct stub_application *app, sb_bytes transaction);
+/* stub_application_transactions: those of a valid block's payload, at most max; how many. They point into it. */
+size_t stub_application_transactions(sb_bytes *ret, size_t max, sb_bytes payload);
 /* stub_application_restart: forget what a process keeps in memory: the pool. */
 void stub_application_restart(struct stub_application *app);
 
