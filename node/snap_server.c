@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/util/checked.h"
 #include "node/chain_impl.h"
 #include "node/snap_answer.h"
 
@@ -14,6 +15,7 @@
 #define PREPARE_BLOCKS     8  /* so many blocks before a snapshot the tables are flushed */
 #define RETRY_MS           20 /* a peer's send queue is full */
 #define RETRIES_MAX        250
+#define HASHES_COUNT       256 /* blocks that BLOCKHASH can name */
 #define PRUNE_STEPS                                                                                \
     16 /* pruned is when a part of the kept blocks is too much: rewriting tables costs */
 
@@ -184,38 +186,44 @@ static void adopt(struct sb_snap_server *server, uint64_t height)
     }
 }
 
-/* expired_below: the lowest height of which evidence may still come in a block after the head. */
-static uint64_t expired_below(struct sb_snap_server *server, uint64_t oldest, uint64_t head)
+/* unexpired_from: the lowest height whose evidence may still come in a block after `at`. */
+static sb_err unexpired_from(uint64_t *ret_height, struct sb_chain *chain, uint64_t oldest,
+                             uint64_t at)
 {
-    struct sb_params params = sb_chain_params(server->o.chain);
-    struct sb_chain_head now = sb_chain_head(server->o.chain);
-    uint64_t low = oldest, high = head; /* low .. high - 1 may have expired; times ascend */
+    struct sb_params params = sb_chain_params(chain);
+    uint64_t low = oldest, high = at, time_ms; /* low .. high - 1 may have expired; times ascend */
+    SB_TRY(sb_chain_time(&time_ms, chain, at));
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         bool expired = false;
-        if (sb_chain_evidence_expired(&expired, server->o.chain, &params, middle, head + 1,
-                                      now.time_ms) != SB_OK) {
-            return oldest;
-        }
+        SB_TRY(sb_chain_evidence_expired(&expired, chain, &params, middle, at, time_ms));
         if (expired) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return low;
+    *ret_height = low;
+    return SB_OK;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+/* needed_from: the lowest block that somebody needs who stands at block `at`: with that as head, or with that as snapshot, from which a
+ * newcomer goes down until it sees one whose evidence has expired (docs/spec/state-sync.md, section 5). */
+static sb_err needed_from(uint64_t *ret_height, struct sb_chain *chain, uint64_t oldest,
+                          uint64_t at)
 {
-    return a < b ? a : b;
+    uint64_t unexpired, hashes = sat_sub_u64(at, HASHES_COUNT);
+    SB_TRY(unexpired_from(&unexpired, chain, oldest, at));
+    uint64_t seen_expired = sat_sub_u64(unexpired, 1);
+    *ret_height = seen_expired < hashes ? seen_expired : hashes;
+    return SB_OK;
 }
 
 /* prune: as far as is wanted and allowed, when that is worth its cost. */
 static void prune(struct sb_snap_server *server, uint64_t head)
 {
     struct sb_chain *chain = server->o.chain;
-    uint64_t oldest = sb_chain_oldest(chain), keep = server->o.prune_blocks;
+    uint64_t oldest = sb_chain_oldest(chain), keep = server->o.prune_blocks, needed;
     uint64_t heights[SB_SNAPSHOTS_MAX];
     if (keep < server->o.history_blocks + 2) {
         keep = server->o.history_blocks + 2;
@@ -223,9 +231,13 @@ static void prune(struct sb_snap_server *server, uint64_t head)
     if (head <= keep || head - keep < oldest + keep / PRUNE_STEPS + 1) {
         return;
     }
-    uint64_t to = least(head - keep, expired_below(server, oldest, head));
     size_t count = sb_snapshots_list(heights, server->source.snapshots);
-    to = count != 0 ? least(to, heights[count - 1]) : to;
+    uint64_t lowest = head - server->o.history_blocks; /* a rollback may go there */
+    lowest = count != 0 && heights[count - 1] < lowest ? heights[count - 1] : lowest;
+    if (needed_from(&needed, chain, oldest, lowest) != SB_OK) {
+        return; /* it is not known what may go: a snapshot from before this node's first block, say */
+    }
+    uint64_t to = needed < head - keep ? needed : head - keep;
     if (to < oldest + keep / PRUNE_STEPS + 1) {
         return;
     }
