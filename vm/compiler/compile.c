@@ -63,12 +63,14 @@ static sb_err check_rows(const struct sb_graph *graph, const struct sb_dataset *
         return SB_OK;
     }
     const struct sb_value *v = &graph->values[graph->inputs[0]];
-    uint64_t count = sb_shape_count(&v->array.shape);
-    if (rows->row_count == 0 || count % rows->row_elements != 0 ||
-        (count != rows->row_elements && v->array.shape.dims[0] != count / rows->row_elements)) {
+    uint64_t count = sb_graph_input_elements(graph);
+    bool batched = graph->input_count == 1 && v->array.shape.rank > 0 &&
+                   count == rows->row_elements * v->array.shape.dims[0];
+    if (rows->row_count == 0 || (count != rows->row_elements && !batched)) {
         return sb_fail(diag, SB_E_ARG,
-                       "a sample has %" PRIu64 " numbers, the input '%s' of the model %" PRIu64,
-                       rows->row_elements, v->name, count);
+                       "a sample has %" PRIu64
+                       " numbers, the inputs of the model ('%s'%s) %" PRIu64,
+                       rows->row_elements, v->name, graph->input_count > 1 ? ", ..." : "", count);
     }
     return SB_OK;
 }
@@ -77,10 +79,8 @@ static sb_err load_graphs(struct compilation *c, sb_bytes onnx)
 {
     SB_TRY(sb_onnx_load(&c->reference, onnx, &c->memory, c->diag));
     SB_TRY(sb_onnx_load(&c->graph, onnx, &c->memory, c->diag));
-    if (c->graph.input_count != 1) {
-        return sb_fail(c->diag, SB_E_UNSUPPORTED,
-                       "the model has %u inputs; models with one input are supported",
-                       c->graph.input_count);
+    if (c->graph.input_count == 0) {
+        return sb_fail(c->diag, SB_E_UNSUPPORTED, "the model has no inputs");
     }
     SB_TRY(sb_passes_fix_batch(&c->reference, c->options->batch, c->diag));
     SB_TRY(sb_passes_fix_batch(&c->graph, c->options->batch, c->diag));
@@ -167,7 +167,7 @@ static sb_err choose(struct sb_buf *best, struct sb_report *report, struct compi
 {
     enum sb_precision list[3];
     uint32_t count = candidates(list, c);
-    double best_loss = 2;
+    double best_loss = INFINITY;
     struct sb_buf file;
     struct sb_dataset rows = {0};
     sb_err err = SB_OK;
@@ -178,7 +178,7 @@ static sb_err choose(struct sb_buf *best, struct sb_report *report, struct compi
     for (uint32_t i = 0; i < count && best_loss > c->options->loss_max; i++) {
         struct sb_report tried = {.precision = list[i]};
         err = lower_with(&file, c, list[i], &tried);
-        if (err != SB_OK && i > 0 && best_loss <= 1) {
+        if (err != SB_OK && best->len > 0) {
             err = SB_OK; /* a later candidate that cannot be built does not spoil an earlier one */
             continue;
         }
@@ -190,7 +190,7 @@ static sb_err choose(struct sb_buf *best, struct sb_report *report, struct compi
             break;
         }
         double loss = c->calibration != NULL ? loss_of(&tried.calibration) : 0;
-        if (loss < best_loss) {
+        if (loss < best_loss || best->len == 0) {
             best_loss = loss;
             *report = tried;
             sb_buf_reset(best);
@@ -285,8 +285,8 @@ sb_err sb_compile_measure(struct sb_report_accuracy *ret, sb_bytes model_file, s
         err = sb_measure_batch(&batch, model_file, diag);
         err = err == SB_OK ? sb_passes_fix_batch(&reference, batch, diag) : err;
     }
-    if (err == SB_OK && reference.input_count != 1) {
-        err = sb_fail(diag, SB_E_UNSUPPORTED, "models with one input are supported");
+    if (err == SB_OK && reference.input_count == 0) {
+        err = sb_fail(diag, SB_E_UNSUPPORTED, "the model has no inputs");
     }
     err = err == SB_OK ? check_rows(&reference, rows, diag) : err;
     err = err == SB_OK ? sb_measure_accuracy(ret, model_file, &reference, rows, diag) : err;

@@ -40,7 +40,7 @@ struct sb_compile_options {
 struct sb_compile_options sb_compile_options_default(void);
 
 /* sb_compile: make a model file from an ONNX file.
- * calibration: rows in the layout of the ONNX input (NCHW for images), NULL if there are none; quantised precisions of a float model
+ * calibration: rows in the layout of the ONNX input (NCHW for images; several inputs laid end to end, in their order), NULL if there are none; quantised precisions of a float model
  * need them. Without them AUTO takes the scales of a QDQ model, or fx32; tree ensembles need none.
  * test: rows to measure accuracy on, NULL for none. Both are borrowed.
  * The model file is appended to ret_file; it has been accepted by sb_model_load. Its inputs and outputs keep ONNX names, shapes and layout

@@ -74,6 +74,15 @@ sb_err sb_eval_node(struct sb_array *arrays, const struct sb_graph *graph, uint3
     return SB_OK;
 }
 
+void sb_eval_inputs(struct sb_array *arrays, const struct sb_graph *graph, double *x)
+{
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        const struct sb_shape *shape = &graph->values[graph->inputs[i]].array.shape;
+        arrays[graph->inputs[i]] = (struct sb_array){.shape = *shape, .data = x};
+        x += sb_shape_count(shape);
+    }
+}
+
 sb_err sb_eval_graph(struct sb_array *arrays, const struct sb_graph *graph, struct sb_arena *memory,
                      struct sb_diag *diag)
 {
@@ -129,6 +138,7 @@ static uint64_t operand_at(const struct sb_shape *operand, const struct sb_shape
 sb_err sb_eval_binary(struct sb_eval *e)
 {
     struct sb_shape shape;
+    bool integers = sb_elem_is_integer(e->graph->values[e->node->inputs[0]].elem);
     SB_TRY(broadcast_shape(&shape, e));
     SB_TRY(sb_eval_alloc(e, 0, &shape));
     uint64_t count = sb_shape_count(&shape);
@@ -147,7 +157,7 @@ sb_err sb_eval_binary(struct sb_eval *e)
             y = a * b;
             break;
         default:
-            y = a / b;
+            y = integers ? trunc(a / b) : a / b;
             break;
         }
         if (!isfinite(y)) {
@@ -231,7 +241,7 @@ bool sb_clip_bounds(double *ret_lo, double *ret_hi, const struct sb_graph *graph
             bounds[i] = bound != NULL ? bound->array.data[0] : bounds[i];
         }
     }
-    *ret_lo = bounds[0];
+    *ret_lo = fmin(bounds[0], bounds[1]); /* ONNX: where they cross, max wins */
     *ret_hi = bounds[1];
     return true;
 }
@@ -324,6 +334,9 @@ static sb_err quant_params_of(struct quant_params *ret, struct sb_eval *e)
     const struct sb_shape *x = &e->in[0]->shape;
     struct quant_params p = {.scale = e->in[1], .zero_point = e->in[2], .stride = 1, .dim = 1};
     uint64_t count = sb_array_count(p.scale);
+    if (sb_graph_attr_int(e->node, "block_size", 0) != 0) {
+        return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node, "blocked quantisation");
+    }
     if (count > 1) {
         uint32_t axis = 0;
         SB_TRY(sb_eval_axis(&axis, e, sb_graph_attr_int(e->node, "axis", 1), x->rank));
@@ -335,7 +348,7 @@ static sb_err quant_params_of(struct quant_params *ret, struct sb_eval *e)
     if (count != p.dim || (p.zero_point != NULL && sb_array_count(p.zero_point) != count)) {
         return sb_graph_fail(e->diag, SB_E_SHAPE, e->node,
                              "scale and zero point do not have one element for each index of the "
-                             "axis (blocked quantisation is not supported)");
+                             "axis");
     }
     for (uint64_t i = 0; i < count; i++) {
         if (!(p.scale->data[i] > 0)) {

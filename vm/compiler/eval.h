@@ -36,6 +36,9 @@ sb_err sb_eval_node(struct sb_array *arrays, const struct sb_graph *graph, uint3
 sb_err sb_eval_graph(struct sb_array *arrays, const struct sb_graph *graph, struct sb_arena *memory,
                      struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_eval_inputs: let arrays [value_count] of the inputs point into x, which holds them end to end; x is borrowed. */
+void sb_eval_inputs(struct sb_array *arrays, const struct sb_graph *graph, double *x);
+
 /* sb_eval_axis: an ONNX axis, negative from the end, as an index below rank. SB_E_RANGE if outside. */
 sb_err sb_eval_axis(uint32_t *ret, const struct sb_eval *e, int64_t axis,
                     uint32_t rank) SB_MUST_USE;

@@ -68,6 +68,15 @@ struct sb_value *sb_graph_input(const struct sb_graph *graph, const struct sb_gr
     return &graph->values[node->inputs[index]];
 }
 
+uint64_t sb_graph_input_elements(const struct sb_graph *graph)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        count += sb_array_count(&graph->values[graph->inputs[i]].array);
+    }
+    return count;
+}
+
 uint32_t sb_graph_readers(uint32_t *ret_reader, const struct sb_graph *graph, uint32_t value)
 {
     uint32_t count = 0;

@@ -39,6 +39,12 @@ enum sb_elem {
     SB_ELEM_UINT32 = 12,
 };
 
+/* sb_elem_is_integer: a type of whole numbers; bool is none. */
+static inline bool sb_elem_is_integer(enum sb_elem elem)
+{
+    return elem == SB_ELEM_UINT32 || (elem >= SB_ELEM_UINT8 && elem <= SB_ELEM_INT64);
+}
+
 /* An array of numbers, row-major. */
 struct sb_array {
     struct sb_shape shape;
@@ -99,7 +105,8 @@ struct sb_given_quant {
 
 struct sb_value {
     const char *name;
-    enum sb_elem elem;
+    enum sb_elem
+        elem; /* of inputs and constants; of computed values after sb_passes_run's inference */
     bool is_const;
     bool is_input;
     bool is_output;
@@ -142,6 +149,9 @@ const double *sb_graph_attr_floats(size_t *ret_count, const struct sb_graph_node
 /* sb_graph_input: the value of input number index, NULL if the node lacks it. */
 struct sb_value *sb_graph_input(const struct sb_graph *graph, const struct sb_graph_node *node,
                                 uint32_t index);
+
+/* sb_graph_input_elements: elements of all inputs together: a row of samples is the inputs laid end to end, in their order. */
+uint64_t sb_graph_input_elements(const struct sb_graph *graph);
 
 /* sb_graph_readers: how many node inputs and graph outputs read a value; *ret_reader is a node that reads it (untouched if none does). */
 uint32_t sb_graph_readers(uint32_t *ret_reader, const struct sb_graph *graph, uint32_t value);

@@ -391,7 +391,8 @@ static sb_err lower_outputs(struct sb_lowering *l)
         const struct sb_value *v = &l->graph->values[value];
         struct sb_lowered *x = &l->lowered[value];
         if (v->is_const || x->tensor == SB_BUILD_NONE) {
-            return sb_fail(l->diag, SB_E_UNSUPPORTED, "the output '%s' is a constant", v->name);
+            return sb_fail(l->diag, SB_E_UNSUPPORTED, "the output '%s' is %s", v->name,
+                           v->is_const ? "a constant" : "a second result of its operator");
         }
         if (v->is_input) {
             x->tensor =

@@ -19,7 +19,8 @@
 struct runner {
     struct sb_model *model;
     const struct sb_model_info *info;
-    uint8_t *input;
+    uint64_t input_elements; /* of all inputs */
+    uint8_t *inputs[SB_MODEL_INPUTS_MAX];
     uint8_t *outputs[SB_MODEL_OUTPUTS_MAX];
     void *scratch;
 };
@@ -29,7 +30,9 @@ static void runner_fini(struct runner *r)
     for (uint32_t i = 0; i < SB_MODEL_OUTPUTS_MAX; i++) {
         free(r->outputs[i]);
     }
-    free(r->input);
+    for (uint32_t i = 0; i < SB_MODEL_INPUTS_MAX; i++) {
+        free(r->inputs[i]);
+    }
     free(r->scratch);
     sb_model_free(r->model);
 }
@@ -39,17 +42,18 @@ static sb_err runner_init(struct runner *r, sb_bytes file, struct sb_diag *diag)
     *r = (struct runner){0};
     SB_TRY(sb_model_load(&r->model, file, diag));
     r->info = sb_model_info(r->model);
-    bool ok = true;
-    if (r->info->input_count == 1) {
-        r->input = malloc((size_t)r->info->inputs[0].bytes);
-        r->scratch = aligned_alloc(64, ((size_t)r->info->arena_bytes + 127) / 64 * 64);
-        for (uint32_t i = 0; i < r->info->output_count; i++) {
-            r->outputs[i] = malloc((size_t)r->info->outputs[i].bytes);
-            ok = ok && r->outputs[i] != NULL;
-        }
+    r->scratch = aligned_alloc(64, ((size_t)r->info->arena_bytes + 127) / 64 * 64);
+    bool ok = r->scratch != NULL;
+    for (uint32_t i = 0; i < r->info->input_count; i++) {
+        r->input_elements += r->info->inputs[i].element_count;
+        r->inputs[i] = malloc((size_t)r->info->inputs[i].bytes);
+        ok = ok && r->inputs[i] != NULL;
     }
-    ok = ok && r->input != NULL && r->scratch != NULL;
-    return ok ? SB_OK : sb_fail(diag, SB_E_NOMEM, "out of memory, or not one input");
+    for (uint32_t i = 0; i < r->info->output_count; i++) {
+        r->outputs[i] = malloc((size_t)r->info->outputs[i].bytes);
+        ok = ok && r->outputs[i] != NULL;
+    }
+    return ok ? SB_OK : sb_fail(diag, SB_E_NOMEM, "out of memory for a run");
 }
 
 static int64_t raw_of(const struct sb_tensor_desc *d, double real)
@@ -68,14 +72,17 @@ static double real_of(const struct sb_tensor_desc *d, int64_t raw)
 
 static sb_err runner_run(struct runner *r, const double *x, struct sb_diag *diag)
 {
-    const struct sb_model_io *in = &r->info->inputs[0];
-    for (uint64_t i = 0; i < in->element_count; i++) {
-        sb_raw_store(r->input, in->desc.dtype, i, raw_of(&in->desc, x[i]));
+    sb_bytes inputs[SB_MODEL_INPUTS_MAX];
+    for (uint32_t n = 0; n < r->info->input_count; n++) {
+        const struct sb_model_io *in = &r->info->inputs[n];
+        for (uint64_t i = 0; i < in->element_count; i++) {
+            sb_raw_store(r->inputs[n], in->desc.dtype, i, raw_of(&in->desc, *x++));
+        }
+        inputs[n] = sb_span(r->inputs[n], (size_t)in->bytes);
     }
-    sb_bytes input = sb_span(r->input, (size_t)in->bytes);
     struct sb_run run = {
         .model = r->model,
-        .inputs = &input,
+        .inputs = inputs,
         .ret_outputs = r->outputs,
         .scratch = r->scratch,
         .scratch_bytes = (size_t)r->info->arena_bytes,
@@ -133,13 +140,13 @@ static sb_err eval_batch(struct sb_array **ret_arrays, const struct sb_graph *gr
                          const double *x, struct sb_arena *memory, struct sb_diag *diag)
 {
     struct sb_array *arrays = sb_arena_zalloc(memory, graph->value_count * sizeof *arrays);
-    const struct sb_shape *shape = &graph->values[graph->inputs[0]].array.shape;
-    double *input = sb_arena_array(memory, sb_shape_count(shape), sizeof *input);
+    uint64_t count = sb_graph_input_elements(graph);
+    double *input = sb_arena_array(memory, count, sizeof *input);
     if (arrays == NULL || input == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory for the float model");
     }
-    memcpy(input, x, sb_shape_count(shape) * sizeof *input);
-    arrays[graph->inputs[0]] = (struct sb_array){.shape = *shape, .data = input};
+    memcpy(input, x, count * sizeof *input);
+    sb_eval_inputs(arrays, graph, input);
     SB_TRY(sb_eval_graph(arrays, graph, memory, diag));
     *ret_arrays = arrays;
     return SB_OK;
@@ -251,7 +258,7 @@ static sb_err measure_batch_at(struct sb_report_accuracy *a, struct sums *s, str
                                const struct sb_graph *g, const struct sb_dataset *rows,
                                uint64_t first, struct sb_arena *memory, struct sb_diag *diag)
 {
-    uint64_t inputs = r->info->inputs[0].element_count;
+    uint64_t inputs = r->input_elements;
     uint64_t batch = inputs / rows->row_elements;
     struct decision d = decide(r->info, g, rows, batch);
     double *x = sb_arena_array(memory, inputs, sizeof *x);
@@ -292,7 +299,7 @@ static sb_err measure_rows(struct sb_report_accuracy *ret, struct runner *r,
     struct sums s = {0};
     struct sb_arena memory;
     sb_err err = SB_OK;
-    uint64_t batch = r->info->inputs[0].element_count / rows->row_elements;
+    uint64_t batch = r->input_elements / rows->row_elements;
     if (batch == 0 || r->info->output_count != g->output_count) {
         return sb_fail(diag, SB_E_ARG, "the model file was not made from this ONNX model");
     }
@@ -382,7 +389,7 @@ static sb_err probe_rows(struct probe *p, const struct sb_dataset *rows)
     const struct sb_lowering *l = p->l;
     struct sb_arena memory;
     sb_err err = SB_OK;
-    uint64_t inputs = p->runner.info->inputs[0].element_count;
+    uint64_t inputs = p->runner.input_elements;
     uint64_t batch = inputs / rows->row_elements;
     sb_arena_init(&memory, SB_GRAPH_BYTES_MAX);
     for (uint64_t row = 0; err == SB_OK && row < rows->row_count; row += batch) {

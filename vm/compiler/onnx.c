@@ -617,3 +617,27 @@ sb_err sb_onnx_load(struct sb_graph *ret_graph, sb_bytes file, struct sb_arena *
     }
     return err;
 }
+
+sb_err sb_onnx_tensor(struct sb_array *ret_array, enum sb_elem *ret_elem, sb_bytes file,
+                      struct sb_arena *memory, struct sb_diag *diag)
+{
+    struct loader l = {.memory = memory, .diag = diag};
+    struct sb_arena scratch;
+    if (file.len > SB_ONNX_FILE_BYTES_MAX) {
+        return sb_fail(diag, SB_E_LIMIT, "the file has %zu bytes, the limit is %zu", file.len,
+                       SB_ONNX_FILE_BYTES_MAX);
+    }
+    sb_arena_init(&scratch, SCRATCH_BYTES_MIN + 8 * file.len);
+    ProtobufCAllocator allocator = {
+        .alloc = scratch_alloc, .free = scratch_free, .allocator_data = &scratch};
+    SbOnnx__Tensor *t = sb_onnx__tensor__unpack(&allocator, file.len, file.data);
+    struct sb_array array = {0};
+    sb_err err = t == NULL ? sb_fail(diag, SB_E_SYNTAX, "the file is no tensor, or is cut")
+                           : read_tensor(&array, &l, t);
+    if (err == SB_OK) {
+        *ret_array = array;
+        *ret_elem = (enum sb_elem)t->data_type;
+    }
+    sb_arena_fini(&scratch);
+    return err;
+}

@@ -13,4 +13,9 @@
 sb_err sb_onnx_load(struct sb_graph *ret_graph, sb_bytes file, struct sb_arena *memory,
                     struct sb_diag *diag) SB_MUST_USE;
 
+/* sb_onnx_tensor: read one serialised TensorProto, as ONNX's test data hold inputs and outputs. The array lives in `memory`.
+ * Errors as for the tensors of a model. */
+sb_err sb_onnx_tensor(struct sb_array *ret_array, enum sb_elem *ret_elem, sb_bytes file,
+                      struct sb_arena *memory, struct sb_diag *diag) SB_MUST_USE;
+
 #endif

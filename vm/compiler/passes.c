@@ -121,6 +121,71 @@ static sb_err fold_node(struct sb_graph *graph, struct sb_graph_node *node,
     return SB_OK;
 }
 
+static enum sb_elem output_elem(const struct sb_graph *graph, const struct sb_graph_node *node)
+{
+    const struct sb_value *zero_point = sb_graph_input(graph, node, 2);
+    const struct sb_value *x = sb_graph_input(graph, node, 0);
+    switch ((int)node->op->id) {
+    case SB_ONNX_CAST:
+        return (enum sb_elem)sb_graph_attr_int(node, "to", SB_ELEM_FLOAT);
+    case SB_ONNX_SHAPE:
+    case SB_ONNX_ARG_MAX:
+        return SB_ELEM_INT64;
+    case SB_ONNX_QUANTIZE_LINEAR:
+        return zero_point != NULL ? zero_point->elem : SB_ELEM_UINT8;
+    case SB_ONNX_DEQUANTIZE_LINEAR:
+        return SB_ELEM_FLOAT;
+    default:
+        return x != NULL ? x->elem : SB_ELEM_FLOAT;
+    }
+}
+
+/* The first input from which on an operator's inputs say what shape its output has; UINT32_MAX if none does. */
+static uint32_t first_shape_input(const struct sb_graph_node *node)
+{
+    switch ((int)node->op->id) {
+    case SB_ONNX_RESHAPE:
+    case SB_ONNX_SQUEEZE:
+    case SB_ONNX_UNSQUEEZE:
+    case SB_ONNX_PAD:
+        return 1;
+    default:
+        return UINT32_MAX;
+    }
+}
+
+/* Element types of computed values; and no shape may depend on what a caller gives. */
+static sb_err infer_elems(struct sb_graph *graph, struct sb_arena *scratch, struct sb_diag *diag)
+{
+    bool *fixed = sb_arena_zalloc(scratch, graph->value_capacity * sizeof *fixed);
+    if (fixed == NULL) {
+        return sb_pass_nomem(diag);
+    }
+    for (uint32_t v = 0; v < graph->value_count; v++) {
+        fixed[v] = graph->values[v].is_const;
+    }
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        const struct sb_graph_node *node = &graph->nodes[n];
+        bool all_fixed = true;
+        for (uint32_t i = 0; !node->removed && i < node->input_count; i++) {
+            bool is_fixed = node->inputs[i] == SB_NO_VALUE || fixed[node->inputs[i]];
+            if (!is_fixed && i >= first_shape_input(node)) {
+                return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
+                                     "a shape that depends on the input '%s'; make it a constant",
+                                     graph->values[node->inputs[i]].name);
+            }
+            all_fixed = all_fixed && is_fixed;
+        }
+        for (uint32_t i = 0; !node->removed && i < node->output_count; i++) {
+            if (node->outputs[i] != SB_NO_VALUE) {
+                fixed[node->outputs[i]] = all_fixed || node->op->id == SB_ONNX_SHAPE;
+                graph->values[node->outputs[i]].elem = output_elem(graph, node);
+            }
+        }
+    }
+    return SB_OK;
+}
+
 /* Shapes depend on nothing but shapes and constants, so one run on zeros finds them all. */
 static sb_err infer_and_fold(struct sb_graph *graph, struct sb_arena *scratch, struct sb_diag *diag)
 {
@@ -136,6 +201,7 @@ static sb_err infer_and_fold(struct sb_graph *graph, struct sb_arena *scratch, s
             return sb_pass_nomem(diag);
         }
     }
+    SB_TRY(infer_elems(graph, scratch, diag));
     SB_TRY(sb_eval_graph(arrays, graph, scratch, diag));
     for (uint32_t v = 0; v < graph->value_count; v++) {
         graph->values[v].array.shape = arrays[v].shape;
@@ -195,6 +261,10 @@ static sb_err take_quant(struct sb_graph *graph, struct sb_graph_node *node, str
     const struct sb_value *scale = sb_graph_input(graph, node, 1);
     const struct sb_value *zero_point = sb_graph_input(graph, node, 2);
     uint32_t q = node->outputs[0];
+    if (graph->values[q].is_output) {
+        return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
+                             "a quantised output; end the model with DequantizeLinear");
+    }
     enum sb_elem elem = zero_point != NULL ? zero_point->elem : SB_ELEM_UINT8;
     if (!scale->is_const || sb_array_count(&scale->array) != 1 ||
         (zero_point != NULL && !zero_point->is_const) ||

@@ -229,6 +229,10 @@ static sb_err expand_node(struct expansion *x)
         }
         break;
     case SB_ONNX_DIV:
+        if (sb_elem_is_integer(x->graph->values[n->inputs[0]].elem)) {
+            return sb_graph_fail(x->diag, SB_E_UNSUPPORTED, n,
+                                 "a division of integers, which cuts the fraction off");
+        }
         if (second->is_const) {
             return expand_inverse(x, "Mul", second);
         }

@@ -52,17 +52,17 @@ static void look_at(struct calibration *c, uint32_t value, const struct sb_array
 static sb_err walk(struct calibration *c)
 {
     const struct sb_graph *g = c->graph;
-    const struct sb_shape *shape = &g->values[g->inputs[0]].array.shape;
-    uint64_t batch = sb_shape_count(shape) / c->rows->row_elements;
+    uint64_t inputs = sb_graph_input_elements(g);
+    uint64_t batch = inputs / c->rows->row_elements;
     for (uint64_t row = 0; row < c->row_count; row += batch) {
         struct sb_arena_mark mark = sb_arena_mark(c->memory);
         struct sb_array *arrays = sb_arena_zalloc(c->memory, g->value_count * sizeof *arrays);
-        double *input = sb_arena_array(c->memory, sb_shape_count(shape), sizeof *input);
+        double *input = sb_arena_array(c->memory, inputs, sizeof *input);
         if (arrays == NULL || input == NULL) {
             return sb_fail(c->diag, SB_E_NOMEM, "out of memory for calibration");
         }
         sb_feed(input, c->rows, row, batch);
-        arrays[g->inputs[0]] = (struct sb_array){.shape = *shape, .data = input};
+        sb_eval_inputs(arrays, g, input);
         SB_TRY(sb_eval_graph(arrays, g, c->memory, c->diag));
         for (uint32_t v = 0; v < g->value_count; v++) {
             if (arrays[v].data != NULL && !g->values[v].is_const) {

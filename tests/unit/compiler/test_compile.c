@@ -334,6 +334,42 @@ static void forest_of_three_classes_agrees(void **state)
     maker_fini(&m);
 }
 
+/* A sample of several inputs is the inputs laid end to end. */
+static void several_inputs_are_close_to_float(void **state)
+{
+    (void)state;
+    struct maker m;
+    maker_init(&m, 13);
+    maker_input(&m, "x", 2, (int64_t[]){2, 3});
+    maker_input(&m, "k", 1, (int64_t[]){3});
+    maker_node(&m, "", "Mul", "x k", "p");
+    maker_node(&m, "", "Add", "p x", "y");
+    maker_output(&m, "y");
+    struct sb_dataset rows = random_rows(9, -1, 1);
+    expect_all(&m, &rows, 0.03, 0.01, 1e-5);
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
+/* ONNX: where min is above max, every element becomes max. */
+static void clip_with_crossed_bounds_gives_max(void **state)
+{
+    (void)state;
+    struct maker m;
+    const float bounds[2] = {2, 1};
+    maker_init(&m, 13);
+    maker_input(&m, "x", 2, (int64_t[]){1, 3});
+    maker_floats(&m, "lo", 0, NULL, bounds);
+    maker_floats(&m, "hi", 0, NULL, bounds + 1);
+    maker_node(&m, "", "Clip", "x lo hi", "c");
+    maker_node(&m, "", "Mul", "c x", "y");
+    maker_output(&m, "y");
+    struct sb_dataset rows = random_rows(3, -4, 4);
+    expect_error_below(&m, &rows, SB_PRECISION_FX32, 1e-5);
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
 static void percentile_and_batch_keep_the_answers(void **state)
 {
     (void)state;
@@ -539,6 +575,33 @@ static void output_that_nothing_computes_is_refused(void **state)
     maker_fini(&m);
 }
 
+static void shape_from_an_input_is_refused(void **state)
+{
+    (void)state;
+    struct maker m;
+    maker_init(&m, 13);
+    maker_input(&m, "x", 2, (int64_t[]){2, 3});
+    maker_input(&m, "shape", 1, (int64_t[]){2});
+    maker_node(&m, "", "Reshape", "x shape", "y");
+    maker_output(&m, "y");
+    expect_failure(&m, NULL, SB_PRECISION_FX32, SB_E_UNSUPPORTED, "depends on the input 'shape'");
+    maker_fini(&m);
+}
+
+static void quantised_output_is_refused(void **state)
+{
+    (void)state;
+    struct maker m;
+    const float scale = 0.5f;
+    maker_init(&m, 13);
+    maker_input(&m, "x", 2, (int64_t[]){1, 3});
+    maker_floats(&m, "s", 0, NULL, &scale);
+    maker_node(&m, "", "QuantizeLinear", "x s", "y");
+    maker_output(&m, "y");
+    expect_failure(&m, NULL, SB_PRECISION_FX32, SB_E_UNSUPPORTED, "a quantised output");
+    maker_fini(&m);
+}
+
 static void cut_files_are_errors(void **state)
 {
     (void)state;
@@ -616,6 +679,8 @@ int main(void)
         cmocka_unit_test(tree_regressor_is_exact_to_the_leaf),
         cmocka_unit_test(tree_classifier_gives_labels_and_probabilities),
         cmocka_unit_test(forest_of_three_classes_agrees),
+        cmocka_unit_test(several_inputs_are_close_to_float),
+        cmocka_unit_test(clip_with_crossed_bounds_gives_max),
         cmocka_unit_test(percentile_and_batch_keep_the_answers),
         cmocka_unit_test(scaled_logistic_regression_agrees),
         cmocka_unit_test(unknown_operator_is_named),
@@ -625,6 +690,8 @@ int main(void)
         cmocka_unit_test(missing_input_is_named),
         cmocka_unit_test(weights_of_no_outputs_are_refused),
         cmocka_unit_test(output_that_nothing_computes_is_refused),
+        cmocka_unit_test(shape_from_an_input_is_refused),
+        cmocka_unit_test(quantised_output_is_refused),
         cmocka_unit_test(cut_files_are_errors),
         cmocka_unit_test(report_is_json_and_text),
     };
