@@ -17,7 +17,7 @@ struct CheckpointSigner {
     uint64 power;
 }
 
-/// @notice The signers among the validators, in the order of the active set, and the power of all validators, signers or not.
+/// @notice The signers among the active validators, in the order of the list of candidates, and the power of all validators, signers or not.
 struct CheckpointSet {
     CheckpointSigner[] signers;
     uint64 totalPower;

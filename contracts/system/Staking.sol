@@ -124,11 +124,13 @@ contract Staking is IStaking, IStakingSystem, IStakingHooks, ReentrancyGuardTran
         if (msg.sender != SYSTEM || block.number != 0) revert NotSystem();
         for (uint256 i = 0; i < validators_.length; i++) {
             GenesisValidator calldata v = validators_[i];
+            if (v.commissionBps > BPS) revert CommissionTooHigh(v.commissionBps, BPS);
             (address id, Pool storage p) = _newPool(v.operator, v.key);
             p.description.moniker = v.moniker;
             (p.commissionBps, p.commissionMaxBps, p.commissionMaxChangeBps) = (v.commissionBps, 10_000, 100);
             p.selfMin = SafeCast.toUint128(COIN);
             _add(v.operator, id, p, v.power * COIN);
+            _requireSelf(id, p);
         }
     }
 

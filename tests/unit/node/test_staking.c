@@ -632,23 +632,34 @@ static void genesis_with_staking_and_too_many_coins_is_refused(void **state)
     assert_int_equal(sb_genesis_check(&genesis, &s.n.f.diag), SB_E_RANGE);
 }
 
-static void validators_that_staking_refuses_make_no_genesis(void **state)
+/* expect_no_genesis: of validators of 11 and 10 coins, with this owner and commission of the second and this least stake. */
+static void expect_no_genesis(int second_owner, uint16_t commission_bps, uint64_t least_coins)
 {
-    (void)state;
     static struct net other;
     static struct sb_genesis_operator operators[2];
     net_init(&other);
-    for (size_t i = 0; i < 2; i++) { /* one operator for two keys */
-        operators[i] = (struct sb_genesis_operator){.power = 10, .addr = other.f.addrs[0]};
+    for (size_t i = 0; i < 2; i++) {
+        operators[i] = (struct sb_genesis_operator){
+            .power = 10 + (1 - i), .addr = other.f.addrs[i == 0 ? 0 : second_owner]};
         memcpy(operators[i].key, other.keys[i].bytes, sizeof operators[i].key);
     }
-    const struct sb_predeploy_options options = {
+    operators[1].commission_bps = commission_bps;
+    struct sb_predeploy_options options = {
         .operators = operators, .operator_count = 2, .staking = sb_staking_params_default()};
+    options.staking.self_stake_min_coins = least_coins;
     assert_int_equal(sb_predeploys_add(&other.f.genesis, &other.f.arena, &options, &other.f.diag),
                      SB_E_ARG);
     assert_non_null(strstr(other.f.diag.text, "Staking.genesis: execution reverted"));
     fixture_remove_dir(other.f.dir);
     sb_arena_fini(&other.f.arena);
+}
+
+static void validators_that_staking_refuses_make_no_genesis(void **state)
+{
+    (void)state;
+    expect_no_genesis(0, 0, 1); /* one operator for two keys */
+    expect_no_genesis(1, 10001, 1);
+    expect_no_genesis(1, 10000, 11); /* the second could not be on the list */
 }
 
 /* ---- failures ---- */
