@@ -17,6 +17,8 @@
 #define WITHDRAW_MAX        100
 #define DELEGATION_WORDS    4
 #define UNBONDING_WORDS     8
+#define REDELEGATION_WORDS  5
+#define REDELEGATIONS_MAX   32 /* of a delegator at one validator: the greatest entriesMax */
 
 struct stake {
     struct sb_staking_session session;
@@ -406,11 +408,6 @@ static sb_err add_delegation(struct sb_staking_session *s, json_t *list, sb_byte
     sb_buf_add_str(&s->text, "  ");
     sb_text_coins(&s->text, &d.tokens);
     sb_buf_add_str(&s->text, " coins");
-    if (!sb_u256_is_zero(&d.transit_shares)) {
-        sb_buf_add_str(&s->text, ", of their shares ");
-        sb_text_coins(&s->text, &d.transit_shares);
-        sb_buf_add_str(&s->text, " came by redelegation and may not move on yet");
-    }
     (void)json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "operator",
                                                 sb_staking_json_addr(&d.operator_addr), "tokens",
                                                 sb_staking_json_u256(&d.tokens), "shares",
@@ -468,6 +465,62 @@ static sb_err read_list(json_t *ret_list, struct sb_staking_session *s, const st
     }
 }
 
+/* add_redelegations: those to one validator that are not complete. */
+static sb_err add_redelegations(struct sb_staking_session *s, json_t *list,
+                                const sb_addr *delegator, const sb_addr *to, struct sb_diag *diag)
+{
+    sb_bytes items;
+    size_t n;
+    sb_staking_begin(s, "redelegations(address,address)", 2);
+    sb_abi_put_addr(&s->args, delegator);
+    sb_abi_put_addr(&s->args, to);
+    SB_TRY(sb_staking_view(s, &sb_staking_addr, diag));
+    SB_TRY(sb_abi_read_array(&items, &n, sb_buf_bytes(&s->output), 0, REDELEGATION_WORDS,
+                             REDELEGATIONS_MAX));
+    for (size_t i = 0; i < n; i++) {
+        sb_addr from;
+        sb_u256 shares;
+        uint64_t completion;
+        SB_TRY(sb_abi_read_addr(&from, items, i * REDELEGATION_WORDS));
+        SB_TRY(sb_abi_read_u256(&shares, items, i * REDELEGATION_WORDS + 2));
+        SB_TRY(sb_abi_read_u64(&completion, items, i * REDELEGATION_WORDS + 4));
+        sb_buf_add_str(&s->text, "\n  ");
+        sb_text_coins(&s->text, &shares);
+        sb_buf_add_str(&s->text, " shares of ");
+        add_addr(&s->text, to);
+        sb_buf_add_str(&s->text, " answer for ");
+        add_addr(&s->text, &from);
+        sb_buf_add_str(&s->text, " until ");
+        sb_text_time(&s->text, completion, s->now);
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:I}", "from", sb_staking_json_addr(&from), "to",
+                            sb_staking_json_addr(to), "shares", sb_staking_json_u256(&shares),
+                            "completion", (json_int_t)completion));
+    }
+    return SB_OK;
+}
+
+/* list_redelegations: at all validators where a delegation has shares in transit. */
+static sb_err list_redelegations(struct sb_staking_session *s, json_t *out,
+                                 const sb_addr *delegator, struct sb_diag *diag)
+{
+    size_t i;
+    const json_t *entry;
+    json_t *list = json_array();
+    (void)json_object_set_new(out, "redelegations", list);
+    sb_buf_add_str(&s->text, "redelegations:");
+    json_array_foreach(json_object_get(out, "delegations"), i, entry)
+    {
+        sb_addr to;
+        if (strcmp(json_string_value(json_object_get(entry, "transitShares")), "0") != 0) {
+            SB_TRY(sb_addr_parse(&to, json_string_value(json_object_get(entry, "operator")), diag));
+            SB_TRY(add_redelegations(s, list, delegator, &to, diag));
+        }
+    }
+    sb_buf_add_str(&s->text, json_array_size(list) == 0 ? " none\n" : "\n");
+    return SB_OK;
+}
+
 static sb_err info_work(struct sb_staking_session *s, json_t *out, const sb_addr *delegator,
                         struct sb_diag *diag)
 {
@@ -482,6 +535,7 @@ static sb_err info_work(struct sb_staking_session *s, json_t *out, const sb_addr
         (void)json_object_set_new(out, k_lists[i].title, list);
         SB_TRY(read_list(list, s, &k_lists[i], delegator, diag));
     }
+    SB_TRY(list_redelegations(s, out, delegator, diag));
     SB_TRY(number_of(&settled, s, "settledRewards(address)", delegator, diag));
     sb_buf_add_str(&s->text, "settled rewards: ");
     sb_text_coins(&s->text, &settled);
@@ -511,7 +565,8 @@ static int cmd_info(int argc, char **argv)
         "stake info", "[ACCOUNT] [options]",
         "What an account has at stake: delegations, unbondings with the time at which they are "
         "paid "
-        "out, rewards.",
+        "out, redelegations\n"
+        "that are not complete, rewards that are settled.",
         "  samebit stake info 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266\n"
         "  samebit stake info --key-file keys/alice.json --json\n"};
     return run(&k_usage, info, 0, 1, false, argc, argv);

@@ -97,7 +97,8 @@ void sb_text_duration(struct sb_buf *out, uint64_t seconds)
     while (i < 3 && seconds < 2 * k_units[i].seconds && seconds != k_units[i].seconds) {
         i++;
     }
-    uint64_t count = seconds / k_units[i].seconds;
+    uint64_t unit = k_units[i].seconds;
+    uint64_t count = seconds / unit + (seconds % unit >= unit - seconds % unit);
     sb_buf_addf(out, "%" PRIu64 " %s%s", count, k_units[i].name, count == 1 ? "" : "s");
 }
 

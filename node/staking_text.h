@@ -24,7 +24,7 @@ sb_err sb_text_percent_parse(uint64_t *ret_bps, const char *text, const char *op
                              struct sb_diag *diag) SB_MUST_USE;
 /* sb_text_time: Unix seconds as a date, and how far that is from now: "in 3 days", "2 hours ago". 2^64 - 1 is "never". */
 void sb_text_time(struct sb_buf *out, uint64_t seconds, uint64_t now);
-/* sb_text_duration: "21 days", "90 seconds". */
+/* sb_text_duration: "21 days", "90 seconds": rounded to the unit of which there are at least two. */
 void sb_text_duration(struct sb_buf *out, uint64_t seconds);
 
 /* sb_text_staking_revert: "Name: sentence" for an error of the contracts of staking; false, and nothing appended, for other data. */

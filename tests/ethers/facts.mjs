@@ -93,7 +93,7 @@ export class Facts {
   async readBlock(number) {
     const send = (method, ...params) => this.provider.send(method, params);
     const [block, receipts, light] = await Promise.all([send('eth_getBlockByNumber', hex(number), true), send('eth_getBlockReceipts', hex(number)), send('samebit_getLightBlock', hex(number))]);
-    const header = ethers.decodeRlp(light)[0];
+    const [header, commit] = ethers.decodeRlp(light);
     const absent = await this.absent(number);
     const fees = receipts.reduce((sum, r) => sum + BigInt(r.gasUsed) * (BigInt(r.effectiveGasPrice) - BigInt(block.baseFeePerGas)), 0n);
     const calls = [];
@@ -101,7 +101,7 @@ export class Facts {
       const decoded = this.interfaces[tx.to && low(tx.to)]?.parseTransaction({ data: tx.input, value: tx.value });
       if (decoded) calls.push({ from: low(tx.from), name: decoded.name, args: argumentsOf(decoded), value: BigInt(tx.value).toString(), ok: receipts[i].status === '0x1' });
     });
-    return { number, time: Number(block.timestamp), timeMs: BigInt(header[3]).toString(), proposer: low(header[12]), fees: fees.toString(), absent, evidence: [], calls };
+    return { number, time: Number(block.timestamp), timeMs: BigInt(header[3]).toString(), proposer: low(header[12]), round: Number(commit[1] === '0x' ? 0 : commit[1]), fees: fees.toString(), absent, evidence: [], calls };
   }
 
   async absent(number) {

@@ -324,6 +324,7 @@ check "delegate to nobody" 1 '^error: UnknownValidator: no validator has the ope
 check "undelegate" 0 '^unbonding 1: 1.25 coins leave .*UTC \(in 21 days\)$' "$samebit" stake undelegate "$alice" 1.25 "${node[@]}"
 check "undelegate more than there is" 1 'only [0-9.]+ coins are delegated there' "$samebit" stake undelegate "$alice" 1000000000 "${node[@]}"
 check "what is at stake" 0 "^  1  $alice  1.25 coins, complete .*in 21 days" "$samebit" stake info "$alice" "${node[@]}"
+check "no redelegations" 0 '^redelegations: none$' "$samebit" stake info "$alice" "${node[@]}"
 check "as JSON" 0 '"payable": "1250000000000000000"' "$samebit" stake info "$alice" --json "${node[@]}"
 check "withdraw too early" 1 '^error: ZeroAmount: ' "$samebit" stake withdraw "${node[@]}"
 check "cancel" 0 '^unbonding 1 is cancelled: 1.25 coins are delegated' "$samebit" stake cancel 1 "${node[@]}"

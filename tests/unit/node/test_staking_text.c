@@ -79,6 +79,9 @@ static void times_say_how_far_they_are(void **state)
     } k_cases[] = {
         {NOW + 3 * 86400, "2026-11-21 11:06:40 UTC (in 3 days)"},
         {NOW + 86400, "2026-11-19 11:06:40 UTC (in 1 day)"},
+        {NOW + 3 * 86400 - 3, "2026-11-21 11:06:37 UTC (in 3 days)"},
+        {NOW + 119, "2026-11-18 11:08:39 UTC (in 119 seconds)"},
+        {NOW, "2026-11-18 11:06:40 UTC (0 seconds ago)"},
         {NOW + 90, "2026-11-18 11:08:10 UTC (in 90 seconds)"},
         {NOW - 7300, "2026-11-18 09:05:00 UTC (2 hours ago)"},
         {UINT64_MAX, "never"},
