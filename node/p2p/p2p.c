@@ -205,6 +205,7 @@ static sb_err open_all(struct sb_p2p *p2p, struct sb_diag *diag)
     uint8_t key[SB_BOOK_KEY_BYTES];
     randombytes_buf(key, sizeof key);
     randombytes_buf(p2p->static_secret, sizeof p2p->static_secret);
+    randombytes_buf(&p2p->salt, sizeof p2p->salt);
     SB_TRY(take_texts(p2p, diag));
     SB_TRY(sb_book_new(&p2p->book, key, p2p->options.allow_local));
     SB_TRY(open_loop(p2p, diag));

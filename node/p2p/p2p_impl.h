@@ -137,6 +137,7 @@ struct sb_p2p {
     struct sb_p2p_options options; /* texts are not kept: see the copies below */
     uint8_t node_id[SB_P2P_NODE_ID_BYTES];
     uint8_t static_secret[SB_NOISE_KEY_BYTES];
+    uint64_t salt; /* of orders and tables that strangers must not foresee; no part of any key */
     char agent[SB_HELLO_AGENT_BYTES];
     char listen[SB_HELLO_TEXT_BYTES_MAX + 1]; /* what others are told */
     char *book_path;

@@ -9,7 +9,6 @@
 
 #include "base/codec/hex.h"
 #include "base/util/assert.h"
-#include "base/util/endian.h"
 #include "node/p2p/p2p_impl.h"
 
 #define BACKLOG            128
@@ -67,7 +66,7 @@ struct sb_conn *sb_switch_find(const struct sb_p2p *p2p, const uint8_t id[SB_P2P
 static bool accept_rate_allows(struct sb_p2p *p2p, const struct sb_endpoint *endpoint)
 {
     uint64_t host = sb_endpoint_host_number(endpoint);
-    uint64_t mixed = (host ^ be_load64(p2p->static_secret)) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = (host ^ p2p->salt) * UINT64_C(0x9e3779b97f4a7c15);
     struct sb_accept_rate *set =
         &p2p->accept_rates[(mixed >> 32) % (SB_ACCEPT_RATES / ACCEPT_RATES_BELOW) *
                            ACCEPT_RATES_BELOW];
@@ -253,7 +252,7 @@ static bool make_room(struct sb_p2p *p2p)
             .rtt_us = c->rtt_us_min,
         };
     }
-    sb_peer victim = sb_evict_choose(p2p->evict, count, be_load64(p2p->static_secret));
+    sb_peer victim = sb_evict_choose(p2p->evict, count, p2p->salt);
     if (victim == 0) {
         return false;
     }
