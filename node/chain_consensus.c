@@ -141,8 +141,9 @@ sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
                                  const struct sb_params *params, uint64_t offence_height,
                                  uint64_t height, uint64_t time_ms)
 {
+    bool is_old = height - offence_height > params->evidence_age_blocks_max;
     *ret_expired = false;
-    if (height - offence_height <= params->evidence_age_blocks_max) {
+    if (!is_old && offence_height >= sb_chain_oldest(chain)) {
         return SB_OK;
     }
     uint64_t offence_ms;
@@ -152,7 +153,7 @@ sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
         return SB_OK;
     }
     SB_TRY(err);
-    *ret_expired = time_ms - offence_ms > params->evidence_age_ms_max;
+    *ret_expired = is_old && time_ms - offence_ms > params->evidence_age_ms_max;
     return SB_OK;
 }
 

@@ -111,7 +111,8 @@ sb_err sb_chain_carried_commit(struct sb_commit *ret_commit, struct sb_arena *ar
                                struct sb_chain *chain, struct sb_diag *diag) SB_MUST_USE;
 /* sb_chain_precommit_is_late: the commit lacks this validator. */
 bool sb_chain_precommit_is_late(const struct sb_commit *carried, uint32_t validator_index);
-/* sb_chain_evidence_expired: the offence is too old for a block of this height and time: by blocks and by time. */
+/* sb_chain_evidence_expired: the offence is too old for a block of this height and time, by blocks and by time; or of a height that this
+ * node knows nothing of any more, whatever the parameters have become (docs/spec/state-sync.md, section 5). */
 sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
                                  const struct sb_params *params, uint64_t offence_height,
                                  uint64_t height, uint64_t time_ms) SB_MUST_USE;

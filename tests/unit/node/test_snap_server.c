@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "node/chain_impl.h"
 #include "tests/unit/node/chain_fixture.h"
 
 #define AGE_BLOCKS 260
@@ -100,6 +101,18 @@ static void prune_keeps_the_hashes_that_blocks_can_name(void **state)
     struct sb_header header;
     sb_hash hash;
     assert_int_equal(sb_chain_header(&header, &hash, f.chain, BLOCKS - HISTORY - HASHES), SB_OK);
+    /* Whatever the parameters become: what is not known any more has expired, instead of counting and then stopping the node. */
+    struct sb_params params = sb_chain_params(f.chain);
+    struct sb_chain_head head = sb_chain_head(f.chain);
+    static const uint64_t offences[] = {5, BLOCKS - 5, BLOCKS + 1};
+    params.evidence_age_blocks_max = 10 * BLOCKS;
+    for (size_t i = 0; i < 3; i++) {
+        bool expired = false;
+        assert_int_equal(sb_chain_evidence_expired(&expired, f.chain, &params, offences[i],
+                                                   BLOCKS + 1, head.time_ms),
+                         SB_OK);
+        assert_int_equal(expired, i == 0);
+    }
     sb_snap_server_free(server);
     fixture_fini(&f);
 }
