@@ -132,6 +132,43 @@ static void blake2f_malformed_input_fails(void **state)
     check_file(state, FOLDER "fail-blake2f.json", SB_REV_ISTANBUL, 0x09, 4);
 }
 
+static void bn254_vectors_match(void **state)
+{
+    check_file(state, FOLDER "bn256Add.json", SB_REV_ISTANBUL, 0x06, 16);
+    check_file(state, FOLDER "bn256ScalarMul.json", SB_REV_ISTANBUL, 0x07, 19);
+    check_file(state, FOLDER "bn256Pairing.json", SB_REV_ISTANBUL, 0x08, 14);
+}
+
+static void bn254_prices_of_byzantium_hold(void **state)
+{
+    static const struct {
+        uint16_t low;
+        int64_t gas;
+    } rows[] = {{0x06, 500}, {0x07, 40000}, {0x08, 100000}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sb_precompile_result result =
+            call(*state, SB_REV_BYZANTIUM, rows[i].low, sb_span(NULL, 0), rows[i].gas);
+        assert_int_equal(result.outcome, SB_PRECOMPILE_OK);
+        assert_int_equal(result.gas_used, rows[i].gas);
+        result = call(*state, SB_REV_BYZANTIUM, rows[i].low, sb_span(NULL, 0), rows[i].gas - 1);
+        assert_int_equal(result.outcome, SB_PRECOMPILE_FAILURE);
+    }
+}
+
+static void bn254_malformed_input_fails(void **state)
+{
+    uint8_t input[192] = {[63] = 3}; /* (0, 3) is on no curve of ours */
+    for (uint16_t low = 0x06; low <= 0x08; low++) {
+        struct sb_precompile_result result =
+            call(*state, SB_REV_OSAKA, low, sb_span(input, sizeof input), 1000000);
+        assert_int_equal(result.outcome, SB_PRECOMPILE_FAILURE);
+    }
+    memset(input, 0, sizeof input);
+    struct sb_precompile_result result =
+        call(*state, SB_REV_OSAKA, 0x08, sb_span(input, sizeof input - 1), 1000000);
+    assert_int_equal(result.outcome, SB_PRECOMPILE_FAILURE);
+}
+
 static void p256verify_vectors_match(void **state)
 {
     check_file(state, FOLDER "p256Verify.json", SB_REV_OSAKA, 0x100, 782);
@@ -258,6 +295,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(modexp_eip198_vectors_match, setup, teardown),
         cmocka_unit_test_setup_teardown(modexp_eip2565_vectors_match, setup, teardown),
         cmocka_unit_test_setup_teardown(modexp_eip7883_vectors_match, setup, teardown),
+        cmocka_unit_test_setup_teardown(bn254_vectors_match, setup, teardown),
+        cmocka_unit_test_setup_teardown(bn254_prices_of_byzantium_hold, setup, teardown),
+        cmocka_unit_test_setup_teardown(bn254_malformed_input_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(blake2f_vectors_match, setup, teardown),
         cmocka_unit_test_setup_teardown(blake2f_malformed_input_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(p256verify_vectors_match, setup, teardown),
