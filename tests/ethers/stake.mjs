@@ -12,7 +12,7 @@ import { assert, ethers, finish, launch, run, scratch, start, test } from './lib
 import { Actor, chance, coins, randomAction, receipt, validatorKey } from './actors.mjs';
 import { Facts, idOf } from './facts.mjs';
 
-const UNBONDING = 40; // seconds
+const UNBONDING = 35; // seconds
 const WINDOW = 20; // heights, a quarter of which is enough: a restart does not end in jail
 const JAIL = 4; // seconds
 const PATIENCE_MS = 90000;
@@ -41,7 +41,7 @@ const facts = new Facts(provider, path.join(nodes[0].dir, 'genesis.json'));
 const rng = chance(Number(process.env.SAMEBIT_SEED ?? 1));
 const owners = nodes.map((n) => new Actor(fs.readFileSync(path.join(n.dir, 'keys/operator.key'), 'utf8').trim(), provider));
 const people = net.keys.map((key) => new Actor(key, provider));
-const [fifth, alice, bob, carol, dora, ...crowd] = people; // the crowd acts at random
+const [fifth, alice, bob, carol, dora, erin, ...crowd] = people; // the crowd acts at random
 const operators = [...owners.map((a) => a.address), fifth.address];
 const victim = owners[3];
 
@@ -140,13 +140,16 @@ await test('a stopped validator is jailed and slashed, waits, and is let out', a
 
 let offence;
 await test('one key in two places signs twice: slashed, tombstoned, its delegators with it', async () => {
-  for (const d of [bob, carol]) assert.ok((await d.do(d.staking, 'delegate', [victim.address], coins('60'))).ok);
+  for (const d of [bob, carol, erin]) assert.ok((await d.do(d.staking, 'delegate', [victim.address], coins('60'))).ok);
   assert.ok((await dora.do(dora.staking, 'delegate', [victim.address], coins('10'))).ok);
   const before = await views().validator(victim.address);
   // A coin leaves the validator in every block, by redelegation and by undelegation: some before the offence, some between it and its punishment.
   const leave = async () => {
     await bob.send(bob.staking, 'redelegate', [victim.address, owners[2].address, coins('1')]);
     await carol.send(carol.staking, 'undelegate', [victim.address, coins('1')]);
+    // Both ways, one after the other: what leaves the second validator still bears what the first did.
+    await erin.send(erin.staking, 'redelegate', [victim.address, owners[2].address, coins('1')]);
+    await erin.send(erin.staking, 'undelegate', [owners[2].address, coins('1')]);
     const at = await height();
     await until('another block', async () => (await height()) > at, 3000).catch(() => {});
   };
@@ -195,6 +198,8 @@ await test('what left after the offence is slashed all the same, what left befor
   assert.ok(caught[0] > 0 && caught[1] > 0, `nothing left between the offence and its punishment: ${caught}`);
   assert.ok(moves.some((m) => !isLate(m)), 'nothing left before the offence');
   assert.ok((await alice.do(alice.staking, 'settle', [bob.address, owners[2].address])).ok); // anyone may
+  const twice = (await views().unbondings(erin.address, 0, 100)).filter((e) => e.origin === victim.address);
+  assert.ok(twice.some((e) => e.payable_ === (e.amount * 9500n) / 10000n) && twice.some((e) => e.payable_ === e.amount));
   const kept = await views().delegation(bob.address, owners[2].address);
   assert.equal(kept.shares, moves.reduce((sum, m) => sum + m.shares, 0n));
   console.log(`  ${caught[0]} unbondings and ${caught[1]} redelegations of ${exits.length} and ${moves.length} were too late to escape`);
@@ -215,6 +220,15 @@ await test('unbonding pays out at its second', async () => {
   const fee = BigInt(done.gasUsed) * BigInt(done.effectiveGasPrice);
   assert.equal((await provider.getBalance(alice.address)) - before, paid - fee);
   assert.ok((await provider.getBlock(done.number)).timestamp >= due);
+  // Those that were slashed on their way out: what is left of them is paid, the rest is burnt.
+  for (const who of [carol, erin]) {
+    const list = [...(await views().unbondings(who.address, 0, 100))];
+    const last = Math.max(...list.map((e) => Number(e.completion)));
+    await until('all unbondings are complete', async () => (await provider.getBlock('latest')).timestamp >= last);
+    const answer = await who.staking.withdrawUnbonded.staticCall(100);
+    assert.equal(answer, list.reduce((sum, e) => sum + e.payable_, 0n));
+    assert.ok((await who.do(who.staking, 'withdrawUnbonded', [100])).ok);
+  }
 });
 
 await test('the model comes to the same stakes, slashes, rewards and sets', async () => {
