@@ -77,8 +77,8 @@ static inline uint32_t wrap_add_u32(uint32_t a, uint32_t b)
 
 static inline int64_t sb_shr_i64(int64_t value, unsigned shift)
 {
-    return value >= 0 ? (int64_t)((uint64_t)value >> shift)
-                      : (int64_t) ~(~(uint64_t)value >> shift);
+    uint64_t sign = 0 - ((uint64_t)value >> 63); /* all ones if negative; without a branch */
+    return (int64_t)((((uint64_t)value ^ sign) >> shift) ^ sign);
 }
 
 static inline int32_t sb_shr_i32(int32_t value, unsigned shift)
