@@ -18,7 +18,7 @@
 
 #define NET_NODES      4
 #define NET_CHAIN_ID   4711
-#define NET_GROUPS     1024 /* of funded senders (load.h) */
+#define NET_GROUPS     2048 /* of funded senders (load.h) */
 #define NET_PATH_BYTES (TEMP_DIR_PATH_BYTES + 64)
 
 struct net {
