@@ -97,7 +97,8 @@ static void g2_point_frobenius(struct g2_point *ret, const struct g2_point *a)
 static bool g2_is_in_subgroup(const struct g2_affine *q)
 {
     struct g2_point left, right, power;
-    g2_mul_sparse(&power, q, BN_X);
+    g2_from_affine(&left, q);
+    g2_mul_sparse(&power, &left, BN_X);
     g2_add_affine(&left, &power, q);
     g2_double(&right, &power);
     g2_point_frobenius(&power, &power);

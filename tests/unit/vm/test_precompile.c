@@ -10,7 +10,7 @@
 
 #define ARCHIVE         "ethereum/precompiles.tar.zst"
 #define FOLDER          "geth-precompiles/precompiles/"
-#define INPUT_BYTES_MAX ((size_t)1 << 16)
+#define INPUT_BYTES_MAX ((size_t)1 << 20)
 
 struct bench {
     struct sb_rules rules;
@@ -130,6 +130,28 @@ static void blake2f_vectors_match(void **state)
 static void blake2f_malformed_input_fails(void **state)
 {
     check_file(state, FOLDER "fail-blake2f.json", SB_REV_ISTANBUL, 0x09, 4);
+}
+
+static void bls12_381_vectors_match(void **state)
+{
+    check_file(state, FOLDER "blsG1Add.json", SB_REV_PRAGUE, 0x0b, 112);
+    check_file(state, FOLDER "blsG1Mul.json", SB_REV_PRAGUE, 0x0c, 11);
+    check_file(state, FOLDER "blsG1MultiExp.json", SB_REV_PRAGUE, 0x0c, 154);
+    check_file(state, FOLDER "blsG2Add.json", SB_REV_PRAGUE, 0x0d, 112);
+    check_file(state, FOLDER "blsG2Mul.json", SB_REV_PRAGUE, 0x0e, 11);
+    check_file(state, FOLDER "blsG2MultiExp.json", SB_REV_PRAGUE, 0x0e, 153);
+    check_file(state, FOLDER "blsPairing.json", SB_REV_PRAGUE, 0x0f, 106);
+}
+
+static void bls12_381_malformed_input_fails(void **state)
+{
+    check_file(state, FOLDER "fail-blsG1Add.json", SB_REV_PRAGUE, 0x0b, 6);
+    check_file(state, FOLDER "fail-blsG1Mul.json", SB_REV_PRAGUE, 0x0c, 7);
+    check_file(state, FOLDER "fail-blsG1MultiExp.json", SB_REV_PRAGUE, 0x0c, 7);
+    check_file(state, FOLDER "fail-blsG2Add.json", SB_REV_PRAGUE, 0x0d, 6);
+    check_file(state, FOLDER "fail-blsG2Mul.json", SB_REV_PRAGUE, 0x0e, 7);
+    check_file(state, FOLDER "fail-blsG2MultiExp.json", SB_REV_PRAGUE, 0x0e, 7);
+    check_file(state, FOLDER "fail-blsPairing.json", SB_REV_PRAGUE, 0x0f, 9);
 }
 
 static void bn254_vectors_match(void **state)
@@ -295,6 +317,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(modexp_eip198_vectors_match, setup, teardown),
         cmocka_unit_test_setup_teardown(modexp_eip2565_vectors_match, setup, teardown),
         cmocka_unit_test_setup_teardown(modexp_eip7883_vectors_match, setup, teardown),
+        cmocka_unit_test_setup_teardown(bls12_381_vectors_match, setup, teardown),
+        cmocka_unit_test_setup_teardown(bls12_381_malformed_input_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(bn254_vectors_match, setup, teardown),
         cmocka_unit_test_setup_teardown(bn254_prices_of_byzantium_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(bn254_malformed_input_fails, setup, teardown),
