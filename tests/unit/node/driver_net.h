@@ -260,10 +260,11 @@ static bool net_forge(void *ctx, uint64_t height)
     return ((struct net_node *)ctx)->forges;
 }
 
-static size_t net_changes(void *ctx, uint64_t height, struct sb_validator_change *ret, size_t max)
+static size_t net_changes(void *ctx, const struct sb_consensus_block *block,
+                          struct sb_validator_change *ret, size_t max)
 {
     const struct net *net = ((struct net_node *)ctx)->net;
-    if (net->remove_at == 0 || height != net->remove_at || max == 0) {
+    if (net->remove_at == 0 || block->header.height != net->remove_at || max == 0) {
         return 0;
     }
     ret[0] =
