@@ -123,11 +123,13 @@ static void the_interfaces_are_covered(void **state)
     static const char *const k_names[] = {"IStaking", "IDistribution", "ISlashing", "ICheckpoints"};
     size_t errors = 0;
     for (size_t i = 0; i < sizeof k_names / sizeof k_names[0]; i++) {
-        char path[128];
+        char path[1024];
         struct sb_artifact artifact;
         size_t at;
         const json_t *entry;
-        (void)snprintf(path, sizeof path, "contracts/artifacts/%s.json", k_names[i]);
+        const char *root = getenv("SAMEBIT_SOURCE_ROOT");
+        (void)snprintf(path, sizeof path, "%s/contracts/artifacts/%s.json",
+                       root != NULL ? root : ".", k_names[i]);
         assert_int_equal(sb_artifact_load(&artifact, path, NULL), SB_OK);
         json_array_foreach(artifact.abi, at, entry)
         {

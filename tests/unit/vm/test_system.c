@@ -249,9 +249,11 @@ static void largest_input_fits(void **state)
 {
     (void)state;
     set_quiet();
-    w.input.votes = sb_arena_array(&w.arena, SB_VALIDATORS_MAX, sizeof *w.input.votes);
+    static const struct sb_system_vote k_votes[SB_VALIDATORS_MAX];
+    static const struct sb_system_evidence k_evidence[SB_EVIDENCE_MAX];
+    w.input.votes = k_votes;
     w.input.vote_count = SB_VALIDATORS_MAX;
-    w.input.evidence = sb_arena_array(&w.arena, SB_EVIDENCE_MAX, sizeof *w.input.evidence);
+    w.input.evidence = k_evidence;
     w.input.evidence_count = SB_EVIDENCE_MAX;
     end_block();
     assert_calls(true, true, true);
