@@ -7,7 +7,8 @@ node_start() {
     NODE_LOG=$1
     shift
     : >"$NODE_LOG" # now: the node's shell may be slow, and the log of an earlier node says that it listens
-    build/samebit dev --port 0 "$@" >"$NODE_LOG" 2>&1 &
+    # A suite may run where these signals are ignored, as under nohup: the node would inherit that.
+    env --default-signal=HUP,INT build/samebit dev --port 0 "$@" >"$NODE_LOG" 2>&1 &
     NODE_PID=$!
     local i
     for i in $(seq 1 300); do
