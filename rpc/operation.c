@@ -2,6 +2,7 @@
 #include "rpc/operation.h"
 
 #include "rpc/access.h"
+#include "rpc/members.h"
 
 static const char *const conditions[] = {
     [SB_RPC_READY] = "ready",           [SB_RPC_CATCHING_UP] = "catching up",
@@ -10,22 +11,10 @@ static const char *const conditions[] = {
     [SB_RPC_FAILED] = "failed",
 };
 
-static void put_text(struct sb_json *out, const char *name, const char *text)
-{
-    sb_json_key(out, name);
-    sb_json_str(out, text);
-}
-
 static void put_bool(struct sb_json *out, const char *name, bool value)
 {
     sb_json_key(out, name);
     sb_json_bool(out, value);
-}
-
-static void put_quantity(struct sb_json *out, const char *name, uint64_t value)
-{
-    sb_json_key(out, name);
-    sb_json_quantity_u64(out, value);
 }
 
 static void put_number(struct sb_json *out, const char *name, uint64_t value)

@@ -1,17 +1,6 @@
 /* proof.c: what is needed to check the chain from outside: commits, light blocks, inferences and their proofs. */
 #include "rpc/access.h"
-
-static void put_text(struct sb_json *out, const char *name, const char *text)
-{
-    sb_json_key(out, name);
-    sb_json_str(out, text);
-}
-
-static void put_quantity(struct sb_json *out, const char *name, uint64_t value)
-{
-    sb_json_key(out, name);
-    sb_json_quantity_u64(out, value);
-}
+#include "rpc/members.h"
 
 static void put_hash(struct sb_json *out, const char *name, const sb_hash *hash)
 {

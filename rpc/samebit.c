@@ -1,6 +1,7 @@
 /* samebit.c: models of the registry and what an inference costs. */
 #include "base/util/checked.h"
 #include "rpc/access.h"
+#include "rpc/members.h"
 
 #define MODELS_MAX 100 /* of one page */
 
@@ -14,18 +15,6 @@
 #define HASH_INPUT_WORD_GAS  12
 #define HASH_ANSWER_WORD_GAS 6
 #define REAL_ELEMENT_GAS     30
-
-static void put_text(struct sb_json *out, const char *name, const char *text)
-{
-    sb_json_key(out, name);
-    sb_json_str(out, text);
-}
-
-static void put_quantity(struct sb_json *out, const char *name, uint64_t value)
-{
-    sb_json_key(out, name);
-    sb_json_quantity_u64(out, value);
-}
 
 static void put_tensors(struct sb_json *out, const char *name,
                         const struct sb_rpc_tensor_info *tensors, size_t count)
