@@ -17,7 +17,7 @@
 #include "vm/tensor/tensor.h"
 
 #define SB_GRAPH_NODES_MAX    8192u
-#define SB_GRAPH_VALUES_MAX   65536u
+#define SB_GRAPH_VALUES_MAX   131072u
 #define SB_GRAPH_OPERANDS_MAX 64u
 #define SB_GRAPH_ATTRS_MAX    64u
 #define SB_GRAPH_BYTES_MAX    ((size_t)2 << 30)

@@ -14,7 +14,7 @@
 #include "vm/compiler/compile.h"
 #include "vm/compiler/onnx_ops.h"
 
-#define SPARE_VALUES      1024u /* for those that passes add */
+#define SPARE_VALUES      16384u /* for those that passes add */
 #define SCRATCH_BYTES_MIN ((size_t)64 << 20)
 #define DATA_EXTERNAL     1
 

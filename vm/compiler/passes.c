@@ -5,10 +5,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/util/assert.h"
 #include "base/util/span.h"
 #include "vm/compiler/onnx_ops.h"
 #include "vm/compiler/passes_impl.h"
 #include "vm/compiler/trees.h"
+
+#define EXPAND_ROUNDS_MAX 16u /* no operator is made of others that deep */
 
 sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch, struct sb_diag *diag)
 {
@@ -387,13 +390,27 @@ static void refresh_writers(struct sb_graph *graph)
     }
 }
 
+/* Until nothing is left to expand; each round needs the shapes of what the last one made. */
+static sb_err expand(struct sb_graph *graph, struct sb_diag *diag)
+{
+    bool changed = true;
+    for (uint32_t round = 0; changed; round++) {
+        SB_ASSERT(round < EXPAND_ROUNDS_MAX);
+        SB_TRY(sb_pass_expand(&changed, graph, diag));
+        refresh_writers(graph);
+        if (changed) {
+            SB_TRY(infer_shapes(graph, diag));
+        }
+    }
+    return SB_OK;
+}
+
 sb_err sb_passes_run(struct sb_graph *graph, struct sb_diag *diag)
 {
     SB_TRY(infer_shapes(graph, diag));
     SB_TRY(drop_identities(graph, diag));
     drop_dead(graph);
-    SB_TRY(sb_pass_expand(graph, diag));
-    refresh_writers(graph);
+    SB_TRY(expand(graph, diag));
     SB_TRY(sb_pass_linear(graph, diag));
     drop_dead(graph);
     refresh_writers(graph);

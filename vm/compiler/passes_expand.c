@@ -3,23 +3,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/util/assert.h"
 #include "vm/compiler/onnx_ops.h"
 #include "vm/compiler/passes_impl.h"
 #include "vm/compiler/trees.h"
 
-#define EXPANSION_MAX 5 /* nodes that one node becomes, at most */
+static sb_err grow(struct sb_expansion *x)
+{
+    uint32_t capacity = 2 * x->capacity;
+    struct sb_graph_node *nodes = sb_arena_array(x->graph->memory, capacity, sizeof *nodes);
+    if (nodes == NULL || x->capacity > SB_GRAPH_NODES_MAX) {
+        return sb_graph_fail(x->diag, SB_E_LIMIT, x->origin,
+                             "written out in simpler operators the graph has more than %u nodes",
+                             SB_GRAPH_NODES_MAX);
+    }
+    memcpy(nodes, x->nodes, x->count * sizeof *nodes);
+    x->nodes = nodes;
+    x->capacity = capacity;
+    return SB_OK;
+}
 
-/* The list of nodes being written. */
-struct expansion {
-    struct sb_graph *graph;
-    struct sb_graph_node *nodes;
-    uint32_t count;
-    const struct sb_graph_node *origin;
-    struct sb_diag *diag;
-};
-
-/* A value between two new nodes, with a name of its own. */
-static sb_err add_value(uint32_t *ret, struct expansion *x)
+sb_err sb_expand_value(uint32_t *ret, struct sb_expansion *x)
 {
     char name[128];
     int len = snprintf(name, sizeof name, "%.100s/%u", x->origin->name, x->graph->value_count);
@@ -29,24 +33,29 @@ static sb_err add_value(uint32_t *ret, struct expansion *x)
     return index == SB_NO_VALUE ? sb_pass_nomem(x->diag) : SB_OK;
 }
 
-/* Append a node with up to two inputs; *output SB_NO_VALUE makes a new value. */
-static sb_err add_node(uint32_t *output, struct expansion *x, const char *op, uint32_t a,
-                       uint32_t b, const struct sb_attr *attrs, uint32_t attr_count)
+sb_err sb_expand_node(uint32_t *output, struct sb_expansion *x, const char *op,
+                      const uint32_t *inputs, uint32_t input_count, const struct sb_attr *attrs,
+                      uint32_t attr_count)
 {
-    struct sb_graph_node *n = &x->nodes[x->count];
     struct sb_arena *memory = x->graph->memory;
     if (*output == SB_NO_VALUE) {
-        SB_TRY(add_value(output, x));
+        SB_TRY(sb_expand_value(output, x));
     }
+    if (x->count == x->capacity) {
+        SB_TRY(grow(x));
+    }
+    struct sb_graph_node *n = &x->nodes[x->count];
     *n = (struct sb_graph_node){
         .name = x->origin->name,
         .op = sb_onnx_op_find("", op),
-        .opset = 13,
-        .input_count = b == SB_NO_VALUE ? 1 : 2,
-        .inputs = (uint32_t *)(void *)sb_arena_dup(memory, sb_span((uint32_t[]){a, b}, 8)),
+        .opset = SB_EXPAND_OPSET,
+        .input_count = input_count,
+        .inputs =
+            (uint32_t *)(void *)sb_arena_dup(memory, sb_span(inputs, input_count * sizeof *inputs)),
         .output_count = 1,
         .outputs = (uint32_t *)(void *)sb_arena_dup(memory, sb_span(output, sizeof *output)),
     };
+    SB_ASSERT(n->op != NULL);
     if (n->inputs == NULL || n->outputs == NULL) {
         return sb_pass_nomem(x->diag);
     }
@@ -55,8 +64,38 @@ static sb_err add_node(uint32_t *output, struct expansion *x, const char *op, ui
     return SB_OK;
 }
 
-static sb_err add_vector(uint32_t *ret, struct expansion *x, const double *elements, size_t count,
-                         size_t given)
+sb_err sb_expand_const(uint32_t *ret, struct sb_expansion *x, enum sb_elem elem,
+                       const struct sb_shape *shape, const double *data)
+{
+    SB_TRY(sb_pass_const(ret, x->graph, x->origin->name, shape, x->diag));
+    struct sb_value *v = &x->graph->values[*ret];
+    v->elem = elem;
+    if (data != NULL) {
+        memcpy(v->array.data, data, sb_array_count(&v->array) * sizeof *data);
+    }
+    return SB_OK;
+}
+
+sb_err sb_expand_ints(uint32_t *ret, struct sb_expansion *x, const int64_t *ints, size_t count)
+{
+    struct sb_shape shape = {.rank = 1, .dims = {(uint32_t)count}};
+    SB_TRY(sb_expand_const(ret, x, SB_ELEM_INT64, &shape, NULL));
+    for (size_t i = 0; i < count; i++) {
+        x->graph->values[*ret].array.data[i] = (double)ints[i];
+    }
+    return SB_OK;
+}
+
+/* Append a node with one or two inputs. */
+static sb_err add_node(uint32_t *output, struct sb_expansion *x, const char *op, uint32_t a,
+                       uint32_t b, const struct sb_attr *attrs, uint32_t attr_count)
+{
+    return sb_expand_node(output, x, op, (uint32_t[]){a, b}, b == SB_NO_VALUE ? 1 : 2, attrs,
+                          attr_count);
+}
+
+static sb_err add_vector(uint32_t *ret, struct sb_expansion *x, const double *elements,
+                         size_t count, size_t given)
 {
     struct sb_shape shape = {.rank = 1, .dims = {(uint32_t)count}};
     SB_TRY(sb_pass_const(ret, x->graph, x->origin->name, &shape, x->diag));
@@ -67,7 +106,7 @@ static sb_err add_vector(uint32_t *ret, struct expansion *x, const double *eleme
 }
 
 /* (x - offset) * scale */
-static sb_err expand_scaler(struct expansion *x)
+static sb_err expand_scaler(struct sb_expansion *x)
 {
     const struct sb_graph_node *n = x->origin;
     const struct sb_shape *shape = &x->graph->values[n->inputs[0]].array.shape;
@@ -89,7 +128,7 @@ static sb_err expand_scaler(struct expansion *x)
 }
 
 /* Gemm with the coefficients; ret_raw is its result. */
-static sb_err expand_coefficients(uint32_t *raw, struct expansion *x)
+static sb_err expand_coefficients(uint32_t *raw, struct sb_expansion *x)
 {
     const struct sb_graph_node *n = x->origin;
     const struct sb_shape *shape = &x->graph->values[n->inputs[0]].array.shape;
@@ -110,7 +149,7 @@ static sb_err expand_coefficients(uint32_t *raw, struct expansion *x)
     return add_node(raw, x, "Add", product, b, NULL, 0);
 }
 
-static sb_err expand_post(uint32_t output, struct expansion *x, uint32_t raw,
+static sb_err expand_post(uint32_t output, struct sb_expansion *x, uint32_t raw,
                           enum sb_post_transform post)
 {
     struct sb_attr axis = {.name = "axis", .kind = SB_ATTR_KIND_INT, .i = -1};
@@ -120,7 +159,7 @@ static sb_err expand_post(uint32_t output, struct expansion *x, uint32_t raw,
     return add_node(&output, x, op, raw, SB_NO_VALUE, &axis, post == SB_POST_SOFTMAX ? 1 : 0);
 }
 
-static sb_err expand_regressor(struct expansion *x)
+static sb_err expand_regressor(struct sb_expansion *x)
 {
     enum sb_post_transform post;
     uint32_t raw = SB_NO_VALUE;
@@ -133,7 +172,7 @@ static sb_err expand_regressor(struct expansion *x)
 }
 
 /* Output 0 is the label, output 1 the scores; either may be unused. */
-static sb_err expand_classifier(struct expansion *x)
+static sb_err expand_classifier(struct sb_expansion *x)
 {
     const struct sb_graph_node *n = x->origin;
     enum sb_post_transform post;
@@ -167,7 +206,7 @@ static sb_err expand_classifier(struct expansion *x)
 }
 
 /* x - c and x / c by a constant; c - x stays for lowering. */
-static sb_err expand_inverse(struct expansion *x, const char *op, const struct sb_value *c)
+static sb_err expand_inverse(struct sb_expansion *x, const char *op, const struct sb_value *c)
 {
     const struct sb_graph_node *n = x->origin;
     uint32_t inverse = 0;
@@ -180,7 +219,7 @@ static sb_err expand_inverse(struct expansion *x, const char *op, const struct s
 }
 
 /* y = x * (gamma / sqrt(variance + epsilon)) + (beta - mean * that), for each channel. */
-static sb_err expand_batch_normalization(struct expansion *x)
+static sb_err expand_batch_normalization(struct sb_expansion *x)
 {
     const struct sb_graph_node *n = x->origin;
     const struct sb_value *in[5];
@@ -210,10 +249,12 @@ static sb_err expand_batch_normalization(struct expansion *x)
     return add_node(&n->outputs[0], x, "Add", scaled, term, NULL, 0);
 }
 
-static sb_err expand_node(struct expansion *x)
+/* A node as it is, or what it is made of. */
+static sb_err expand_node(bool *changed, struct sb_expansion *x)
 {
     const struct sb_graph_node *n = x->origin;
     const struct sb_value *second = sb_graph_input(x->graph, n, 1);
+    *changed = true;
     switch ((int)n->op->id) {
     case SB_ONNX_SCALER:
         return expand_scaler(x);
@@ -240,25 +281,33 @@ static sb_err expand_node(struct expansion *x)
     default:
         break;
     }
+    *changed = false;
+    if (x->count == x->capacity) {
+        SB_TRY(grow(x));
+    }
     x->nodes[x->count++] = *n;
     return SB_OK;
 }
 
-sb_err sb_pass_expand(struct sb_graph *graph, struct sb_diag *diag)
+sb_err sb_pass_expand(bool *ret_changed, struct sb_graph *graph, struct sb_diag *diag)
 {
-    struct expansion x = {.graph = graph, .diag = diag};
-    x.nodes =
-        sb_arena_array(graph->memory, (size_t)graph->node_count * EXPANSION_MAX, sizeof *x.nodes);
+    struct sb_expansion x = {
+        .graph = graph, .capacity = graph->node_count + 1, .origin = graph->nodes, .diag = diag};
+    bool any = false;
+    x.nodes = sb_arena_array(graph->memory, x.capacity, sizeof *x.nodes);
     if (x.nodes == NULL) {
         return sb_pass_nomem(diag);
     }
     for (uint32_t n = 0; n < graph->node_count; n++) {
+        bool changed = false;
         x.origin = &graph->nodes[n];
         if (!x.origin->removed) {
-            SB_TRY(expand_node(&x));
+            SB_TRY(expand_node(&changed, &x));
         }
+        any = any || changed;
     }
     graph->nodes = x.nodes;
     graph->node_count = x.count;
+    *ret_changed = any;
     return SB_OK;
 }
