@@ -84,13 +84,45 @@ static struct sb_format format_fx(const struct sb_range *r)
     return sb_format_fx((unsigned)(bits < 0 ? 0 : bits > FX_FRACTION_HI ? FX_FRACTION_HI : bits));
 }
 
+/* Whole numbers are held exactly, whatever the precision: scale 1, the range of their type, of which 64-bit ones keep 32 bits. */
+static bool format_whole(struct sb_format *ret, enum sb_elem elem)
+{
+    switch ((int)elem) {
+    case SB_ELEM_BOOL:
+        *ret = sb_format_of(SB_DTYPE_U8, 1, 0);
+        ret->hi = 1;
+        return true;
+    case SB_ELEM_UINT8:
+        *ret = sb_format_of(SB_DTYPE_U8, 1, 0);
+        return true;
+    case SB_ELEM_INT8:
+        *ret = sb_format_of(SB_DTYPE_I8, 1, 0);
+        return true;
+    case SB_ELEM_INT16:
+        *ret = sb_format_of(SB_DTYPE_I16, 1, 0);
+        return true;
+    case SB_ELEM_UINT16:
+    case SB_ELEM_UINT32:
+    case SB_ELEM_INT32:
+    case SB_ELEM_INT64:
+        *ret = sb_format_of(SB_DTYPE_I32, 1, 0);
+        ret->lo = elem == SB_ELEM_UINT16 || elem == SB_ELEM_UINT32 ? 0 : ret->lo;
+        ret->hi = elem == SB_ELEM_UINT16 ? UINT16_MAX : ret->hi;
+        return true;
+    default:
+        return false;
+    }
+}
+
 sb_err sb_lower_format(struct sb_format *ret, const struct sb_lowering *l,
                        const struct sb_target *target, const struct sb_graph_node *node,
                        double bound)
 {
     const struct sb_given_quant *given = &l->graph->values[target->value].given;
     struct sb_range r = l->ranges[target->value];
-    if (l->precision == SB_PRECISION_FX32) {
+    if (format_whole(ret, l->graph->values[target->value].elem)) {
+        SB_ASSERT(ret->scale == 1);
+    } else if (l->precision == SB_PRECISION_FX32) {
         *ret = format_fx(&r);
     } else if (given->present && l->precision == SB_PRECISION_I8) {
         *ret = sb_format_of(given->dtype, given->scale, given->zero_point);
@@ -215,7 +247,7 @@ static void change_layout(struct sb_lowered *x, struct sb_lowering *l, uint32_t 
     x->shape = shape;
 }
 
-/* A constant operand of Add, Mul or Concat: 16 bits, or fixed point. */
+/* A constant operand of Add, Mul or Concat: 16 bits, or fixed point; whole numbers as they are. */
 static sb_err lower_const(struct sb_lowered *ret, struct sb_lowering *l,
                           const struct sb_value *value, enum sb_layout layout)
 {
@@ -232,10 +264,17 @@ static sb_err lower_const(struct sb_lowered *ret, struct sb_lowering *l,
         return sb_fail(l->diag, count == 0 ? SB_E_SHAPE : SB_E_NOMEM,
                        "the constant '%s' is empty, or memory ran out", value->name);
     }
-    bool fx = l->precision == SB_PRECISION_FX32;
+    bool whole = value->elem == SB_ELEM_BOOL || sb_elem_is_integer(value->elem);
+    bool fx = whole || l->precision == SB_PRECISION_FX32;
     double magnitude = fmax(-r.min, r.max);
-    x.format =
-        fx ? format_fx(&r) : sb_format_of(SB_DTYPE_I16, magnitude > 0 ? magnitude / 32767 : 1, 0);
+    if (whole && magnitude > INT32_MAX) {
+        return sb_fail(l->diag, SB_E_UNSUPPORTED,
+                       "the constant '%s' holds %g; whole numbers are kept in 32 bits", value->name,
+                       magnitude);
+    }
+    x.format = whole ? sb_format_of(SB_DTYPE_I32, 1, 0)
+               : fx  ? format_fx(&r)
+                     : sb_format_of(SB_DTYPE_I16, magnitude > 0 ? magnitude / 32767 : 1, 0);
     /* Broadcasting aligns the last dimensions, so an operand of an NHWC value is made rank 4 first. */
     struct sb_shape wide = {.rank = 4, .dims = {1, 1, 1, 1}};
     for (uint32_t i = 0; layout == SB_LAYOUT_NHWC && i < x.shape.rank; i++) {
@@ -307,6 +346,40 @@ static bool read_by_trees(const struct sb_lowering *l, uint32_t value)
     return false;
 }
 
+static bool keeps_elements(const struct sb_graph_node *node)
+{
+    enum sb_onnx_op_id op = node->op->id;
+    return op == SB_ONNX_RESHAPE || op == SB_ONNX_SQUEEZE || op == SB_ONNX_UNSQUEEZE ||
+           op == SB_ONNX_FLATTEN || op == SB_ONNX_TRANSPOSE || op == SB_ONNX_IDENTITY;
+}
+
+/* An input that is read as an index has the range of the dimension that it indexes, negative ones counting from the end: samples would
+ * show only some of the indices, and what ONNX calls an error is better refused than clamped. */
+static sb_err limit_indices(struct sb_format *format, struct sb_lowering *l, uint32_t value)
+{
+    const struct sb_graph *g = l->graph;
+    bool *same = sb_arena_zalloc(l->memory, g->value_count * sizeof *same);
+    if (same == NULL) {
+        return sb_fail(l->diag, SB_E_NOMEM, "out of memory for lowering");
+    }
+    same[value] = true;
+    for (uint32_t n = 0; n < g->node_count; n++) {
+        const struct sb_graph_node *node = &g->nodes[n];
+        int64_t dim = 0;
+        if (node->removed || node->input_count == 0 || node->inputs[0] == SB_NO_VALUE) {
+            continue;
+        }
+        if (keeps_elements(node) && same[node->inputs[0]]) {
+            same[node->outputs[0]] = true;
+        }
+        if (sb_lower_indexed(&dim, g, node) && same[node->inputs[1]]) {
+            format->lo = format->lo < -dim ? -dim : format->lo;
+            format->hi = format->hi > dim - 1 ? dim - 1 : format->hi;
+        }
+    }
+    return SB_OK;
+}
+
 static sb_err lower_input(struct sb_lowering *l, uint32_t value)
 {
     const struct sb_value *v = &l->graph->values[value];
@@ -320,6 +393,9 @@ static sb_err lower_input(struct sb_lowering *l, uint32_t value)
         x.format = sb_lower_tree_input(l, value);
     } else {
         SB_TRY(sb_lower_format(&x.format, l, &target, node, INFINITY));
+        if (sb_elem_is_integer(v->elem)) {
+            SB_TRY(limit_indices(&x.format, l, value));
+        }
     }
     struct sb_tensor_desc desc = desc_of(&x.format, &x.shape);
     desc.rounding = trees ? SB_ROUND_FLOOR : SB_ROUND_NEAREST;

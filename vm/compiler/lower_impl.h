@@ -55,6 +55,10 @@ uint32_t sb_lower_axis(const struct sb_lowered *x, uint32_t axis);
 /* sb_lower_shape: an ONNX shape in a layout (NHWC permutes rank 4). */
 struct sb_shape sb_lower_shape(const struct sb_shape *onnx, enum sb_layout layout);
 
+/* sb_lower_indexed: the node reads input 1 as indices into a dimension of input 0: its size. */
+bool sb_lower_indexed(int64_t *ret_dim, const struct sb_graph *graph,
+                      const struct sb_graph_node *node);
+
 /* sb_lower_note: a sentence for the report. */
 void sb_lower_note(struct sb_lowering *l, const char *fmt, ...) SB_PRINTF(2, 3);
 

@@ -153,6 +153,18 @@ sb_err sb_lower_pad(struct sb_lowering *l, const struct sb_graph_node *node)
     return SB_OK;
 }
 
+bool sb_lower_indexed(int64_t *ret_dim, const struct sb_graph *graph,
+                      const struct sb_graph_node *node)
+{
+    if (node->op->id != SB_ONNX_GATHER) {
+        return false;
+    }
+    const struct sb_shape *x = &graph->values[node->inputs[0]].array.shape;
+    int64_t axis = sb_graph_attr_int(node, "axis", 0);
+    *ret_dim = x->dims[axis < 0 ? axis + x->rank : axis];
+    return true;
+}
+
 /* Rows of a constant of whole numbers by a computed index: the label of a class. */
 sb_err sb_lower_gather(struct sb_lowering *l, const struct sb_graph_node *node)
 {

@@ -215,6 +215,7 @@ static sb_err expand_inverse(struct sb_expansion *x, const char *op, const struc
         double v = c->array.data[i];
         x->graph->values[inverse].array.data[i] = op[0] == 'A' ? -v : 1 / v;
     }
+    x->graph->values[inverse].elem = c->elem;
     return add_node(&n->outputs[0], x, op, n->inputs[0], inverse, NULL, 0);
 }
 
