@@ -44,8 +44,8 @@ struct sb_replica_host {
     void *ctx;
     uint64_t (*wall_ms)(void *ctx);      /* Unix time */
     uint64_t (*monotonic_ms)(void *ctx); /* never goes back */
-    /* set_timer: call sb_replica_timer with this id after delay_ms; replaces a pending one of the same id. cancel_timer: it is not
-     * needed. */
+    /* set_timer: call sb_replica_timer with this id after delay_ms; replaces a pending one of the same id. With 0, what has arrived by
+     * now comes first: a sole validator would hear of nothing else. cancel_timer: it is not needed. */
     void (*set_timer)(void *ctx, enum sb_replica_timer timer, uint64_t delay_ms);
     void (*cancel_timer)(void *ctx, enum sb_replica_timer timer);
     /* send: false when the peer's queue is full or it is gone; the message is then lost. */

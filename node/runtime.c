@@ -1,7 +1,7 @@
 /* runtime.c: see runtime.h.
  *
  *      uv_async wake      <-- the inbox is no longer empty, a transaction became pending, stop
- *      uv_timer timers[]  --> sb_replica_timer
+ *      uv_timer timers[]  --> sb_replica_timer; one set for now has its turn at the next wake, after what lies in the inbox
  *
  * All of the replica runs on the loop's thread. Several wake-ups may come as one; so a wake-up only means: look again. What lies in the
  * inbox is handed on for at most DRAIN_MS at a time, so that timers are not late when much comes. */
@@ -49,7 +49,8 @@ struct sb_node {
     uv_loop_t loop;
     uv_async_t wake;
     struct node_timer timers[SB_REPLICA_TIMER_COUNT];
-    struct sb_inbox_item *taken; /* out of the inbox, not yet handed on */
+    bool due[SB_REPLICA_TIMER_COUNT]; /* set for now: their turn is at the next wake-up */
+    struct sb_inbox_item *taken;      /* out of the inbox, not yet handed on */
 
     bool has_thread;
     uv_thread_t thread;
@@ -161,6 +162,19 @@ static sb_err drain_evidence(struct sb_node *node, struct sb_diag *diag)
     return err;
 }
 
+/* run_due: each timer that was set for now, once. */
+static sb_err run_due(struct sb_node *node, struct sb_diag *diag)
+{
+    sb_err err = SB_OK;
+    for (int id = 0; id < SB_REPLICA_TIMER_COUNT && err == SB_OK; id++) {
+        if (node->due[id]) {
+            node->due[id] = false;
+            err = sb_replica_timer(node->replica, (enum sb_replica_timer)id, diag);
+        }
+    }
+    return err;
+}
+
 static void on_wake(uv_async_t *handle)
 {
     struct sb_node *node = handle->data;
@@ -178,6 +192,9 @@ static void on_wake(uv_async_t *handle)
     }
     if (err == SB_OK && atomic_exchange(&node->has_work, false)) {
         err = sb_replica_wake(node->replica, &diag);
+    }
+    if (err == SB_OK) {
+        err = run_due(node, &diag);
     }
     settle(node, err, &diag);
 }
@@ -206,6 +223,12 @@ static void loop_main(void *ctx)
 static void host_set_timer(void *ctx, enum sb_replica_timer id, uint64_t delay_ms)
 {
     struct sb_node *node = ctx;
+    node->due[id] = delay_ms == 0;
+    if (delay_ms == 0) { /* uv would run it before it looks at anything else, again and again */
+        (void)uv_timer_stop(&node->timers[id].handle);
+        (void)uv_async_send(&node->wake);
+        return;
+    }
     uv_update_time(&node->loop); /* the loop's own idea of now may be as old as the work in hand */
     SB_ASSERT(uv_timer_start(&node->timers[id].handle, on_timer, delay_ms, 0) == 0);
 }
@@ -213,6 +236,7 @@ static void host_set_timer(void *ctx, enum sb_replica_timer id, uint64_t delay_m
 static void host_cancel_timer(void *ctx, enum sb_replica_timer id)
 {
     struct sb_node *node = ctx;
+    node->due[id] = false;
     (void)uv_timer_stop(&node->timers[id].handle);
 }
 

@@ -201,9 +201,7 @@ static bool is_deferred(struct sim *sim, const struct sim_node *node, const stru
     if (until <= sim->now_us) {
         return false;
     }
-    struct sim_event again = *event;
-    again.at_us = until;
-    sim_events_add(&sim->events, &again);
+    sim_events_defer(&sim->events, event, until);
     return true;
 }
 

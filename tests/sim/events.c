@@ -22,7 +22,7 @@ static bool is_before(const struct sim_event *a, const struct sim_event *b)
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->sequence < b->sequence;
 }
 
-void sim_events_add(struct sim_events *events, const struct sim_event *event)
+static void insert(struct sim_events *events, const struct sim_event *event)
 {
     if (events->count == events->capacity) {
         events->capacity = events->capacity == 0 ? 256 : 2 * events->capacity;
@@ -31,18 +31,30 @@ void sim_events_add(struct sim_events *events, const struct sim_event *event)
         (void)sim_alloc_enter(before);
         SB_ASSERT(events->heap != NULL);
     }
-    struct sim_event added = *event;
-    added.sequence = events->next_sequence++;
     size_t at = events->count++;
     while (at > 0) {
         size_t parent = (at - 1) / 2;
-        if (!is_before(&added, &events->heap[parent])) {
+        if (!is_before(event, &events->heap[parent])) {
             break;
         }
         events->heap[at] = events->heap[parent];
         at = parent;
     }
-    events->heap[at] = added;
+    events->heap[at] = *event;
+}
+
+void sim_events_add(struct sim_events *events, const struct sim_event *event)
+{
+    struct sim_event added = *event;
+    added.sequence = events->next_sequence++;
+    insert(events, &added);
+}
+
+void sim_events_defer(struct sim_events *events, const struct sim_event *event, uint64_t at_us)
+{
+    struct sim_event deferred = *event;
+    deferred.at_us = at_us;
+    insert(events, &deferred);
 }
 
 bool sim_events_take(struct sim_event *ret_event, struct sim_events *events)

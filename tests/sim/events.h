@@ -40,6 +40,8 @@ void sim_events_init(struct sim_events *events);
 /* sim_events_fini: packets in it are the caller's to free first (sim_events_take until empty). */
 void sim_events_fini(struct sim_events *events);
 void sim_events_add(struct sim_events *events, const struct sim_event *event);
+/* sim_events_defer: put an event that was taken back, for later; among those of its new moment it keeps its place of old, as in a queue. */
+void sim_events_defer(struct sim_events *events, const struct sim_event *event, uint64_t at_us);
 /* sim_events_take: the earliest event; false when there is none. */
 bool sim_events_take(struct sim_event *ret_event, struct sim_events *events);
 

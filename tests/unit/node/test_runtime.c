@@ -108,6 +108,20 @@ static void interval_makes_empty_blocks(void **state)
     wait_for_nonce(0, 1);
 }
 
+/* Blocks without a pause leave the loop its turn: transactions are heard of, and the node stops when it is told to. */
+static void no_interval_leaves_the_loop_its_turn(void **state)
+{
+    (void)state;
+    open_node(SB_PACE_STEADY, 0);
+    for (uint64_t nonce = 0; nonce < 3; nonce++) {
+        fixture_send(&f, 0, nonce);
+        wait_for_nonce(0, nonce + 1);
+    }
+    sb_node_free(node); /* waits for the loop's end */
+    open_node(SB_PACE_STEADY, 0);
+    wait_for_nonce(0, 3);
+}
+
 static void stop_and_new_node_goes_on(void **state)
 {
     (void)state;
@@ -217,6 +231,7 @@ int main(void)
         CASE(instant_makes_blocks_only_for_transactions),
         CASE(instant_one_transaction_after_another_gets_a_block_each),
         CASE(interval_makes_empty_blocks),
+        CASE(no_interval_leaves_the_loop_its_turn),
         CASE(stop_and_new_node_goes_on),
         CASE(threads_send_and_read_while_blocks_are_made),
     };
