@@ -45,6 +45,12 @@ static inline bool sb_elem_is_integer(enum sb_elem elem)
     return elem == SB_ELEM_UINT32 || (elem >= SB_ELEM_UINT8 && elem <= SB_ELEM_INT64);
 }
 
+/* sb_elem_is_exact: integers and bool: what a tensor holds as it is, with scale 1. Everything else is real. */
+static inline bool sb_elem_is_exact(enum sb_elem elem)
+{
+    return elem == SB_ELEM_BOOL || sb_elem_is_integer(elem);
+}
+
 /* An array of numbers, row-major. */
 struct sb_array {
     struct sb_shape shape;
@@ -105,8 +111,7 @@ struct sb_given_quant {
 
 struct sb_value {
     const char *name;
-    enum sb_elem
-        elem; /* of inputs and constants; of computed values after sb_passes_run's inference */
+    enum sb_elem elem; /* of computed values after sb_passes_fix_batch */
     bool is_const;
     bool is_input;
     bool is_output;

@@ -451,6 +451,8 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
         return sb_lower_concat(l, node);
     case SB_ONNX_PAD:
         return sb_lower_pad(l, node);
+    case SB_ONNX_CAST:
+        return sb_lower_cast(l, node);
     default:
         return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node,
                              "this use cannot be computed in integers yet; %s",

@@ -77,6 +77,8 @@ sb_err sb_lower_transpose(struct sb_lowering *l, const struct sb_graph_node *nod
 sb_err sb_lower_concat(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_pad(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 
+sb_err sb_lower_cast(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+
 /* sb_lower_tree_input: the format of an input that trees read: fixed point, fine enough to keep all thresholds of a feature apart. */
 struct sb_format sb_lower_tree_input(const struct sb_lowering *l, uint32_t value);
 

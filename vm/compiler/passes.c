@@ -33,6 +33,7 @@ sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch, struct sb_dia
             }
         }
     }
+    sb_passes_elems(graph);
     return SB_OK;
 }
 
@@ -124,25 +125,6 @@ static sb_err fold_node(struct sb_graph *graph, struct sb_graph_node *node,
     return SB_OK;
 }
 
-static enum sb_elem output_elem(const struct sb_graph *graph, const struct sb_graph_node *node)
-{
-    const struct sb_value *zero_point = sb_graph_input(graph, node, 2);
-    const struct sb_value *x = sb_graph_input(graph, node, 0);
-    switch ((int)node->op->id) {
-    case SB_ONNX_CAST:
-        return (enum sb_elem)sb_graph_attr_int(node, "to", SB_ELEM_FLOAT);
-    case SB_ONNX_SHAPE:
-    case SB_ONNX_ARG_MAX:
-        return SB_ELEM_INT64;
-    case SB_ONNX_QUANTIZE_LINEAR:
-        return zero_point != NULL ? zero_point->elem : SB_ELEM_UINT8;
-    case SB_ONNX_DEQUANTIZE_LINEAR:
-        return SB_ELEM_FLOAT;
-    default:
-        return x != NULL ? x->elem : SB_ELEM_FLOAT;
-    }
-}
-
 /* The first input from which on an operator's inputs say what shape its output has; UINT32_MAX if none does. */
 static uint32_t first_shape_input(const struct sb_graph_node *node)
 {
@@ -157,8 +139,9 @@ static uint32_t first_shape_input(const struct sb_graph_node *node)
     }
 }
 
-/* Element types of computed values; and no shape may depend on what a caller gives. */
-static sb_err infer_elems(struct sb_graph *graph, struct sb_arena *scratch, struct sb_diag *diag)
+/* No shape may depend on what a caller gives. */
+static sb_err check_shapes(const struct sb_graph *graph, struct sb_arena *scratch,
+                           struct sb_diag *diag)
 {
     bool *fixed = sb_arena_zalloc(scratch, graph->value_capacity * sizeof *fixed);
     if (fixed == NULL) {
@@ -182,7 +165,6 @@ static sb_err infer_elems(struct sb_graph *graph, struct sb_arena *scratch, stru
         for (uint32_t i = 0; !node->removed && i < node->output_count; i++) {
             if (node->outputs[i] != SB_NO_VALUE) {
                 fixed[node->outputs[i]] = all_fixed || node->op->id == SB_ONNX_SHAPE;
-                graph->values[node->outputs[i]].elem = output_elem(graph, node);
             }
         }
     }
@@ -204,7 +186,8 @@ static sb_err infer_and_fold(struct sb_graph *graph, struct sb_arena *scratch, s
             return sb_pass_nomem(diag);
         }
     }
-    SB_TRY(infer_elems(graph, scratch, diag));
+    sb_passes_elems(graph);
+    SB_TRY(check_shapes(graph, scratch, diag));
     SB_TRY(sb_eval_graph(arrays, graph, scratch, diag));
     for (uint32_t v = 0; v < graph->value_count; v++) {
         graph->values[v].array.shape = arrays[v].shape;
@@ -243,19 +226,12 @@ static void drop(struct sb_graph *graph, struct sb_graph_node *node)
     sb_graph_replace(graph, from, to);
 }
 
-/* A cast between number types keeps the number, but for a real number cast to an integer. */
+/* A cast that changes nothing: between float types, or to the type that the value has. */
 static bool cast_is_plain(const struct sb_graph *graph, const struct sb_graph_node *node)
 {
-    int64_t to = sb_graph_attr_int(node, "to", 0);
-    const struct sb_value *x = &graph->values[node->inputs[0]];
-    bool from_integer = x->is_input
-                            ? x->elem != SB_ELEM_FLOAT && x->elem != SB_ELEM_DOUBLE
-                            : x->writer != SB_NO_VALUE &&
-                                  (graph->nodes[x->writer].op->id == SB_ONNX_ARG_MAX ||
-                                   graph->nodes[x->writer].op->id == SB_ONNX_GATHER ||
-                                   (graph->nodes[x->writer].op->id == SB_ONNX_TREE_CLASSIFIER &&
-                                    graph->nodes[x->writer].outputs[0] == node->inputs[0]));
-    return to == SB_ELEM_FLOAT || to == SB_ELEM_DOUBLE || from_integer;
+    enum sb_elem from = graph->values[node->inputs[0]].elem;
+    enum sb_elem to = graph->values[node->outputs[0]].elem;
+    return from == to || (!sb_elem_is_exact(from) && !sb_elem_is_exact(to));
 }
 
 /* x -> QuantizeLinear -> DequantizeLinear: x keeps the scale as its given quantisation. */
@@ -336,11 +312,9 @@ static sb_err drop_identities(struct sb_graph *graph, struct sb_diag *diag)
             drop(graph, node);
             break;
         case SB_ONNX_CAST:
-            if (!cast_is_plain(graph, node)) {
-                return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
-                                     "a cast of real numbers to an integer type");
+            if (cast_is_plain(graph, node)) {
+                drop(graph, node);
             }
-            drop(graph, node);
             break;
         case SB_ONNX_QUANTIZE_LINEAR:
             SB_TRY(take_quant(graph, node, diag));

@@ -10,9 +10,13 @@
 
 #include "vm/compiler/graph.h"
 
-/* sb_passes_fix_batch: give free dimensions of inputs a value: the first is the batch, others are an error. */
+/* sb_passes_fix_batch: give free dimensions of inputs a value: the first is the batch, others are an error. Also finds the element types
+ * of computed values (sb_passes_elems). */
 sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch,
                            struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_passes_elems: element types of computed values, from those of inputs and constants: one pass in the order of execution. */
+void sb_passes_elems(struct sb_graph *graph);
 
 /* sb_passes_run: all passes, on a graph whose batch is fixed. Errors name the node. */
 sb_err sb_passes_run(struct sb_graph *graph, struct sb_diag *diag) SB_MUST_USE;
