@@ -1,8 +1,8 @@
 /* kernels.h: the inner loops, behind a table of function pointers.
  *
- * sb_kernels_c is the reference: plain loops that are the specification (docs/spec/numerics.md). Other tables are copies of it in
- * which some entries are replaced for an instruction set; each entry must give the same bytes as the reference for every input that
- * the verifier lets through. Kernels take plain arguments, allocate nothing and know no graph. */
+ * sb_kernels_c is the reference: plain loops that are the specification (docs/spec/numerics.md). There is a constant table for each
+ * CPU level; an entry that a level lacks is the function of a lower one. Each entry gives the same bytes as the reference for every
+ * input that the verifier lets through. Kernels take plain arguments, allocate nothing and know no graph. docs/kernels.md */
 #ifndef SB_VM_TENSOR_KERNELS_H
 #define SB_VM_TENSOR_KERNELS_H
 
@@ -32,26 +32,20 @@ struct sb_requantise_params {
     int64_t hi;
 };
 
+/* The CPU levels (kernels/cpu.h says which a machine has). */
+enum sb_cpu_level {
+#define SB_CPU_LEVEL(name, symbol, needs) SB_CPU_LEVEL_##name,
+#include "vm/tensor/kernels/levels.def"
+#undef SB_CPU_LEVEL
+    SB_CPU_LEVEL_COUNT
+};
+
+/* What each does: kernels.def. */
 struct sb_kernels {
-    /* gemm_*: ret_acc[m][n] = bias[n] + sum_k (x[m][k] - x_zero_point) * w[n][k], exact: the verifier has proven that neither the
-     * sum nor any part of it leaves int32. x row-major, w one row an output, in [-127, 127]. */
-    void (*gemm_i8)(int32_t *ret_acc, const int8_t *x, const int8_t *w, const int32_t *bias,
-                    struct sb_gemm_dims d, int32_t x_zero_point);
-    void (*gemm_u8)(int32_t *ret_acc, const uint8_t *x, const int8_t *w, const int32_t *bias,
-                    struct sb_gemm_dims d, int32_t x_zero_point);
-    void (*gemm_i16)(int32_t *ret_acc, const int16_t *x, const int8_t *w, const int32_t *bias,
-                     struct sb_gemm_dims d, int32_t x_zero_point);
-    /* gemm_fx: the same with 32-bit operands and 64-bit sums, no zero point. */
-    void (*gemm_fx)(int64_t *ret_acc, const int32_t *x, const int32_t *w, const int64_t *bias,
-                    struct sb_gemm_dims d);
-    /* depthwise: one output pixel: ret_acc[o] = bias[o] + sum_t patch[t][o / multiplier] * w[t][o], o < channels * multiplier; patch holds
-     * the window's elements without their zero point, w the weights tap by tap. Exact as gemm. */
-    void (*depthwise)(int32_t *ret_acc, const int16_t *patch, const int16_t *w, const int32_t *bias,
-                      struct sb_depthwise_dims d);
-    /* requantise: ret_y[m][y_stride ...] from acc[m][n], channel by channel (numerics 3.2). ret_y points at the first element of the
-     * first row, y_stride counts elements between rows. */
-    void (*requantise)(void *ret_y, const int32_t *acc, const int32_t *mult, const uint8_t *shift,
-                       size_t m, size_t n, size_t y_stride, const struct sb_requantise_params *p);
+    enum sb_cpu_level level;
+#define SB_KERNEL(name, parameters, avx2, avx_vnni, avx512_vnni) void(*name) parameters;
+#include "vm/tensor/kernels.def"
+#undef SB_KERNEL
 };
 
 extern const struct sb_kernels sb_kernels_c;

@@ -1,4 +1,4 @@
-/* kernels_c.c: the reference kernels: slot 0 of every table, and the specification in C. See kernels.h.
+/* kernels_c.c: the reference kernels: the specification in C. See kernels.h and kernels.def.
  *
  * Signed sums are plain: the verifier has proven that no partial sum overflows, in any order, with or without its bias (numerics 4.2);
  * a sanitizer build sees it if that proof is ever wrong. Rows of x are centred (x - zero point) into int16 first, which lets compilers use
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/util/assert.h"
+#include "vm/tensor/kernels/functions.h"
 #include "vm/tensor/round.h"
 
 #define ROW_BLOCK        1024u
@@ -24,8 +25,8 @@ static int32_t dot(const int16_t *a, const int8_t *b, size_t count)
 
 /* i16 tensors have zero point 0, so every difference fits int16. */
 #define DEFINE_GEMM_C(name, type)                                                                  \
-    static void name(int32_t *ret_acc, const type *x, const int8_t *w, const int32_t *bias,        \
-                     struct sb_gemm_dims d, int32_t x_zero_point)                                  \
+    void name(int32_t *ret_acc, const type *x, const int8_t *w, const int32_t *bias,               \
+              struct sb_gemm_dims d, int32_t x_zero_point)                                         \
     {                                                                                              \
         int16_t row[ROW_BLOCK];                                                                    \
         for (size_t m = 0; m < d.m; m++) {                                                         \
@@ -43,13 +44,13 @@ static int32_t dot(const int16_t *a, const int8_t *b, size_t count)
         }                                                                                          \
     }
 
-DEFINE_GEMM_C(gemm_i8_c, int8_t)
-DEFINE_GEMM_C(gemm_u8_c, uint8_t)
-DEFINE_GEMM_C(gemm_i16_c, int16_t)
+DEFINE_GEMM_C(sb_kernel_gemm_i8_c, int8_t)
+DEFINE_GEMM_C(sb_kernel_gemm_u8_c, uint8_t)
+DEFINE_GEMM_C(sb_kernel_gemm_i16_c, int16_t)
 #undef DEFINE_GEMM_C
 
-static void depthwise_c(int32_t *ret_acc, const int16_t *patch, const int16_t *w,
-                        const int32_t *bias, struct sb_depthwise_dims d)
+void sb_kernel_depthwise_c(int32_t *ret_acc, const int16_t *patch, const int16_t *w,
+                           const int32_t *bias, struct sb_depthwise_dims d)
 {
     size_t outputs = d.channels * d.multiplier;
     memcpy(ret_acc, bias, outputs * sizeof *ret_acc);
@@ -66,8 +67,8 @@ static void depthwise_c(int32_t *ret_acc, const int16_t *patch, const int16_t *w
     }
 }
 
-static void gemm_fx_c(int64_t *ret_acc, const int32_t *x, const int32_t *w, const int64_t *bias,
-                      struct sb_gemm_dims d)
+void sb_kernel_gemm_fx_c(int64_t *ret_acc, const int32_t *x, const int32_t *w, const int64_t *bias,
+                         struct sb_gemm_dims d)
 {
     for (size_t m = 0; m < d.m; m++) {
         for (size_t n = 0; n < d.n; n++) {
@@ -80,8 +81,9 @@ static void gemm_fx_c(int64_t *ret_acc, const int32_t *x, const int32_t *w, cons
     }
 }
 
-static void requantise_c(void *ret_y, const int32_t *acc, const int32_t *mult, const uint8_t *shift,
-                         size_t m, size_t n, size_t y_stride, const struct sb_requantise_params *p)
+void sb_kernel_requantise_c(void *ret_y, const int32_t *acc, const int32_t *mult,
+                            const uint8_t *shift, size_t m, size_t n, size_t y_stride,
+                            const struct sb_requantise_params *p)
 {
     int64_t y[REQUANTISE_BLOCK];
     for (size_t row = 0; row < m; row++) {
@@ -97,15 +99,6 @@ static void requantise_c(void *ret_y, const int32_t *acc, const int32_t *mult, c
         }
     }
 }
-
-const struct sb_kernels sb_kernels_c = {
-    .gemm_i8 = gemm_i8_c,
-    .gemm_u8 = gemm_u8_c,
-    .gemm_i16 = gemm_i16_c,
-    .gemm_fx = gemm_fx_c,
-    .depthwise = depthwise_c,
-    .requantise = requantise_c,
-};
 
 #define CENTRE_LOOP(type)                                                                          \
     for (size_t i = 0; i < count; i++) {                                                           \
