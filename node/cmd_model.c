@@ -11,6 +11,7 @@
 #include "node/cli.h"
 #include "node/commands.h"
 #include "node/files.h"
+#include "node/kernel_choice.h"
 #include "vm/tensor/ops.h"
 
 #define REPORT_BYTES_MAX ((size_t)16 << 20)
@@ -23,7 +24,10 @@ sb_err sb_model_file_load(struct sb_model_file *ret_file, const char *path, stru
     sb_buf_init(&file.bytes, SB_MODEL_FILE_BYTES_MAX);
     sb_err err = sb_file_read(&file.bytes, path, diag);
     if (err == SB_OK) {
-        err = sb_model_load(&file.model, sb_buf_bytes(&file.bytes), diag);
+        const struct sb_kernels *kernels = NULL;
+        err = sb_kernels_choose(&kernels, "auto", diag);
+        err = err == SB_OK ? sb_model_load(&file.model, sb_buf_bytes(&file.bytes), diag) : err;
+        err = err == SB_OK ? sb_model_prepare(file.model, kernels) : err;
         err = err == SB_OK ? sb_cid_of(&file.cid, sb_buf_bytes(&file.bytes)) : err;
         if (err != SB_OK) {
             sb_diag_prefix(diag, "%s", path);

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "node/backend.h"
+#include "node/kernel_choice.h"
 #include "node/peer_settings.h"
 #include "node/runtime.h"
 #include "node/version.h"
@@ -91,7 +92,10 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
                         struct sb_diag *diag)
 {
     const struct sb_config *c = o->config;
-    struct sb_inference_options inference = {.model_bytes_max = c->model_cache_mib * MIB,
+    const struct sb_kernels *kernels = NULL;
+    SB_TRY(sb_kernels_choose(&kernels, c->cpu_level, diag));
+    struct sb_inference_options inference = {.kernels = kernels,
+                                             .model_bytes_max = c->model_cache_mib * MIB,
                                              .memo_bytes_max = c->memo_mib * MIB,
                                              .clock_us = clock_us};
     randombytes_buf(&inference.memo_seed, sizeof inference.memo_seed);

@@ -25,6 +25,7 @@
 #include "base/util/arena.h"
 #include "onnx.pb-c.h"
 #include "tests/support/fixture.h"
+#include "tests/support/kernel_level.h"
 #include "vm/compiler/compile.h"
 #include "vm/compiler/onnx.h"
 #include "vm/compiler/onnx_ops.h"
@@ -316,7 +317,8 @@ static enum outcome attempt(bool *ret_refused, struct test_case *t, const struct
     *ret_refused = err != SB_OK;
     if (err != SB_OK) {
         outcome = settle(t, err == SB_E_UNSUPPORTED ? SKIPPED : FAILED, "%s", diag.text);
-    } else if (sb_model_load(&model, sb_buf_bytes(&file), &diag) != SB_OK) {
+    } else if (sb_model_load(&model, sb_buf_bytes(&file), &diag) != SB_OK ||
+               sb_model_prepare(model, kernels_of_environment()) != SB_OK) {
         outcome = settle(t, FAILED, "%s", diag.text);
     } else {
         outcome = run_loaded(t, model);

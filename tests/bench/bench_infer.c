@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/support/kernel_level.h"
 #include "vm/tensor/run.h"
 
 #define BATCHES    25
@@ -51,7 +52,8 @@ static struct sb_model *load(const char *path)
     }
     size_t len = fread(bytes, 1, FILE_MAX, file);
     (void)fclose(file);
-    if (sb_model_load(&model, sb_span(bytes, len), &diag) != SB_OK) {
+    if (sb_model_load(&model, sb_span(bytes, len), &diag) != SB_OK ||
+        sb_model_prepare(model, kernels_of_environment()) != SB_OK) {
         (void)fprintf(stderr, "bench_infer: %s: %s\n", path, diag.text);
         exit(1);
     }

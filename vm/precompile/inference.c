@@ -39,7 +39,8 @@ struct sb_inference {
     size_t model_bytes, model_bytes_max;
     struct sb_inference_stats stats;
     struct sb_memo *memo;
-    uint64_t (*clock_us)(void); /* may be NULL */
+    const struct sb_kernels *kernels; /* may be NULL */
+    uint64_t (*clock_us)(void);       /* may be NULL */
     struct scratch *kept[SCRATCH_KEPT_COUNT];
 };
 
@@ -52,6 +53,7 @@ struct sb_inference *sb_inference_new(const struct sb_inference_options *options
     size_t memo_bytes = options->memo_bytes_max != 0 ? options->memo_bytes_max : MEMO_BYTES_DEFAULT;
     inference->model_bytes_max =
         options->model_bytes_max != 0 ? options->model_bytes_max : MODEL_BYTES_DEFAULT;
+    inference->kernels = options->kernels;
     inference->clock_us = options->clock_us;
     inference->memo = sb_memo_new(memo_bytes, options->memo_seed);
     if (inference->memo == NULL || pthread_mutex_init(&inference->lock, NULL) != 0) {
@@ -240,8 +242,9 @@ sb_err sb_inference_model(const struct sb_model **ret_model, struct sb_inference
     struct sb_model *model = NULL;
     SB_TRY(load(&model, state, id));
     struct entry *fresh = calloc(1, sizeof *fresh);
-    if (fresh == NULL) {
+    if (fresh == NULL || sb_model_prepare(model, inference->kernels) != SB_OK) {
         sb_model_free(model);
+        free(fresh);
         return SB_E_NOMEM;
     }
     (void)pthread_mutex_lock(&inference->lock);

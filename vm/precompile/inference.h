@@ -16,6 +16,7 @@
 struct sb_inference;
 
 struct sb_inference_options {
+    const struct sb_kernels *kernels; /* that models are prepared for; NULL: the C reference */
     size_t
         model_bytes_max; /* loaded models together; 0 takes 256 MiB. One model over it is still run, then dropped. */
     size_t memo_bytes_max; /* 0 takes 32 MiB */

@@ -47,10 +47,11 @@ struct sb_model {
     sb_hash sha256;
     struct sb_tensor *tensors;
     struct sb_node *nodes;
-    uint32_t *outputs;         /* [info.output_count] tensor indices */
-    uint32_t *inputs;          /* [info.input_count] tensor indices, ascending */
-    uint64_t workspace_offset; /* in the scratch, after the tensors */
-    uint64_t plan_bytes;       /* tensors and workspace; arena_bytes adds room for alignment */
+    uint32_t *outputs;                /* [info.output_count] tensor indices */
+    uint32_t *inputs;                 /* [info.input_count] tensor indices, ascending */
+    uint64_t workspace_offset;        /* in the scratch, after the tensors */
+    const struct sb_kernels *kernels; /* of sb_model_prepare; the C reference before */
+    uint64_t plan_bytes; /* tensors and workspace; arena_bytes adds room for alignment */
 };
 
 /* sb_format_parse: fill name, tensors, nodes, inputs, outputs and constants of an empty model from a file (format.c). The model's

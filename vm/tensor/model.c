@@ -7,6 +7,7 @@
 #include "base/crypto/sha256_portable.h"
 #include "base/util/assert.h"
 #include "vm/tensor/format.h"
+#include "vm/tensor/kernels.h"
 #include "vm/tensor/op.h"
 
 /* Besides its bytes, a model holds records, names, and scratch of the verifier; all limited by counts that the file pays for. */
@@ -88,6 +89,7 @@ sb_err sb_model_load(struct sb_model **ret_model, sb_bytes file, struct sb_diag 
     if (model == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory for a model");
     }
+    model->kernels = &sb_kernels_c;
     sb_arena_init(&model->memory, MEMORY_BYTES_EXTRA + file.len * MEMORY_BYTES_PER_FILE_BYTE);
     sb_err err = fill(model, file, diag);
     if (err != SB_OK) {
@@ -96,6 +98,12 @@ sb_err sb_model_load(struct sb_model **ret_model, sb_bytes file, struct sb_diag 
     }
     model->sha256 = sb_sha256_portable(file);
     *ret_model = model;
+    return SB_OK;
+}
+
+sb_err sb_model_prepare(struct sb_model *model, const struct sb_kernels *kernels)
+{
+    model->kernels = kernels != NULL ? kernels : &sb_kernels_c;
     return SB_OK;
 }
 

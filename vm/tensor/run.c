@@ -167,7 +167,7 @@ sb_err sb_model_run_until(struct sb_bad_input *ret_bad, const struct sb_run *run
             return SB_E_CANCELLED;
         }
         run_node(model, &model->nodes[i], arena,
-                 run->kernels != NULL ? run->kernels : &sb_kernels_c);
+                 run->kernels != NULL ? run->kernels : model->kernels);
     }
     copy_outputs(run, arena);
     return SB_OK;

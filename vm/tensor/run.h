@@ -23,9 +23,10 @@ struct sb_run {
     const sb_bytes *inputs; /* [input_count], each exactly inputs[i].bytes long, any alignment */
     uint8_t *const *
         ret_outputs; /* [output_count], room for outputs[i].bytes each, any alignment; must not overlap the scratch */
-    void *scratch;                    /* 16-aligned; contents do not matter and are destroyed */
-    size_t scratch_bytes;             /* at least arena_bytes of the model */
-    const struct sb_kernels *kernels; /* NULL: the C reference */
+    void *scratch;        /* 16-aligned; contents do not matter and are destroyed */
+    size_t scratch_bytes; /* at least arena_bytes of the model */
+    const struct sb_kernels *
+        kernels; /* NULL: those that the model was prepared for. Others, for tests, find no arranged weights. */
 };
 
 /* sb_model_run: check the inputs, compute, write the outputs.

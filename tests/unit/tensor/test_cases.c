@@ -1,4 +1,4 @@
-/* test_cases.c: the C reference against the independent model of tests/tools/tensor_model.py: the cases in tests/vectors and, where
+/* test_cases.c: the engine at every CPU level against the independent model of tests/tools/tensor_model.py: the cases in tests/vectors and, where
  * python3 is at hand, fresh ones from a printed seed (SAMEBIT_TEST_SEED sets it, SAMEBIT_TEST_CASES their number).
  *
  * Each accepted model must also encode to the bytes it was loaded from. */
@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/util/buf.h"
+#include "vm/tensor/kernels/cpu.h"
 
 #define FIELD_BYTES_MAX ((size_t)1 << 20)
 #define IO_MAX          8
@@ -118,7 +119,13 @@ static void check_case(const struct test_case *t)
         fail_msg("case %s: refused: %s: %s", t->name, sb_err_name(err), diag.text);
     }
     check_encoding(t, model);
-    run_case(t, model);
+    for (int level = 0; level < SB_CPU_LEVEL_COUNT; level++) {
+        if (sb_cpu_level_usable((enum sb_cpu_level)level)) {
+            assert_int_equal(sb_model_prepare(model, sb_kernels_of((enum sb_cpu_level)level)),
+                             SB_OK);
+            run_case(t, model);
+        }
+    }
     sb_model_free(model);
 }
 
