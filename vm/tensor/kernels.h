@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vm/tensor/kernels/element.h"
 #include "vm/tensor/tensor.h"
 
 /* Rows of the left matrix, rows of the right one (output columns), length of a dot product. */
@@ -46,6 +47,7 @@ struct sb_kernels {
 #define SB_KERNEL(name, parameters, avx2, avx_vnni, avx512_vnni) void(*name) parameters;
 #include "vm/tensor/kernels.def"
 #undef SB_KERNEL
+    const struct sb_element_kernels *element; /* the light loops: kernels/element.h */
 };
 
 extern const struct sb_kernels sb_kernels_c;

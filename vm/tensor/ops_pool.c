@@ -4,7 +4,9 @@
 #include "vm/tensor/round.h"
 #include "vm/tensor/window.h"
 
-#define POOL_DTYPES (SB_DTYPE_BIT(I8) | SB_DTYPE_BIT(U8) | SB_DTYPE_BIT(I16) | SB_DTYPE_BIT(I32))
+#define CLAMP_BLOCK_BYTES 1024u
+
+#define POOL_DTYPES       (SB_DTYPE_BIT(I8) | SB_DTYPE_BIT(U8) | SB_DTYPE_BIT(I16) | SB_DTYPE_BIT(I32))
 
 static sb_err pool_infer(struct sb_window *ret, const struct sb_check *c)
 {
@@ -56,33 +58,12 @@ static void each_window(const struct sb_exec *x, window_fn fn)
     }
 }
 
-/* Folds a window into per-channel values in the workspace: their maximum, or their sum. */
-static void fold_window(const struct sb_exec *x, const struct sb_window *w, size_t image,
-                        struct span_on_axis rows, struct span_on_axis columns, bool take_max)
+/* The channels of a pixel of x. */
+static const void *pixel_at(const struct sb_exec *x, const struct sb_window *w, size_t image,
+                            size_t y, size_t column)
 {
-    int64_t *folded = x->workspace;
-    int64_t *pixel = folded + w->channels;
-    enum sb_dtype dtype = x->in_tensor[0]->desc.dtype;
-    for (size_t i = 0; i < w->channels; i++) {
-        folded[i] = take_max ? INT64_MIN : 0;
-    }
-    for (size_t y = rows.first; y < rows.end; y++) {
-        for (size_t column = columns.first; column < columns.end; column++) {
-            size_t at = ((image * (size_t)w->h.in + y) * (size_t)w->w.in + column) * w->channels;
-            sb_widen(pixel, sb_element_at(x->in[0], dtype, at), dtype, w->channels);
-            for (size_t i = 0; i < w->channels; i++) {
-                folded[i] =
-                    take_max ? (pixel[i] > folded[i] ? pixel[i] : folded[i]) : folded[i] + pixel[i];
-            }
-        }
-    }
-}
-
-static void store_pixel(const struct sb_exec *x, const struct sb_window *w, size_t out_pixel)
-{
-    enum sb_dtype dtype = x->out_tensor->desc.dtype;
-    sb_narrow(sb_element_at_mut(x->out, dtype, out_pixel * w->channels), dtype, x->workspace,
-              w->channels);
+    size_t at = ((image * (size_t)w->h.in + y) * (size_t)w->w.in + column) * w->channels;
+    return sb_element_at(x->in[0], x->in_tensor[0]->desc.dtype, at);
 }
 
 static sb_err pool_cost(const struct sb_check *c)
@@ -110,21 +91,46 @@ static sb_err max_pool_prove(const struct sb_check *c)
     return SB_OK;
 }
 
+/* The maxima are formed where they belong: y has the type of x. */
 static void max_window(const struct sb_exec *x, const struct sb_window *w, size_t image,
                        struct span_on_axis rows, struct span_on_axis columns, size_t out_pixel)
 {
+    const struct sb_element_kernels *k = x->kernels->element;
     const struct sb_tensor_desc *d = &x->out_tensor->desc;
-    int64_t *folded = x->workspace;
-    fold_window(x, w, image, rows, columns, true);
-    for (size_t i = 0; i < w->channels; i++) {
-        folded[i] = sb_clamp_i64(folded[i], d->lo, d->hi);
+    void *y = sb_element_at_mut(x->out, d->dtype, out_pixel * w->channels);
+    memcpy(y, pixel_at(x, w, image, rows.first, columns.first),
+           w->channels * sb_dtype_bytes(d->dtype));
+    for (size_t row = rows.first; row < rows.end; row++) {
+        size_t first = row == rows.first ? columns.first + 1 : columns.first;
+        for (size_t column = first; column < columns.end; column++) {
+            k->pool_max[d->dtype](y, pixel_at(x, w, image, row, column), w->channels);
+        }
     }
-    store_pixel(x, w, out_pixel);
+}
+
+/* A range narrower than x needs a pass of its own; kernels do not work in place, so blocks are copied out. */
+static void clamp_output(const struct sb_exec *x)
+{
+    _Alignas(8) uint8_t block[CLAMP_BLOCK_BYTES];
+    const struct sb_tensor_desc *d = &x->out_tensor->desc;
+    size_t size = sb_dtype_bytes(d->dtype);
+    for (size_t at = 0; at < x->out_tensor->bytes; at += sizeof block) {
+        uint8_t *y = (uint8_t *)x->out + at;
+        size_t left = (size_t)x->out_tensor->bytes - at;
+        size_t bytes = left < sizeof block ? left : sizeof block;
+        memcpy(block, y, bytes);
+        x->kernels->element->clamp[d->dtype](y, block, bytes / size, d->lo, d->hi);
+    }
 }
 
 static void max_pool_run(const struct sb_exec *x)
 {
+    const struct sb_tensor *t = x->in_tensor[0];
+    const struct sb_tensor_desc *d = &x->out_tensor->desc;
     each_window(x, max_window);
+    if (t->lo < d->lo || t->hi > d->hi) {
+        clamp_output(x);
+    }
 }
 
 const struct sb_op_code sb_op_max_pool = {
@@ -162,22 +168,63 @@ static sb_err avg_pool_prove(const struct sb_check *c)
     return SB_OK;
 }
 
+/* Per-channel sums of a window in the workspace. int32 holds them up to this many taps of 16 bits. */
+#define I32_TAPS_MAX ((size_t)1 << 15)
+
+static void sum_lanes(int32_t *ret_sums, const struct sb_exec *x, const struct sb_window *w,
+                      size_t image, struct span_on_axis rows, struct span_on_axis columns)
+{
+    enum sb_dtype dtype = x->in_tensor[0]->desc.dtype;
+    memset(ret_sums, 0, w->channels * sizeof *ret_sums);
+    for (size_t y = rows.first; y < rows.end; y++) {
+        for (size_t column = columns.first; column < columns.end; column++) {
+            x->kernels->element->pool_sum[dtype](ret_sums, pixel_at(x, w, image, y, column),
+                                                 w->channels);
+        }
+    }
+}
+
+static void sum_wide(int64_t *ret_sums, int64_t *pixel, const struct sb_exec *x,
+                     const struct sb_window *w, size_t image, struct span_on_axis rows,
+                     struct span_on_axis columns)
+{
+    enum sb_dtype dtype = x->in_tensor[0]->desc.dtype;
+    memset(ret_sums, 0, w->channels * sizeof *ret_sums);
+    for (size_t y = rows.first; y < rows.end; y++) {
+        for (size_t column = columns.first; column < columns.end; column++) {
+            sb_widen(pixel, pixel_at(x, w, image, y, column), dtype, w->channels);
+            for (size_t i = 0; i < w->channels; i++) {
+                ret_sums[i] += pixel[i];
+            }
+        }
+    }
+}
+
 static void avg_window(const struct sb_exec *x, const struct sb_window *w, size_t image,
                        struct span_on_axis rows, struct span_on_axis columns, size_t out_pixel)
 {
     const struct sb_tensor_desc *d = &x->out_tensor->desc;
-    int64_t inside = (int64_t)((rows.end - rows.first) * (columns.end - columns.first));
-    int64_t zero_points = inside * x->in_tensor[0]->desc.quant.zero_point;
-    int64_t n = x->attrs[SB_ATTR_AVG_POOL_INCLUDE_PAD] != 0 ? w->h.kernel * w->w.kernel : inside;
+    size_t inside = (rows.end - rows.first) * (columns.end - columns.first);
+    bool narrow = x->in_tensor[0]->desc.dtype != SB_DTYPE_I32 && inside <= I32_TAPS_MAX;
+    int64_t zero_points = (int64_t)inside * x->in_tensor[0]->desc.quant.zero_point;
+    int64_t n =
+        x->attrs[SB_ATTR_AVG_POOL_INCLUDE_PAD] != 0 ? w->h.kernel * w->w.kernel : (int64_t)inside;
     int64_t divisor = n << x->attrs[SB_ATTR_AVG_POOL_SHIFT];
-    int64_t *folded = x->workspace;
-    fold_window(x, w, image, rows, columns, false);
-    for (size_t i = 0; i < w->channels; i++) {
-        int64_t mean =
-            sb_round_div((folded[i] - zero_points) * x->attrs[SB_ATTR_AVG_POOL_MULT], divisor);
-        folded[i] = sb_clamp_i64(mean + d->quant.zero_point, d->lo, d->hi);
+    int64_t mult = x->attrs[SB_ATTR_AVG_POOL_MULT];
+    int64_t *sums = x->workspace;
+    int32_t *lanes = (int32_t *)(sums + w->channels);
+    if (narrow) {
+        sum_lanes(lanes, x, w, image, rows, columns);
+    } else {
+        sum_wide(sums, sums + w->channels, x, w, image, rows, columns);
     }
-    store_pixel(x, w, out_pixel);
+    for (size_t i = 0; i < w->channels; i++) {
+        int64_t sum = narrow ? lanes[i] : sums[i];
+        int64_t mean = sb_round_div((sum - zero_points) * mult, divisor);
+        sums[i] = sb_clamp_i64(mean + d->quant.zero_point, d->lo, d->hi);
+    }
+    sb_narrow(sb_element_at_mut(x->out, d->dtype, out_pixel * w->channels), d->dtype, sums,
+              w->channels);
 }
 
 static void avg_pool_run(const struct sb_exec *x)

@@ -1,4 +1,5 @@
-/* ops_shape.c: operators that only move elements: RESHAPE, TRANSPOSE, CONCAT, PAD, GATHER. Spec: docs/spec/numerics.md 10.
+/* ops_shape.c: operators that only move elements: RESHAPE, CONCAT, PAD, GATHER. Spec: docs/spec/numerics.md 10.
+ * TRANSPOSE has its own file.
  *
  * They never clamp: the verifier demands that what is moved lies in the output's declared range. */
 #include "base/util/assert.h"
@@ -41,71 +42,6 @@ static void reshape_run(const struct sb_exec *x)
 
 const struct sb_op_code sb_op_reshape = {
     .infer = reshape_infer, .prove = move_prove, .cost = copy_cost, .run = reshape_run};
-
-/* ---- TRANSPOSE ---- */
-
-static sb_err transpose_infer(const struct sb_check *c)
-{
-    static const char *const names[] = {"PERM[0]", "PERM[1]", "PERM[2]",
-                                        "PERM[3]", "PERM[4]", "PERM[5]"};
-    const struct sb_shape *shape = &c->in[0]->desc.shape;
-    struct sb_shape want = {.rank = shape->rank};
-    uint32_t seen = 0;
-    SB_TRY(sb_check_same_quant(c, c->in[0], "input x"));
-    for (uint32_t i = 0; i < SB_TENSOR_RANK_MAX; i++) {
-        SB_TRY(sb_check_attr(c, SB_ATTR_TRANSPOSE_PERM + i, names[i], 0,
-                             i < shape->rank ? (int64_t)shape->rank - 1 : 0));
-        if (i < shape->rank) {
-            want.dims[i] = shape->dims[c->attrs[i]];
-            seen |= 1u << c->attrs[i];
-        }
-    }
-    if (seen != (1u << shape->rank) - 1) {
-        return sb_fail(c->diag, SB_E_RANGE, "PERM names a dimension twice");
-    }
-    return sb_check_shape(c, c->out, "output", &want);
-}
-
-static sb_err transpose_cost(const struct sb_check *c)
-{
-    sb_units_add(&c->node->units, SB_GAS_CLASS_GATHER_BYTE, c->out->bytes);
-    return SB_OK;
-}
-
-/* Walks y in order, keeping the place in x; a dimension's step in x is the stride of the dimension it comes from. */
-static void transpose_run(const struct sb_exec *x)
-{
-    const struct sb_shape *xs = &x->in_tensor[0]->desc.shape;
-    const struct sb_shape *ys = &x->out_tensor->desc.shape;
-    size_t size = sb_dtype_bytes(x->out_tensor->desc.dtype);
-    size_t x_stride[SB_TENSOR_RANK_MAX];
-    size_t step[SB_TENSOR_RANK_MAX];
-    uint32_t index[SB_TENSOR_RANK_MAX] = {0};
-    size_t stride = size;
-    for (uint32_t i = xs->rank; i-- > 0;) {
-        x_stride[i] = stride;
-        stride *= xs->dims[i];
-    }
-    for (uint32_t i = 0; i < ys->rank; i++) {
-        step[i] = x_stride[x->attrs[i]];
-    }
-    const uint8_t *from = x->in[0];
-    uint8_t *to = x->out;
-    for (uint64_t n = x->out_tensor->count; n > 0; n--, to += size) {
-        memcpy(to, from, size);
-        for (uint32_t i = ys->rank; i-- > 0;) {
-            from += step[i];
-            if (++index[i] < ys->dims[i]) {
-                break;
-            }
-            from -= step[i] * ys->dims[i];
-            index[i] = 0;
-        }
-    }
-}
-
-const struct sb_op_code sb_op_transpose = {
-    .infer = transpose_infer, .prove = move_prove, .cost = transpose_cost, .run = transpose_run};
 
 /* ---- CONCAT ---- */
 
@@ -212,19 +148,47 @@ static sb_err pad_cost(const struct sb_check *c)
     return SB_OK;
 }
 
-/* Place in y of the row of x with this number (rows run along the last dimension). */
-static size_t padded_row_start(const struct sb_exec *x, size_t row)
+static void fill(uint8_t *y, size_t bytes, enum sb_dtype dtype, int64_t value)
 {
-    const struct sb_shape *xs = &x->in_tensor[0]->desc.shape;
+    size_t filled = sb_dtype_bytes(dtype);
+    sb_narrow(y, dtype, &value, 1);
+    while (filled < bytes) {
+        size_t more = filled < bytes - filled ? filled : bytes - filled;
+        memcpy(y + filled, y, more);
+        filled += more;
+    }
+}
+
+/* Rows of x run along its last dimension; `at` is the element of y where the next one goes, index its place in the outer dimensions. */
+struct pad_cursor {
+    size_t at;
+    uint32_t index[SB_TENSOR_RANK_MAX];
+    size_t stride[SB_TENSOR_RANK_MAX]; /* of y */
+};
+
+static struct pad_cursor pad_start(const struct sb_exec *x)
+{
     const struct sb_shape *ys = &x->out_tensor->desc.shape;
-    size_t at = (size_t)x->attrs[SB_ATTR_PAD_BEFORE + xs->rank - 1];
-    size_t stride = ys->dims[xs->rank - 1];
-    for (uint32_t i = xs->rank - 1; i-- > 0;) {
-        at += (row % xs->dims[i] + (size_t)x->attrs[SB_ATTR_PAD_BEFORE + i]) * stride;
-        row /= xs->dims[i];
+    struct pad_cursor c = {.at = 0};
+    size_t stride = 1;
+    for (uint32_t i = ys->rank; i-- > 0;) {
+        c.stride[i] = stride;
+        c.at += (size_t)x->attrs[SB_ATTR_PAD_BEFORE + i] * stride;
         stride *= ys->dims[i];
     }
-    return at;
+    return c;
+}
+
+static void pad_next(struct pad_cursor *c, const struct sb_shape *xs)
+{
+    for (uint32_t i = xs->rank - 1; i-- > 0;) {
+        c->at += c->stride[i];
+        if (++c->index[i] < xs->dims[i]) {
+            return;
+        }
+        c->at -= c->stride[i] * xs->dims[i];
+        c->index[i] = 0;
+    }
 }
 
 static void pad_run(const struct sb_exec *x)
@@ -233,18 +197,16 @@ static void pad_run(const struct sb_exec *x)
     const struct sb_shape *xs = &x->in_tensor[0]->desc.shape;
     size_t size = sb_dtype_bytes(yd->dtype);
     uint8_t *y = x->out;
-    for (uint64_t i = 0; i < x->out_tensor->count; i++) {
-        sb_narrow(y + i * size, yd->dtype, &x->attrs[SB_ATTR_PAD_VALUE], 1);
-    }
+    fill(y, (size_t)x->out_tensor->bytes, yd->dtype, x->attrs[SB_ATTR_PAD_VALUE]);
     if (xs->rank == 0) {
         memcpy(y, x->in[0], size);
         return;
     }
-    size_t row_elements = xs->dims[xs->rank - 1];
-    size_t rows = (size_t)x->in_tensor[0]->count / row_elements;
-    for (size_t row = 0; row < rows; row++) {
-        const void *from = sb_element_at(x->in[0], yd->dtype, row * row_elements);
-        memcpy(y + padded_row_start(x, row) * size, from, row_elements * size);
+    size_t row_bytes = xs->dims[xs->rank - 1] * size;
+    size_t rows = (size_t)x->in_tensor[0]->bytes / row_bytes;
+    struct pad_cursor c = pad_start(x);
+    for (size_t row = 0; row < rows; row++, pad_next(&c, xs)) {
+        memcpy(y + c.at * size, (const uint8_t *)x->in[0] + row * row_bytes, row_bytes);
     }
 }
 

@@ -6,6 +6,7 @@
 #define SB_KERNEL(name, parameters, avx2, avx_vnni, avx512_vnni) .name = sb_kernel_##name##_c,
 const struct sb_kernels sb_kernels_c = {
     .level = SB_CPU_LEVEL_C,
+    .element = &sb_element_kernels_c,
 #include "vm/tensor/kernels.def"
 };
 #undef SB_KERNEL
@@ -14,6 +15,7 @@ const struct sb_kernels sb_kernels_c = {
 #define SB_KERNEL(name, parameters, avx2, avx_vnni, avx512_vnni) .name = sb_kernel_##name##_##avx2,
 static const struct sb_kernels kernels_avx2 = {
     .level = SB_CPU_LEVEL_AVX2,
+    .element = &sb_element_kernels_avx2,
 #include "vm/tensor/kernels.def"
 };
 #undef SB_KERNEL
@@ -22,6 +24,7 @@ static const struct sb_kernels kernels_avx2 = {
     .name = sb_kernel_##name##_##avx_vnni,
 static const struct sb_kernels kernels_avx_vnni = {
     .level = SB_CPU_LEVEL_AVX_VNNI,
+    .element = &sb_element_kernels_avx2,
 #include "vm/tensor/kernels.def"
 };
 #undef SB_KERNEL
@@ -30,6 +33,7 @@ static const struct sb_kernels kernels_avx_vnni = {
     .name = sb_kernel_##name##_##avx512_vnni,
 static const struct sb_kernels kernels_avx512_vnni = {
     .level = SB_CPU_LEVEL_AVX512_VNNI,
+    .element = &sb_element_kernels_avx512_vnni,
 #include "vm/tensor/kernels.def"
 };
 #undef SB_KERNEL
