@@ -32,6 +32,8 @@ COMPUTED, INPUT, CONST = range(3)
 OPS = {name: i + 1 for i, name in enumerate(
     "GEMM CONV2D GEMM_FX CONV2D_FX ADD MUL MAX_POOL AVG_POOL TABLE INTERPOLATE CLAMP RESCALE SOFTMAX ARG_MAX SIGMOID TANH EXP RESHAPE "
     "TRANSPOSE CONCAT PAD GATHER TREE_ENSEMBLE".split())}
+OPS.update({name: i + 40 for i, name in enumerate(
+    "VIEW TAKE TAKE_ALONG GATHER_ND SCATTER SCATTER_ND ROW_UPDATE RESAMPLE".split())})
 
 
 def count_of(shape):
@@ -290,6 +292,81 @@ def op_gather(x, table, y, attrs):
         yield from table.values[v * row:(v + 1) * row]
 
 
+def op_view(x, y, attrs):
+    for i in indices(y.shape):
+        yield x.values[attrs[0] + sum(k * s for k, s in zip(i, attrs[1:]))]
+
+
+def op_take(x, index, y, attrs):
+    axis, rank = attrs[0], len(index.shape)
+    for i in indices(y.shape):
+        k = index.at(i[axis:axis + rank])
+        yield x.at(i[:axis] + (k + (x.shape[axis] if k < 0 else 0),) + i[axis + rank:])
+
+
+def op_take_along(x, index, y, attrs):
+    axis = attrs[0]
+    for i in indices(y.shape):
+        k = index.at(i)
+        yield x.at(i[:axis] + (k + (x.shape[axis] if k < 0 else 0),) + i[axis + 1:])
+
+
+def place_of(x, index, first, batch=0):
+    """The coordinates that the list of indices at `first` names, after the batch dimensions."""
+    ks = [index.at(first + (k,)) for k in range(index.shape[-1])]
+    return first[:batch] + tuple(k + (d if k < 0 else 0) for k, d in zip(ks, x.shape[batch:]))
+
+
+def op_gather_nd(x, index, y, attrs):
+    lists = len(index.shape) - 1
+    for i in indices(y.shape):
+        yield x.at(place_of(x, index, i[:lists], attrs[0]) + i[lists:])
+
+
+def combine(y, old, update, mode, shift):
+    if mode == 0:
+        return update
+    a, b = old - y.zp, update - y.zp
+    return y.finish([None, a + b, round_shr(a * b, shift), max(a, b), min(a, b)][mode])
+
+
+def scatter(x, places, y, mode, shift):
+    out = dict(zip(indices(x.shape), x.values))
+    for place, update in places:
+        out[place] = combine(y, out[place], update, mode, shift)
+    return [out[i] for i in indices(x.shape)]
+
+
+def op_scatter(x, index, updates, y, attrs):
+    axis, mode, shift = attrs
+    def places():
+        for i in indices(index.shape):
+            k = index.at(i)
+            yield i[:axis] + (k + (x.shape[axis] if k < 0 else 0),) + i[axis + 1:], updates.at(i)
+    return scatter(x, places(), y, mode, shift)
+
+
+def op_scatter_nd(x, index, updates, y, attrs):
+    lists = len(index.shape) - 1
+    places = ((place_of(x, index, i[:lists]) + i[lists:], updates.at(i)) for i in indices(updates.shape))
+    return scatter(x, places, y, *attrs)
+
+
+def op_row_update(x, index, updates, y, attrs):
+    axis, size = attrs[0], x.shape[attrs[0]]
+    places = ((i[:axis] + ((index.values[i[0]] + i[axis]) % size,) + i[axis + 1:], updates.at(i)) for i in indices(updates.shape))
+    return scatter(x, places, y, 0, 0)
+
+
+def op_resample(x, index, weight, y, attrs):
+    axis, shift = attrs
+    for i in indices(y.shape):
+        acc = 0
+        for t in range(weight.shape[1]):
+            acc += weight.at((i[axis], t)) * x.real(i[:axis] + (index.at((i[axis], t)),) + i[axis + 1:])
+        yield y.finish(round_shr(acc, shift))
+
+
 def op_tree(x, roots, tree_class, feature, threshold, child, leaf, base, y, attrs):
     features, width = x.shape[1], leaf.shape[1]
     for b in range(x.shape[0]):
@@ -309,7 +386,9 @@ RUN = {"GEMM": op_gemm, "CONV2D": op_conv2d, "GEMM_FX": op_gemm_fx, "CONV2D_FX":
        "MAX_POOL": op_max_pool, "AVG_POOL": op_avg_pool, "TABLE": op_table, "INTERPOLATE": op_interpolate, "CLAMP": op_clamp,
        "RESCALE": op_rescale, "SOFTMAX": op_softmax, "ARG_MAX": op_arg_max, "SIGMOID": op_function(sigmoid),
        "TANH": op_function(tanh), "EXP": op_function(exp_any), "RESHAPE": op_reshape, "TRANSPOSE": op_transpose,
-       "CONCAT": op_concat, "PAD": op_pad, "GATHER": op_gather, "TREE_ENSEMBLE": op_tree}
+       "CONCAT": op_concat, "PAD": op_pad, "GATHER": op_gather, "TREE_ENSEMBLE": op_tree, "VIEW": op_view, "TAKE": op_take,
+       "TAKE_ALONG": op_take_along, "GATHER_ND": op_gather_nd, "SCATTER": op_scatter, "SCATTER_ND": op_scatter_nd,
+       "ROW_UPDATE": op_row_update, "RESAMPLE": op_resample}
 
 
 # ---- model files, model-format.md ----
@@ -656,6 +735,115 @@ def case_tree(k):
         k.const(I64, [classes], [r.randint(-2**40, 2**40) for _ in range(classes)])])
 
 
+def case_view(k):
+    """Any strides that stay inside x: each takes a part of the room that is left on its side of the offset."""
+    r = k.rng
+    x = k.input(r.choice(list(BYTES)), k.shape(r.randint(1, 3), 7))
+    out = k.shape(r.randint(0, 6), 3)
+    n = count_of(x.shape)
+    offset = r.randrange(n)
+    below, above, strides = offset, n - 1 - offset, []
+    for d in out:
+        room = r.choice([-below, above])
+        s = 0 if d == 1 else r.choice([0, 1 if room >= d - 1 else 0, int(room / (d - 1))])
+        strides.append(s)
+        below += min(0, (d - 1) * s)
+        above -= max(0, (d - 1) * s)
+    k.output(x.dtype, out, "VIEW", [x], [offset] + strides + [0] * (6 - len(out)), zp=x.zp, clamped=False)
+
+
+def index_of(k, shape, size):
+    """Indices as an input or a constant, with negative ones or without."""
+    lo = k.rng.choice([0, -size])
+    if k.rng.randrange(2):
+        return k.input(I32, shape, lo, size - 1, zp=0)
+    return k.const(I32, shape, [k.rng.randint(lo, size - 1) for _ in range(count_of(shape))])
+
+
+def case_take(k):
+    r = k.rng
+    shape = k.shape(r.randint(1, 4))
+    axis = r.randrange(len(shape))
+    x = k.input(r.choice(list(BYTES)), shape)
+    index = index_of(k, k.shape(r.randint(0, 3), 4), shape[axis])
+    out = shape[:axis] + list(index.shape) + shape[axis + 1:]
+    k.output(x.dtype, out, "TAKE", [x, index], [axis], zp=x.zp, clamped=False)
+
+
+def along(k):
+    """A shape, an axis, and an index shape that fits."""
+    shape = k.shape(k.rng.randint(1, 4))
+    axis = k.rng.randrange(len(shape))
+    return shape, axis, [k.dim(4) if i == axis else k.rng.randint(1, d) for i, d in enumerate(shape)]
+
+
+def case_take_along(k):
+    shape, axis, index_shape = along(k)
+    x = k.input(k.rng.choice(list(BYTES)), shape)
+    index = index_of(k, index_shape, shape[axis])
+    k.output(x.dtype, index_shape, "TAKE_ALONG", [x, index], [axis], zp=x.zp, clamped=False)
+
+
+def case_gather_nd(k):
+    r = k.rng
+    shape = k.shape(r.randint(1, 4))
+    batch = r.randrange(min(len(shape), 2))
+    depth = r.randint(1, len(shape) - batch)
+    x = k.input(r.choice(list(BYTES)), shape)
+    lists = shape[:batch] + k.shape(r.randint(0, 2), 3)
+    index = index_of(k, lists + [depth], min(shape[batch:batch + depth]))
+    k.output(x.dtype, lists + shape[batch + depth:], "GATHER_ND", [x, index], [batch], zp=x.zp, clamped=False)
+
+
+def scatter_operands(k, shape, updates_shape):
+    """x, updates, mode and shift; the output's range holds x."""
+    r = k.rng
+    mode = r.randrange(5)
+    dtype = r.choice(list(BYTES) if mode == 0 else [I8, U8, I16, U16, I32])
+    x = k.input(dtype, shape)
+    return x, k.input(dtype, updates_shape, zp=x.zp), mode, r.choice([0, 3, r.randint(0, 40)]) if mode == 2 else 0
+
+
+def case_scatter(k):
+    shape, axis, index_shape = along(k)
+    x, updates, mode, shift = scatter_operands(k, shape, index_shape)
+    index = index_of(k, index_shape, shape[axis])
+    k.output(x.dtype, shape, "SCATTER", [x, index, updates], [axis, mode, shift], zp=x.zp, clamped=False)
+
+
+def case_scatter_nd(k):
+    r = k.rng
+    shape = k.shape(r.randint(1, 4))
+    depth = r.randint(1, len(shape))
+    lists = k.shape(r.randint(0, 2), 3)
+    x, updates, mode, shift = scatter_operands(k, shape, lists + shape[depth:])
+    index = index_of(k, lists + [depth], min(shape[:depth]))
+    k.output(x.dtype, shape, "SCATTER_ND", [x, index, updates], [mode, shift], zp=x.zp, clamped=False)
+
+
+def case_row_update(k):
+    r = k.rng
+    shape = k.shape(r.randint(2, 4))
+    axis = r.randint(1, len(shape) - 1)
+    rows = r.randint(1, shape[axis])
+    x = k.input(r.choice(list(BYTES)), shape)
+    updates = k.input(x.dtype, shape[:axis] + [rows] + shape[axis + 1:], zp=x.zp)
+    circular = r.randrange(2)
+    index = k.input(I32, shape[:1], 0, shape[axis] - (1 if circular else rows), zp=0)
+    k.output(x.dtype, shape, "ROW_UPDATE", [x, index, updates], [axis, circular], zp=x.zp, clamped=False)
+
+
+def case_resample(k):
+    r = k.rng
+    shape = k.shape(r.randint(1, 4))
+    axis = r.randrange(len(shape))
+    x = k.input(r.choice([I8, U8, I16, I32]), shape)
+    n, taps = r.randint(1, 6), r.randint(1, 4)
+    index = k.const(I32, [n, taps], [r.randrange(shape[axis]) for _ in range(n * taps)])
+    weight = k.const(I32, [n, taps], k.values(-2**26, 2**26, n * taps))
+    k.output(r.choice([I8, U8, I16, I32]), shape[:axis] + [n] + shape[axis + 1:], "RESAMPLE", [x, index, weight], [axis, r.choice([0, 24, r.randint(0, 40)])])
+
+
 def case_chain(k):
     """Quantise, convolve, add, pool, flatten, classify: many tensors alive in turn."""
     r = k.rng
@@ -680,7 +868,8 @@ def case_chain(k):
 
 CASES = [case_gemm, case_gemm_fx, case_conv2d, case_conv2d_fx, case_add, case_mul, case_max_pool, case_avg_pool, case_table,
          case_interpolate, case_clamp, case_rescale, case_softmax, case_arg_max, case_function, case_reshape, case_transpose,
-         case_concat, case_pad, case_gather, case_tree, case_chain]
+         case_concat, case_pad, case_gather, case_tree, case_chain, case_view, case_take, case_take_along, case_gather_nd, case_scatter,
+         case_scatter_nd, case_row_update, case_resample]
 
 
 # ---- real numbers, numerics 2.2 ----

@@ -141,4 +141,39 @@ enum {
     SB_IN_TREE_BASE,
 };
 
+/* VIEW (10.6): y[i] = x.flat[OFFSET + sum_d i_d * STRIDE_d], every place inside x: slices with steps of either sign, broadcasting and tiling
+ * (stride 0), diagonals. x's rank is free; strides beyond the rank of y are 0. */
+enum { SB_ATTR_VIEW_OFFSET, SB_ATTR_VIEW_STRIDE };
+
+/* TAKE (10.7): y[o.., i.., d..] = x[o.., index[i..], d..] along AXIS; index i32, proven inside [-size, size - 1], negative from the end.
+ * TAKE_ALONG (10.8): index has x's rank; y[.., i, ..] = x[.., index[.., i, ..], ..] along AXIS; other dimensions no longer than x's.
+ * GATHER_ND (10.9): index [b.., i.., k]; y[b.., i.., d..] = x[b.., index[b.., i.., 0], .., index[b.., i.., k - 1], d..]; b.. are BATCH
+ * dimensions. */
+enum { SB_IN_TAKE_X, SB_IN_TAKE_INDEX };
+enum { SB_ATTR_TAKE_AXIS };
+enum { SB_ATTR_GATHER_ND_BATCH };
+
+/* SCATTER (10.10): y = x, but y[.., index[.., i, ..], ..] = updates[.., i, ..] along AXIS, in the order of index; or combined with what is
+ * there by MODE. SCATTER_ND (10.11): index [i.., k], updates [i.., d..]: rows of y. SHIFT of the product (half up), else 0. x, updates
+ * and y have the same type and zero point. */
+enum { SB_IN_SCATTER_X, SB_IN_SCATTER_INDEX, SB_IN_SCATTER_UPDATES };
+enum { SB_ATTR_SCATTER_AXIS, SB_ATTR_SCATTER_MODE, SB_ATTR_SCATTER_SHIFT };
+enum { SB_ATTR_SCATTER_ND_MODE, SB_ATTR_SCATTER_ND_SHIFT };
+enum sb_scatter_mode {
+    SB_SCATTER_SET,
+    SB_SCATTER_ADD,
+    SB_SCATTER_MUL,
+    SB_SCATTER_MAX,
+    SB_SCATTER_MIN,
+};
+
+/* ROW_UPDATE (10.12): y = x, but rows index[b] .. of batch b along AXIS (not 0) are those of updates; CIRCULAR 1: going on at row 0 after
+ * the last. Inputs as SCATTER; index i32 [batch], proven to keep the rows inside x. */
+enum { SB_ATTR_ROW_UPDATE_AXIS, SB_ATTR_ROW_UPDATE_CIRCULAR };
+
+/* RESAMPLE (7.3): y[o, n, i] = (sum_t weight[n, t] * (x[o, index[n, t], i] - x.zp)) >> SHIFT, half up, along AXIS. index, weight: i32
+ * constants [N, T]; x, y i8|u8|i16|i32. */
+enum { SB_IN_RESAMPLE_X, SB_IN_RESAMPLE_INDEX, SB_IN_RESAMPLE_WEIGHT };
+enum { SB_ATTR_RESAMPLE_AXIS, SB_ATTR_RESAMPLE_SHIFT };
+
 #endif
