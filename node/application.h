@@ -38,13 +38,16 @@ struct sb_application_draft {
 
 struct sb_application_verdict {
     bool valid;
+    /* Not valid, and not invalid either: the block speaks of what this node does not know yet and is still getting. It is judged again
+     * later; until then it gets no vote, is not committed, and nobody is at fault. */
+    bool undecided;
     /* When invalid: the bytes are not those that the header's hashes name (they do not decode, or a body's hash or root differs), so
      * other bytes of the same block id may be valid: whoever made or sent these bytes is at fault, not the block. */
     bool malformed;
     sb_hash block_id; /* the fields below: when valid */
     uint64_t time_ms;
     sb_addr proposer;
-    char reason[256]; /* when invalid */
+    char reason[256]; /* when not valid */
 };
 
 /* An executed block with all that its commit needs; owned by whoever got it. */

@@ -36,6 +36,7 @@ enum sb_driver_taken {
     SB_TAKEN_EARLY,    /* of a height or round that is not yet held here: ask again later */
     SB_TAKEN_CONFLICT, /* validly signed, and a second vote of its validator: evidence, pass it on */
     SB_TAKEN_INVALID,  /* signature, form or sender are wrong: the peer that sent it is at fault */
+    SB_TAKEN_UNDECIDED, /* a block of sync that the application cannot judge yet: hand it in again later */
 };
 
 /* What the driver needs of its surroundings. None of these may call into the driver, but for its status. */
@@ -120,7 +121,7 @@ sb_err sb_driver_block(enum sb_driver_taken *ret_taken, struct sb_driver *driver
                        const sb_hash *block_id, sb_bytes encoded, struct sb_diag *diag) SB_MUST_USE;
 /* sb_driver_sync_block: a block of height head + 1 with the commit that decided it. Verifies, executes, commits.
  * *ret_taken INVALID: the block or its commit is wrong, nothing changed, drop its sender. A block that a valid commit decided and that
- * does not execute here is SB_E_CORRUPT: this node differs from more than two thirds, and must stop. */
+ * does not execute here is SB_E_CORRUPT: this node differs from more than two thirds, and must stop. UNDECIDED: nothing changed. */
 sb_err sb_driver_sync_block(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
                             sb_bytes encoded, const struct sb_commit *commit,
                             struct sb_diag *diag) SB_MUST_USE;
@@ -133,6 +134,10 @@ sb_err sb_driver_evidence(struct sb_driver *driver, const struct sb_evidence *ev
 /* sb_driver_timeout: a timer has run out. */
 sb_err sb_driver_timeout(struct sb_driver *driver, enum sb_bft_timeout kind, uint64_t height,
                          int32_t round, struct sb_diag *diag) SB_MUST_USE;
+
+/* sb_driver_look_again: judge the blocks once more that the application could not judge when they came (verdict.undecided), and go on with
+ * what follows. Does nothing when there are none. */
+sb_err sb_driver_look_again(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_driver_owes_vote: the last vote of the height in work has no signature, because a signer of its own journal refused it or was away.
  * sb_driver_sign_owed: ask it again, and send the vote when it comes: as if it had been long under way. Without that, a height that needs

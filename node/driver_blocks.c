@@ -1,7 +1,8 @@
 /* driver_blocks.c: the blocks of the height in work: a few at a time, each executed once, one committed; see driver.h.
  *
  * A question of the core about a block (VALIDATE) waits in `questions` until the block's bytes are here. Bytes that are not the block
- * which their header names (verdict.malformed) answer nothing: other bytes of the same id may be valid. */
+ * which their header names (verdict.malformed) answer nothing: other bytes of the same id may be valid. Nor does a block that cannot be
+ * judged yet (verdict.undecided): to the core it is as if it were not here, and it is looked at again. */
 #include <stdlib.h>
 
 #include "base/codec/rlp.h"
@@ -176,6 +177,11 @@ static sb_err judge(struct sb_driver *driver, struct sb_held_block *block, struc
 {
     SB_TRY(driver->app->process(driver->app->ctx, sb_span(block->bytes, block->len),
                                 &block->verdict, &block->executed, diag));
+    if (block->verdict.undecided) {
+        block->executed = NULL;
+        driver->has_undecided = true;
+        return SB_OK;
+    }
     if (!block->verdict.valid) {
         block->executed = NULL;
     } else if (!sb_hash_equal(&block->verdict.block_id, &block->block_id)) {
@@ -200,7 +206,7 @@ sb_err sb_driver_block_settle(struct sb_driver *driver, const sb_hash *block_id,
         return SB_OK;
     }
     SB_TRY(judge(driver, block, diag));
-    if (!block->verdict.valid && block->verdict.malformed) {
+    if (block->is_judged && !block->verdict.valid && block->verdict.malformed) {
         sb_driver_block_drop(driver, block);
     }
     return SB_OK;
@@ -224,7 +230,7 @@ sb_err sb_driver_check_final(struct sb_driver *driver, const sb_hash *block_id,
     if (!block->is_judged) { /* the verdict came from the journal, or was not asked for */
         SB_TRY(judge(driver, block, diag));
     }
-    return block->verdict.valid || block->verdict.malformed
+    return !block->is_judged || block->verdict.valid || block->verdict.malformed
                ? SB_OK
                : diverged(block_id, block->verdict.reason, diag);
 }
@@ -245,13 +251,17 @@ void sb_driver_answered(struct sb_driver *driver, const sb_hash *block_id)
     }
 }
 
-/* answer: push the verdict; *ret_done false: the bytes were no use, the question stays. */
+/* answer: push the verdict; *ret_done false: the bytes were no use, or cannot be judged yet: the question stays. */
 static sb_err answer(bool *ret_done, struct sb_driver *driver, struct sb_held_block *block,
                      struct sb_diag *diag)
 {
     *ret_done = true;
     if (!block->is_judged) {
         SB_TRY(judge(driver, block, diag));
+    }
+    if (!block->is_judged) {
+        *ret_done = false;
+        return SB_OK;
     }
     if (!block->verdict.valid && block->verdict.malformed) {
         sb_driver_block_drop(driver, block);
@@ -301,6 +311,24 @@ sb_err sb_driver_ask(struct sb_driver *driver, const sb_hash *block_id, int32_t 
             (struct sb_driver_question){.block_id = *block_id, .round = round};
     }
     return driver->is_replaying ? SB_OK : sb_driver_answer_held(driver, diag);
+}
+
+static sb_err look_again(struct sb_driver *driver, struct sb_diag *diag)
+{
+    driver->has_undecided = false;
+    SB_TRY(sb_driver_answer_held(driver, diag));
+    if (driver->is_deciding) {
+        SB_TRY(sb_driver_commit(driver, diag));
+    }
+    return sb_driver_run_queue(driver, diag);
+}
+
+sb_err sb_driver_look_again(struct sb_driver *driver, struct sb_diag *diag)
+{
+    SB_TRY(sb_driver_enter(driver, diag));
+    return driver->has_undecided && driver->is_started
+               ? sb_driver_leave(driver, look_again(driver, diag), diag)
+               : SB_OK;
 }
 
 /* certified_in: the round in which a block has a quorum of precommits, looked for from the round of its question on; -1: none. */
@@ -387,6 +415,9 @@ sb_err sb_driver_commit(struct sb_driver *driver, struct sb_diag *diag)
     struct sb_held_block *block = sb_driver_block_find(driver, &decided->block_id);
     if (block != NULL && block->executed == NULL) { /* the verdict came from the journal */
         SB_TRY(judge(driver, block, diag));
+        if (!block->is_judged) {
+            return SB_OK;
+        }
         if (!block->verdict.valid && block->verdict.malformed) {
             sb_driver_block_drop(driver, block);
             block = NULL;

@@ -96,7 +96,8 @@ struct sb_driver {
     struct sb_driver_question questions[SB_DRIVER_QUESTIONS_MAX];
     size_t question_count;
 
-    bool is_deciding; /* decided, and not yet committed */
+    bool has_undecided; /* a block waits that the application could not judge yet */
+    bool is_deciding;   /* decided, and not yet committed */
     struct sb_commit decided;
     struct sb_commit_sig decided_sigs[SB_VALIDATORS_MAX];
 

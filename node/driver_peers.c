@@ -312,6 +312,10 @@ static sb_err sync_idle(enum sb_driver_taken *ret_taken, struct sb_driver *drive
     struct sb_application_verdict verdict;
     struct sb_application_block *executed = NULL;
     SB_TRY(app->process(app->ctx, encoded, &verdict, &executed, diag));
+    if (verdict.undecided) {
+        *ret_taken = SB_TAKEN_UNDECIDED;
+        return SB_OK;
+    }
     if (!verdict.valid && verdict.malformed) {
         *ret_taken = SB_TAKEN_INVALID;
         return SB_OK;
@@ -346,7 +350,9 @@ static sb_err sync_started(enum sb_driver_taken *ret_taken, struct sb_driver *dr
     }
     if (head_height(driver) < height) {
         SB_TRY(sb_driver_check_final(driver, &commit->block_id, diag));
-        *ret_taken = SB_TAKEN_INVALID; /* the bytes were no use */
+        const struct sb_held_block *block = sb_driver_block_find(driver, &commit->block_id);
+        bool waits = block != NULL && !block->is_judged && block->verdict.undecided;
+        *ret_taken = waits ? SB_TAKEN_UNDECIDED : SB_TAKEN_INVALID; /* the bytes were no use */
     }
     return SB_OK;
 }

@@ -204,6 +204,7 @@ static void vote_taken(struct sb_replica *replica, struct gossip_peer *peer,
         replica->evidence_due = true;
         return;
     case SB_TAKEN_EARLY:
+    case SB_TAKEN_UNDECIDED: /* said of blocks alone */
         return;
     case SB_TAKEN_INVALID:
         sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "a false vote");

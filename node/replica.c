@@ -417,7 +417,8 @@ sb_err sb_replica_timer(struct sb_replica *replica, enum sb_replica_timer timer,
         sb_gossip_repair_tick(replica);
         sb_fetch_tick(replica);
         sb_replica_sync_tick(replica);
-        err = sign_owed(replica, diag);
+        err = sb_driver_look_again(replica->driver, diag);
+        err = err == SB_OK ? sign_owed(replica, diag) : err;
         break;
     case SB_REPLICA_TIMER_COUNT:
         SB_UNREACHABLE();

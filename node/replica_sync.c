@@ -191,6 +191,9 @@ static sb_err commit_next(bool *ret_moved, struct sb_replica *replica, struct sb
     sb_err err = sb_driver_sync_block(&taken, replica->driver, ready.encoded, &ready.commit, diag);
     replica->is_syncing_block = false;
     SB_TRY(err);
+    if (taken == SB_TAKEN_UNDECIDED) {
+        return SB_OK; /* it stays ready, and the next tick tries again */
+    }
     *ret_moved = true;
     struct gossip_peer *peer = sb_gossip_find(replica, ready.peer);
     if (sb_replica_head(replica) >= ready.height) {
