@@ -166,6 +166,7 @@ sb_err sb_chain_open(struct sb_chain **ret_chain, const struct sb_chain_options 
                                            ? options->block_cache_count
                                            : SB_CHAIN_CACHE_COUNT_DEFAULT);
     SB_ASSERT(pthread_mutex_init(&chain->lock, NULL) == 0);
+    SB_ASSERT(pthread_mutex_init(&chain->past_lock, NULL) == 0);
     sb_err err = sb_genesis_domain(&chain->domain, genesis);
     if (err == SB_OK) {
         err = open_store(chain, options, diag);
@@ -194,6 +195,7 @@ void sb_chain_close(struct sb_chain *chain)
         sb_store_close(chain->store);
     }
     pthread_mutex_destroy(&chain->lock);
+    pthread_mutex_destroy(&chain->past_lock);
     free(chain);
 }
 

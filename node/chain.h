@@ -191,12 +191,11 @@ struct sb_evidence_pool *sb_chain_evidence(struct sb_chain *chain);
  * thread. SB_E_NOT_FOUND above the head. */
 sb_err sb_chain_encoded(sb_bytes *ret_encoded, struct sb_commit *ret_commit, struct sb_arena *arena,
                         struct sb_chain *chain, uint64_t number) SB_MUST_USE;
-/* sb_chain_time: time_ms of a height from 0 to the head. SB_E_NOT_FOUND: it is so old that this node does not know it any more; evidence
- * of such a height has expired. */
+/* sb_chain_time: time_ms of a height from 0 to the head. SB_E_NOT_FOUND: this node does not know that height (sb_chain_past). */
 sb_err sb_chain_time(uint64_t *ret_time_ms, struct sb_chain *chain, uint64_t number) SB_MUST_USE;
 
 /* sb_chain_oldest: the lowest block from 1 on that is here whole. More than 1 in a node that prunes or that began at a snapshot: of the
- * blocks below it such a node knows what evidence needs (sb_chain_past), as far back as evidence can reach. */
+ * blocks below it such a node knows what evidence needs (sb_chain_past), as far back as evidence can reach, or is getting it (backfill.h). */
 uint64_t sb_chain_oldest(struct sb_chain *chain);
 
 /* What is kept of a height for the judgement of evidence. */
@@ -207,6 +206,17 @@ struct sb_chain_past {
 /* sb_chain_past: of a height from 1 to the head, in the arena. SB_E_NOT_FOUND. Any thread. */
 sb_err sb_chain_past(struct sb_chain_past *ret_past, struct sb_arena *arena, struct sb_chain *chain,
                      uint64_t number) SB_MUST_USE;
+/* sb_chain_past_lowest: down to this height, from the head on, sb_chain_past misses none. Any thread. */
+sb_err sb_chain_past_lowest(uint64_t *ret_height, struct sb_chain *chain) SB_MUST_USE;
+/* sb_chain_past_is_whole: no block to come can carry evidence, not expired under the parameters in force, of a height that is not known. If
+ * not, *ret_lowest is where to go on downwards. Any thread. */
+sb_err sb_chain_past_is_whole(bool *ret_whole, uint64_t *ret_lowest,
+                              struct sb_chain *chain) SB_MUST_USE;
+/* sb_chain_past_extend: write records of heights below `lowest`, which is sb_chain_past_lowest. SB_E_CONFLICT: it is not any more. */
+sb_err sb_chain_past_extend(struct sb_chain *chain, uint64_t lowest,
+                            const struct sb_record_list *records, struct sb_diag *diag) SB_MUST_USE;
+/* sb_chain_past_drop: forget what is known of blocks that are not here. */
+sb_err sb_chain_past_drop(struct sb_chain *chain, struct sb_diag *diag) SB_MUST_USE;
 /* sb_chain_past_put: the record of a height whose block will never be here. */
 sb_err sb_chain_past_put(struct sb_record_list *records, uint64_t number,
                          const struct sb_chain_past *past) SB_MUST_USE;
@@ -214,7 +224,8 @@ sb_err sb_chain_past_put(struct sb_record_list *records, uint64_t number,
 /* sb_chain_execute: decode an encoded consensus block, check every field of both headers, recover senders, execute, compare the state
  * root, receipts root, transactions root, bloom and gas used. LOOP.
  * In:  encoded is copied.
- * Returns SB_OK with *ret_executed, owned by the caller; SB_E_ARG, with a message, when the block is invalid;
+ * Returns SB_OK with *ret_executed, owned by the caller; SB_E_ARG, with a message, when the block is invalid; SB_E_UNKNOWN when it cannot be
+ * judged yet;
  * SB_E_IO, SB_E_CORRUPT, SB_E_NOMEM or SB_E_INTERNAL when the node itself failed and no verdict exists. */
 sb_err sb_chain_execute(struct sb_chain_executed **ret_executed, struct sb_chain *chain,
                         sb_bytes encoded, struct sb_diag *diag) SB_MUST_USE;
@@ -223,6 +234,8 @@ void sb_chain_executed_free(struct sb_chain *chain, struct sb_chain_executed *ex
 /* What execution says about a proposed block. */
 struct sb_chain_verdict {
     bool is_valid;
+    bool
+        is_undecided; /* neither valid nor invalid: its evidence speaks of a height that is not known yet */
     bool is_forged; /* invalid, since its roots, bloom or gas are not what its transactions give */
     bool
         is_bound; /* invalid, and these bytes are the ones that its headers name: no others of the same block id are valid */
@@ -230,7 +243,7 @@ struct sb_chain_verdict {
     sb_addr proposer;
     char reason[SB_DIAG_TEXT_BYTES]; /* when invalid: what differs */
 };
-/* sb_chain_judge: sb_chain_execute with the verdict apart: SB_OK and *ret_executed when it is valid; SB_OK without it when it is not;
+/* sb_chain_judge: sb_chain_execute with the verdict apart: SB_OK and *ret_executed when it is valid; SB_OK without it when it is not, or not yet;
  * other results are failures of the node. LOOP. */
 sb_err sb_chain_judge(struct sb_chain_executed **ret_executed, struct sb_chain_verdict *ret_verdict,
                       struct sb_chain *chain, sb_bytes encoded, struct sb_diag *diag) SB_MUST_USE;

@@ -84,7 +84,7 @@ static sb_err app_prepare(void *ctx, struct sb_arena *arena,
     return SB_OK;
 }
 
-/* is_first_time: the block was not refused a moment ago. */
+/* is_first_time: the block was not refused, or left without a verdict, a moment ago. */
 static bool is_first_time(struct sb_chain_app *app, sb_bytes encoded)
 {
     sb_hash hash = sb_keccak256(encoded);
@@ -96,6 +96,17 @@ static bool is_first_time(struct sb_chain_app *app, sb_bytes encoded)
     app->invalid[app->invalid_next] = hash;
     app->invalid_next = (app->invalid_next + 1) % INVALID_KEPT;
     return true;
+}
+
+/* tell_undecided: a decided block that waits holds the node up. */
+static void tell_undecided(struct sb_chain_app *app, sb_bytes encoded,
+                           const struct sb_chain_verdict *verdict)
+{
+    if (is_first_time(app, encoded)) {
+        sb_log(app->options.log, SB_LOG_INFO, "chain", "a block cannot be judged yet",
+               SB_LOG_U64("height", sb_chain_head_number(app->options.chain) + 1),
+               SB_LOG_STR("reason", verdict->reason), SB_LOG_END);
+    }
 }
 
 /* tell_invalid: who proposed it, as far as the block can be read, and what is wrong with it. */
@@ -138,6 +149,11 @@ static sb_err app_process(void *ctx, sb_bytes encoded, struct sb_application_ver
         told.time_ms = header->time_ms;
         told.proposer = header->proposer;
         *ret_block = block;
+    } else if (verdict.is_undecided) {
+        told.undecided = true;
+        (void)snprintf(told.reason, sizeof told.reason, "%.*s", (int)sizeof told.reason - 1,
+                       verdict.reason);
+        tell_undecided(app, encoded, &verdict);
     } else {
         told.malformed = !verdict.is_bound;
         (void)snprintf(told.reason, sizeof told.reason, "%.*s", (int)sizeof told.reason - 1,

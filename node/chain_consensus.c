@@ -12,6 +12,7 @@
 #include <inttypes.h>
 
 #include "base/codec/rlp.h"
+#include "base/util/assert.h"
 #include "node/chain_impl.h"
 
 static sb_err differs(struct sb_diag *diag, const char *what)
@@ -137,24 +138,62 @@ static sb_err check_late_precommits(struct sb_chain *chain, const struct sb_chai
 
 /* ---- evidence ---- */
 
+sb_err sb_chain_evidence_age(enum sb_chain_evidence_age *ret_age, struct sb_chain *chain,
+                             const struct sb_params *params, uint64_t offence_height,
+                             uint64_t height, uint64_t time_ms)
+{
+    bool is_old = height - offence_height > params->evidence_age_blocks_max;
+    if (!is_old && offence_height >= sb_chain_oldest(chain)) {
+        *ret_age = SB_EVIDENCE_FRESH;
+        return SB_OK;
+    }
+    uint64_t offence_ms, known_ms;
+    sb_err err = sb_chain_time(&offence_ms, chain, offence_height);
+    if (err == SB_OK) {
+        bool is_expired = is_old && time_ms - offence_ms > params->evidence_age_ms_max;
+        *ret_age = is_expired ? SB_EVIDENCE_EXPIRED : SB_EVIDENCE_FRESH;
+        return SB_OK;
+    }
+    if (err != SB_E_NOT_FOUND) {
+        return err;
+    }
+    SB_TRY(sb_chain_time_after(&known_ms, chain, offence_height));
+    bool is_surely_expired =
+        is_old && time_ms > known_ms && time_ms - known_ms > params->evidence_age_ms_max;
+    *ret_age = is_surely_expired ? SB_EVIDENCE_EXPIRED : SB_EVIDENCE_UNKNOWN;
+    return SB_OK;
+}
+
 sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
                                  const struct sb_params *params, uint64_t offence_height,
                                  uint64_t height, uint64_t time_ms)
 {
-    bool is_old = height - offence_height > params->evidence_age_blocks_max;
-    *ret_expired = false;
-    if (!is_old && offence_height >= sb_chain_oldest(chain)) {
-        return SB_OK;
-    }
-    uint64_t offence_ms;
-    sb_err err = sb_chain_time(&offence_ms, chain, offence_height);
-    if (err == SB_E_NOT_FOUND) {
-        *ret_expired = true;
-        return SB_OK;
-    }
-    SB_TRY(err);
-    *ret_expired = is_old && time_ms - offence_ms > params->evidence_age_ms_max;
+    enum sb_chain_evidence_age age;
+    SB_TRY(sb_chain_evidence_age(&age, chain, params, offence_height, height, time_ms));
+    *ret_expired = age != SB_EVIDENCE_FRESH;
     return SB_OK;
+}
+
+/* check_age: asked before all else of a piece: what a height brings comes at once (backfill.h), so who knows it knows its punishments. */
+static sb_err check_age(struct sb_chain *chain, const struct sb_chain_head *head,
+                        const struct sb_consensus_header *h, uint64_t offence_height,
+                        struct sb_diag *diag)
+{
+    enum sb_chain_evidence_age age;
+    SB_TRY(
+        sb_chain_evidence_age(&age, chain, &head->params, offence_height, h->height, h->time_ms));
+    switch (age) {
+    case SB_EVIDENCE_FRESH:
+        return SB_OK;
+    case SB_EVIDENCE_EXPIRED:
+        return sb_fail(diag, SB_E_ARG, "evidence of height %" PRIu64 " is too old", offence_height);
+    case SB_EVIDENCE_UNKNOWN:
+        return sb_fail(diag, SB_E_UNKNOWN,
+                       "it carries evidence of height %" PRIu64
+                       ", whose header is not here yet: it is fetched from peers",
+                       offence_height);
+    }
+    SB_UNREACHABLE();
 }
 
 static sb_err check_piece(struct sb_chain *chain, const struct sb_chain_head *head,
@@ -163,16 +202,11 @@ static sb_err check_piece(struct sb_chain *chain, const struct sb_chain_head *he
 {
     struct sb_arena arena;
     struct sb_validator_set set;
-    bool committed, expired;
+    bool committed;
+    SB_TRY(check_age(chain, head, h, evidence->a.height, diag));
     SB_TRY(sb_evidence_pool_is_committed(&committed, chain->evidence, evidence));
     if (committed) {
         return sb_fail(diag, SB_E_ARG, "evidence: its offence was committed before");
-    }
-    SB_TRY(sb_chain_evidence_expired(&expired, chain, &head->params, evidence->a.height, h->height,
-                                     h->time_ms));
-    if (expired) {
-        return sb_fail(diag, SB_E_ARG, "evidence of height %" PRIu64 " is too old",
-                       evidence->a.height);
     }
     sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
     sb_err err = sb_chain_validators_at(&set, &arena, chain, evidence->a.height);

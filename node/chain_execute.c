@@ -34,9 +34,9 @@ struct sb_chain_executed {
 
 bool sb_chain_err_is_invalid(sb_err err)
 {
-    static const sb_err failures[] = {SB_OK,        SB_E_NOMEM,    SB_E_IO,
-                                      SB_E_BUSY,    SB_E_TIMEOUT,  SB_E_CANCELLED,
-                                      SB_E_CORRUPT, SB_E_INTERNAL, SB_E_NOT_FOUND};
+    static const sb_err failures[] = {SB_OK,          SB_E_NOMEM,     SB_E_IO,      SB_E_BUSY,
+                                      SB_E_TIMEOUT,   SB_E_CANCELLED, SB_E_CORRUPT, SB_E_INTERNAL,
+                                      SB_E_NOT_FOUND, SB_E_UNKNOWN};
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         if (err == failures[i]) {
             return false;
@@ -270,6 +270,7 @@ sb_err sb_chain_judge(struct sb_chain_executed **ret_executed, struct sb_chain_v
     sb_err err = execute(x, chain, encoded, &why);
     const char *text = why.text[0] != '\0' ? why.text : sb_err_text(err);
     struct sb_chain_verdict verdict = {.is_valid = err == SB_OK,
+                                       .is_undecided = err == SB_E_UNKNOWN,
                                        .is_forged = x->is_forged,
                                        .has_header = x->is_decoded,
                                        .proposer = x->consensus.header.proposer};
@@ -277,7 +278,7 @@ sb_err sb_chain_judge(struct sb_chain_executed **ret_executed, struct sb_chain_v
         (void)snprintf(verdict.reason, sizeof verdict.reason, "%s", text);
         verdict.is_bound = is_bound(x);
         sb_chain_executed_free(chain, x);
-        if (!sb_chain_err_is_invalid(err)) {
+        if (!verdict.is_undecided && !sb_chain_err_is_invalid(err)) {
             return sb_fail(diag, err, "%s", verdict.reason);
         }
     } else {
@@ -292,7 +293,9 @@ sb_err sb_chain_execute(struct sb_chain_executed **ret_executed, struct sb_chain
 {
     struct sb_chain_verdict verdict;
     SB_TRY(sb_chain_judge(ret_executed, &verdict, chain, encoded, diag));
-    return verdict.is_valid ? SB_OK : sb_fail(diag, SB_E_ARG, "%s", verdict.reason);
+    return verdict.is_valid ? SB_OK
+                            : sb_fail(diag, verdict.is_undecided ? SB_E_UNKNOWN : SB_E_ARG, "%s",
+                                      verdict.reason);
 }
 
 const sb_hash *sb_chain_executed_id(const struct sb_chain_executed *executed)

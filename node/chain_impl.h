@@ -1,7 +1,7 @@
 /* chain_impl.h: what the files of the chain share (chain*.c).
  *
- * Locks: `lock` guards head, head_block, the block cache and the subscribers; it is never held over I/O. Everything else is set by
- * sb_chain_open and constant after it. */
+ * Locks: `lock` guards head, head_block, the block cache and the subscribers; it is never held over I/O. `past_lock` is held by whoever
+ * changes the records of blocks that are not here. Everything else is set by sb_chain_open and constant after it. */
 #ifndef SB_NODE_CHAIN_IMPL_H
 #define SB_NODE_CHAIN_IMPL_H
 
@@ -64,6 +64,8 @@ struct sb_chain {
     sb_chain_update_fn update_source;
     void *update_ctx;
 
+    pthread_mutex_t past_lock; /* of the records of blocks that are not here */
+
     pthread_mutex_t lock;
     struct sb_chain_head head;
     struct sb_chain_block_object *head_block;
@@ -111,11 +113,24 @@ sb_err sb_chain_carried_commit(struct sb_commit *ret_commit, struct sb_arena *ar
                                struct sb_chain *chain, struct sb_diag *diag) SB_MUST_USE;
 /* sb_chain_precommit_is_late: the commit lacks this validator. */
 bool sb_chain_precommit_is_late(const struct sb_commit *carried, uint32_t validator_index);
-/* sb_chain_evidence_expired: the offence is too old for a block of this height and time, by blocks and by time; or of a height that this
- * node knows nothing of any more, whatever the parameters have become (docs/spec/state-sync.md, section 5). */
+enum sb_chain_evidence_age {
+    SB_EVIDENCE_FRESH,
+    SB_EVIDENCE_EXPIRED, /* too old, by blocks and by time */
+    SB_EVIDENCE_UNKNOWN, /* of a height that is not known here, and that need not have expired */
+};
+/* sb_chain_evidence_age: of an offence, in a block of this height and time: never another answer than a node gives that knows all heights,
+ * unless it is UNKNOWN (docs/spec/state-sync.md, section 5). */
+sb_err sb_chain_evidence_age(enum sb_chain_evidence_age *ret_age, struct sb_chain *chain,
+                             const struct sb_params *params, uint64_t offence_height,
+                             uint64_t height, uint64_t time_ms) SB_MUST_USE;
+/* sb_chain_evidence_expired: it is not fresh: for what a node keeps and proposes, where it need not go along with others. */
 sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
                                  const struct sb_params *params, uint64_t offence_height,
                                  uint64_t height, uint64_t time_ms) SB_MUST_USE;
+
+/* sb_chain_time_after: time_ms of the lowest known height that is not below this one: no height below it has a later time. */
+sb_err sb_chain_time_after(uint64_t *ret_time_ms, struct sb_chain *chain,
+                           uint64_t height) SB_MUST_USE;
 
 /* ---- sets (chain_sets.c) ---- */
 

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "base/util/assert.h"
+#include "node/backfill.h"
 #include "node/inbox.h"
 #include "node/remote_signer.h"
 #include "node/snap_server.h"
@@ -43,6 +44,7 @@ struct sb_node {
     struct sb_tx_gossip *txs; /* NULL without peers, as p2p */
     struct sb_p2p *p2p;
     struct sb_snap_server *snapshots; /* NULL: none are wanted */
+    struct sb_backfill *backfill;     /* NULL without peers */
     struct sb_metrics *metrics;
 
     bool has_loop;
@@ -307,6 +309,7 @@ static void on_peer_up(void *ctx, const struct sb_p2p_peer_info *info)
     (void)sb_inbox_put(node->inbox, SB_INBOX_PEER_UP, info->peer, SB_CHANNEL_CONTROL,
                        sb_span(NULL, 0));
     sb_tx_gossip_peer_up(node->txs, info->peer);
+    sb_backfill_peer_up(node->backfill, info->peer);
 }
 
 static void on_peer_down(void *ctx, sb_peer peer)
@@ -314,8 +317,21 @@ static void on_peer_down(void *ctx, sb_peer peer)
     struct sb_node *node = ctx;
     (void)sb_inbox_put(node->inbox, SB_INBOX_PEER_DOWN, peer, SB_CHANNEL_CONTROL, sb_span(NULL, 0));
     sb_tx_gossip_peer_down(node->txs, peer);
+    sb_backfill_peer_down(node->backfill, peer);
     if (node->snapshots != NULL) {
         sb_snap_server_peer_down(node->snapshots, peer);
+    }
+}
+
+static void on_snapshot_message(struct sb_node *node, sb_peer peer, sb_bytes raw)
+{
+    struct sb_snap_message message;
+    if (sb_snap_message_decode(&message, raw) != SB_OK) {
+        host_report(node, peer, SB_OFFENCE_PROTOCOL, "neither question nor answer about snapshots");
+    } else if (message.is_answer) {
+        sb_backfill_answer(node->backfill, peer, &message);
+    } else if (node->snapshots != NULL) {
+        sb_snap_server_receive(node->snapshots, peer, raw);
     }
 }
 
@@ -323,9 +339,7 @@ static bool on_message(void *ctx, sb_peer peer, enum sb_channel channel, sb_byte
 {
     struct sb_node *node = ctx;
     if (channel == SB_CHANNEL_SNAPSHOT) {
-        if (node->snapshots != NULL) {
-            sb_snap_server_receive(node->snapshots, peer, message);
-        }
+        on_snapshot_message(node, peer, message);
         return true;
     }
     return channel == SB_CHANNEL_TX
@@ -532,7 +546,15 @@ static sb_err open_snapshots(struct sb_node *node, struct sb_diag *diag)
                                                    .ctx = node,
                                                    .send = send_snapshot,
                                                    .report = host_report};
+    const struct sb_backfill_options backfill = {.chain = node->chain,
+                                                 .log = o->log,
+                                                 .ctx = node,
+                                                 .send = send_snapshot,
+                                                 .report = host_report};
     bool wanted = o->snapshots_dir != NULL && (o->snapshot_interval != 0 || o->prune_blocks != 0);
+    if (node->p2p != NULL) {
+        SB_TRY(sb_backfill_new(&node->backfill, &backfill, diag));
+    }
     return wanted ? sb_snap_server_new(&node->snapshots, &options, diag) : SB_OK;
 }
 
@@ -607,6 +629,7 @@ sb_err sb_node_start(struct sb_node *node, struct sb_diag *diag)
         return SB_OK;
     }
     SB_TRY(sb_tx_gossip_start(node->txs, diag));
+    SB_TRY(sb_backfill_start(node->backfill, diag));
     return sb_p2p_start(node->p2p, diag);
 }
 
@@ -615,6 +638,9 @@ void sb_node_stop(struct sb_node *node)
     if (node->p2p != NULL) {
         sb_p2p_stop(node->p2p);
         sb_tx_gossip_stop(node->txs);
+    }
+    if (node->backfill != NULL) {
+        sb_backfill_stop(node->backfill);
     }
     if (node->snapshots != NULL) {
         sb_snap_server_stop(node->snapshots);
@@ -656,6 +682,7 @@ void sb_node_free(struct sb_node *node)
     }
     sb_tx_gossip_free(node->txs);
     sb_snap_server_free(node->snapshots);
+    sb_backfill_free(node->backfill);
     sb_inbox_free(node->inbox);
     sb_p2p_free(node->p2p);
     if (node->has_loop) {

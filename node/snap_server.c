@@ -243,7 +243,8 @@ static void prune(struct sb_snap_server *server, uint64_t head)
     }
     struct sb_diag diag = {.text = ""};
     uint64_t before = sb_store_stats(sb_chain_store(chain)).table_bytes;
-    if (sb_store_prune(sb_chain_store(chain), to, &diag) != SB_OK) {
+    if (sb_chain_past_drop(chain, &diag) != SB_OK ||
+        sb_store_prune(sb_chain_store(chain), to, &diag) != SB_OK) {
         sb_log(server->o.log, SB_LOG_WARN, "prune", "old blocks cannot be dropped",
                SB_LOG_STR("reason", diag.text), SB_LOG_END);
         return;

@@ -4,7 +4,7 @@
  *      headers   from the trusted height and hash to a snapshot's header, by light-client verification, peer against peer
  *      state     pieces of the snapshot from all peers that have it, each checked on arrival (storage/restore.h)
  *      blobs     the ids that the state speaks of, completely; their contents
- *      past      headers and evidence lists below the snapshot, as far back as evidence can reach
+ *      past      headers and evidence lists below the snapshot, as far back as evidence can reach, or the first of them (past_later)
  *      finish    the snapshot's block with its rotations becomes the head, in one synced batch
  *
  * Nothing of what a peer says is believed that a verified header does not cover. A peer that answers wrongly is reported, named in the log and
@@ -56,7 +56,9 @@ struct sb_state_sync_options {
     uint64_t look_ms;         /* how long peers are looked for before choosing; 0 takes 3000 */
     uint64_t answer_ms;       /* time for an answer; 0 takes 10000 */
     uint64_t give_up_ms;      /* so long without anything new, and it fails; 0 takes 120000 */
-    const atomic_bool *stop;  /* may be NULL: set, and it ends with SB_E_CANCELLED */
+    /* The headers below those that BLOCKHASH can name are left to the node that will run (backfill.h), so that it is at the head soon. */
+    bool past_later;
+    const atomic_bool *stop; /* may be NULL: set, and it ends with SB_E_CANCELLED */
     const struct sb_logger *log;
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/crypto/keccak.h"
+#include "node/past.h"
 #include "node/staking_genesis.h"
 #include "node/state_sync_impl.h"
 #include "vm/exec/system.h"
@@ -162,13 +163,13 @@ static sb_err sets_put(struct finish *f, const struct sb_validator_set *before)
     const struct sb_light_block_parts *at = &s->at->parts, *next = &s->next->parts;
     sb_hash last = sb_validator_set_hash(before);
     if (s->height == 1 || !sb_hash_equal(&last, &at->header.validators_hash)) {
-        SB_TRY(sync_set_put(&f->records, s->height, &at->validators));
+        SB_TRY(sb_past_set_put(&f->records, s->height, &at->validators));
     }
     if (!sb_hash_equal(&at->header.validators_hash, &at->header.next_validators_hash)) {
-        SB_TRY(sync_set_put(&f->records, s->height + 1, &at->next_validators));
+        SB_TRY(sb_past_set_put(&f->records, s->height + 1, &at->next_validators));
     }
     if (!sb_hash_equal(&at->header.next_validators_hash, &next->header.next_validators_hash)) {
-        SB_TRY(sync_set_put(&f->records, s->height + 2, &next->next_validators));
+        SB_TRY(sb_past_set_put(&f->records, s->height + 2, &next->next_validators));
     }
     return SB_OK;
 }

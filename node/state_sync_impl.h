@@ -132,8 +132,5 @@ sb_err sync_state(struct state_sync *s, struct sb_diag *diag) SB_MUST_USE;
 sb_err sync_blobs(struct state_sync *s, struct sb_diag *diag) SB_MUST_USE;
 sb_err sync_past(struct state_sync *s) SB_MUST_USE;
 sb_err sync_finish(struct state_sync *s, struct sb_diag *diag) SB_MUST_USE;
-/* sync_set_put: the record that a set holds from a height on. */
-sb_err sync_set_put(struct sb_record_list *records, uint64_t height,
-                    const struct sb_validator_set *set) SB_MUST_USE;
 
 #endif

@@ -254,6 +254,7 @@ sb_err sb_state_sync_net(bool *ret_done, const struct sb_state_sync_request *req
                                                       .trust_height = request->trust_height,
                                                       .trust_hash = request->trust_hash,
                                                       .trust_period_ms = request->trust_period_ms,
+                                                      .past_later = true,
                                                       .log = request->log};
         err = sb_state_sync(&report, &options, diag);
     }
