@@ -607,10 +607,15 @@ static sb_err process(void *ctx, sb_bytes encoded, struct sb_application_verdict
     if (hooks->executing != NULL) {
         hooks->executing(hooks->ctx, stub_application_height(app) + 1);
     }
-    sb_arena_init(&arena, SCRATCH_BYTES_MAX);
-    sb_err err = sb_consensus_block_decode(&block, &arena, encoded, &why);
     memset(ret_verdict, 0, sizeof *ret_verdict);
     *ret_block = NULL;
+    if (hooks->undecided != NULL &&
+        hooks->undecided(hooks->ctx, stub_application_height(app) + 1)) {
+        ret_verdict->undecided = true;
+        return SB_OK;
+    }
+    sb_arena_init(&arena, SCRATCH_BYTES_MAX);
+    sb_err err = sb_consensus_block_decode(&block, &arena, encoded, &why);
     if (err != SB_OK || !is_bound(&block)) {
         ret_verdict->malformed = true;
         err = err != SB_OK ? err : differs(&why, "the body and its hashes");

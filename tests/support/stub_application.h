@@ -20,6 +20,8 @@ struct stub_hooks {
     void *ctx;
     /* refuse: true: process calls this block invalid. */
     bool (*refuse)(void *ctx, uint64_t height, const sb_hash *block_id);
+    /* undecided: true: process cannot judge this block yet. */
+    bool (*undecided)(void *ctx, uint64_t height);
     /* forge: true: a block that is prepared now claims a wrong state. */
     bool (*forge)(void *ctx, uint64_t height);
     /* executing: a block is prepared or processed now; the test's clock may move. */

@@ -79,6 +79,7 @@ struct net_node {
     bool refuses_proofs; /* of randomness */
     bool bends_proofs;   /* the signer gives what is no proof */
     bool refuses_blocks, forges;
+    bool is_undecided; /* it cannot judge blocks now */
     struct net_signed signed_places[NET_SIGNED_MAX];
     size_t signed_count;
     size_t commits_heard, fetches;
@@ -254,6 +255,12 @@ static bool net_refuse_block(void *ctx, uint64_t height, const sb_hash *block_id
     return ((struct net_node *)ctx)->refuses_blocks;
 }
 
+static bool net_undecided(void *ctx, uint64_t height)
+{
+    (void)height;
+    return ((struct net_node *)ctx)->is_undecided;
+}
+
 static bool net_forge(void *ctx, uint64_t height)
 {
     (void)height;
@@ -366,6 +373,7 @@ static void net_node_init(struct net *net, size_t index)
         .verifier = sb_verify_cache_verifier(node->cache),
         .hooks = {.ctx = node,
                   .refuse = net_refuse_block,
+                  .undecided = net_undecided,
                   .forge = net_forge,
                   .committing = net_committing,
                   .changes = net_changes}};

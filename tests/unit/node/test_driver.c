@@ -546,6 +546,82 @@ static void height_in_work_is_decided_by_its_block_and_commit(void **state)
     run(4);
 }
 
+/* signed_block: the node has signed something that names a block. */
+static bool signed_block(const struct net_node *node)
+{
+    for (size_t i = 0; i < node->signed_count; i++) {
+        if (node->signed_places[i].place.step != SB_JOURNAL_PROPOSAL &&
+            !sb_hash_is_zero(&node->signed_places[i].block_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void undecided_block_gets_no_vote_and_is_committed_once_it_can_be_judged(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[3];
+    node->is_undecided = true;
+    for (int turn = 0; turn < 200 && net_height(net) < 1; turn++) {
+        net_turn(net, 1);
+    }
+    net_deliver(net);
+    assert_int_equal(net_height(net), 1); /* the other three decide */
+    assert_int_equal(stub_application_height(node->app), 0);
+    assert_false(signed_block(node));
+    check(node, sb_driver_look_again(node->driver, &node->diag));
+    assert_int_equal(stub_application_height(node->app), 0);
+    assert_int_equal(node->failed, SB_OK);
+    node->is_undecided = false;
+    check(node, sb_driver_look_again(node->driver, &node->diag));
+    assert_int_equal(stub_application_height(node->app), 1);
+    run(4);
+    assert_true(signed_block(node));
+}
+
+static void height_that_half_cannot_judge_goes_on_when_they_can(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    net->nodes[2].is_undecided = net->nodes[3].is_undecided = true;
+    for (int turn = 0; turn < 300; turn++) {
+        net_turn(net, 1);
+    }
+    assert_int_equal(net_height(net), 0); /* rounds go by: nobody votes for what it cannot judge */
+    assert_true(sb_bft_status(sb_driver_core(net->nodes[3].driver)).round > 1);
+    assert_false(signed_block(&net->nodes[2]) || signed_block(&net->nodes[3]));
+    net->nodes[2].is_undecided = net->nodes[3].is_undecided = false;
+    run(3);
+}
+
+static void undecided_block_of_sync_is_taken_later(void **state)
+{
+    (void)state;
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[3];
+    node->is_off = true;
+    run(2);
+    struct stored one = load(&net->nodes[0], 1), two = load(&net->nodes[0], 2);
+    node->is_undecided = true;
+    assert_int_equal(hand_sync(node, one.encoded, &one.commit), SB_TAKEN_UNDECIDED);
+    node->is_undecided = false;
+    assert_int_equal(hand_sync(node, one.encoded, &one.commit), SB_TAKEN_NEW);
+    node->is_undecided = true;
+    check(node, sb_driver_start_height(node->driver, &node->diag)); /* height 2, in work */
+    assert_int_equal(hand_sync(node, two.encoded, &two.commit), SB_TAKEN_UNDECIDED);
+    assert_int_equal(hand_sync(node, two.encoded, &two.commit), SB_TAKEN_UNDECIDED);
+    assert_int_equal(stub_application_height(node->app), 1);
+    node->is_undecided = false;
+    check(node, sb_driver_look_again(node->driver, &node->diag));
+    assert_int_equal(stub_application_height(node->app), 2);
+    sb_arena_fini(&one.arena);
+    sb_arena_fini(&two.arena);
+    node->is_off = false;
+    run(4);
+}
+
 static void certificate_asks_for_the_block_and_the_block_decides(void **state)
 {
     (void)state;
@@ -1163,6 +1239,9 @@ int main(void)
         CASE(messages_out_of_place_are_told_apart),
         CASE(node_that_was_away_syncs_and_then_votes),
         CASE(height_in_work_is_decided_by_its_block_and_commit),
+        CASE(undecided_block_gets_no_vote_and_is_committed_once_it_can_be_judged),
+        CASE(height_that_half_cannot_judge_goes_on_when_they_can),
+        CASE(undecided_block_of_sync_is_taken_later),
         CASE(certificate_asks_for_the_block_and_the_block_decides),
         CASE(proposal_of_a_held_block_under_another_root_is_not_taken),
         CASE(bytes_that_come_after_their_verdict_are_judged),
