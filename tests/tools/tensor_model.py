@@ -20,6 +20,7 @@ Needs the Python 3 standard library only.
 """
 import argparse
 import itertools
+import math
 import random
 import struct
 
@@ -34,6 +35,7 @@ OPS = {name: i + 1 for i, name in enumerate(
     "TRANSPOSE CONCAT PAD GATHER TREE_ENSEMBLE".split())}
 OPS.update({name: i + 40 for i, name in enumerate(
     "VIEW TAKE TAKE_ALONG GATHER_ND SCATTER SCATTER_ND ROW_UPDATE RESAMPLE".split())})
+OPS.update(INTERPOLATE_FX=56, LN=57, SQRT=58, DIV=59, LOG_SUM_EXP=60, MASKED_SOFTMAX=61, NORM=62, BATCH_MATMUL=72)
 
 
 def count_of(shape):
@@ -382,6 +384,100 @@ def op_tree(x, roots, tree_class, feature, threshold, child, leaf, base, y, attr
         yield from (clamp(s, y.lo, y.hi) for s in sums)
 
 
+def op_interpolate_fx(x, table, y, attrs):
+    first, step, slope_lo, slope_hi, slope_shift, out_shift = attrs
+    last = (table.shape[0] << step) - 1
+    for v in x.values:
+        v -= x.zp + first
+        d = clamp(v, 0, last)
+        c = table.values[4 * (d >> step):][:4]
+        t = (d % (1 << step) << 24) >> step
+        p = c[0] + ((c[1] + ((c[2] + (c[3] * t >> 24)) * t >> 24)) * t >> 24)
+        p += (v - d) * (slope_lo if v < d else slope_hi) >> slope_shift
+        yield y.finish(round_shr(p, out_shift))
+
+
+def ln(v):
+    """ln v in Q31."""
+    e = v.bit_length() - 1
+    c, one = (v << 31) >> e, 2**31
+    if c > 3037000500:
+        one, e = 2 * one, e + 1
+    t = ((c - one) << 31) // (c + one)
+    square, total = t * t >> 31, 238609294
+    for k in (306783378, 429496730, 715827883, 2147483648):
+        total = k + (total * square >> 31)
+    return e * 1488522236 + 2 * (t * total >> 31)
+
+
+def op_ln(x, y, attrs):
+    return (y.finish(round_shr(ln(max(v - x.zp, 1)) * attrs[0] + attrs[1], attrs[2])) for v in x.values)
+
+
+def op_sqrt(x, y, attrs):
+    return (y.finish(math.isqrt(round_shr(max(v - x.zp, 0) * attrs[0], attrs[1]))) for v in x.values)
+
+
+def op_div(a, b, y, attrs):
+    mult, shift, least, rounding = attrs
+    for i in indices(y.shape):
+        n, d = a.real(broadcast_index(i, a.shape)) * mult, b.real(broadcast_index(i, b.shape))
+        n, d = (-n if d < 0 else n), max(abs(d), least) << shift
+        q = [round_div(n, d), abs(n) // d * (-1 if n < 0 else 1), n // d][rounding]
+        yield y.finish(q)
+
+
+def op_log_sum_exp(x, y, attrs):
+    mult, shift, mult_max, mult_ln, out_shift = attrs
+    n = x.shape[-1]
+    for r in range(0, len(x.values), n):
+        row = x.values[r:r + n]
+        total = sum(exp_neg(to_q26(max(row) - v, mult, shift)) for v in row)
+        part = max(ln(total) - 31 * 1488522236, 0)
+        yield y.finish(round_shr((max(row) - x.zp) * mult_max + part * mult_ln, out_shift))
+
+
+def op_masked_softmax(*args):
+    x, *masks, y, attrs = args
+    mult, shift, causal, offset = attrs
+    for start in indices(x.shape[:-1]):
+        row = [(x.at(start + (j,)), not causal or j <= start[-1] + offset) for j in range(x.shape[-1])]
+        for mask in masks:
+            row = [(v, on and mask.at(broadcast_index(start + (j,), mask.shape))) for j, (v, on) in enumerate(row)]
+        top = max((v for v, on in row if on), default=0)
+        e = [exp_neg(to_q26(top - v, mult, shift)) if on else 0 for v, on in row]
+        for v in e:
+            yield clamp(min((v * 65536 + sum(e) // 2) // max(sum(e), 1), 65535), y.lo, y.hi)
+
+
+def op_norm(x, w, b, y, attrs):
+    centre, eps, eps_shift, shift = attrs
+    n = x.shape[-1]
+    g = 30 - ((n - 1).bit_length() + 1) // 2
+    for r in range(0, len(x.values), n):
+        row = [v - x.zp for v in x.values[r:r + n]]
+        s = sum(row) if centre else 0
+        v = max(n * sum(k * k for k in row) - s * s + (eps << eps_shift), 1)
+        half = (v.bit_length() + 1) // 2
+        inverse = 2**61 // math.isqrt(v << 62 >> 2 * half)
+        for i, k in enumerate(row):
+            d, up = n * k - s, g - half
+            u = d << up if up >= 0 else round_shr(d, -up)
+            yield y.finish(round_shr(round_shr(u * inverse, 30) * w.values[i] + b.values[i], shift))
+
+
+def op_batch_matmul(a, b, y, attrs):
+    transposed, pre, mult, shift = attrs
+    k_count = a.shape[-1]
+    for i in indices(y.shape):
+        total = 0
+        for k in range(k_count):
+            at = broadcast_index(i[:-2], a.shape[:-2]) if len(a.shape) > 2 else ()
+            bt = broadcast_index(i[:-2], b.shape[:-2]) if len(b.shape) > 2 else ()
+            total += a.real(at + (i[-2], k)) * b.real(bt + ((i[-1], k) if transposed else (k, i[-1])))
+        yield y.finish(round_shr(round_shr(total, pre) * mult, shift))
+
+
 RUN = {"GEMM": op_gemm, "CONV2D": op_conv2d, "GEMM_FX": op_gemm_fx, "CONV2D_FX": op_conv2d_fx, "ADD": op_add, "MUL": op_mul,
        "MAX_POOL": op_max_pool, "AVG_POOL": op_avg_pool, "TABLE": op_table, "INTERPOLATE": op_interpolate, "CLAMP": op_clamp,
        "RESCALE": op_rescale, "SOFTMAX": op_softmax, "ARG_MAX": op_arg_max, "SIGMOID": op_function(sigmoid),
@@ -389,6 +485,10 @@ RUN = {"GEMM": op_gemm, "CONV2D": op_conv2d, "GEMM_FX": op_gemm_fx, "CONV2D_FX":
        "CONCAT": op_concat, "PAD": op_pad, "GATHER": op_gather, "TREE_ENSEMBLE": op_tree, "VIEW": op_view, "TAKE": op_take,
        "TAKE_ALONG": op_take_along, "GATHER_ND": op_gather_nd, "SCATTER": op_scatter, "SCATTER_ND": op_scatter_nd,
        "ROW_UPDATE": op_row_update, "RESAMPLE": op_resample}
+
+
+RUN.update(INTERPOLATE_FX=op_interpolate_fx, LN=op_ln, SQRT=op_sqrt, DIV=op_div, LOG_SUM_EXP=op_log_sum_exp,
+           MASKED_SOFTMAX=op_masked_softmax, NORM=op_norm, BATCH_MATMUL=op_batch_matmul)
 
 
 # ---- model files, model-format.md ----
@@ -866,10 +966,95 @@ def case_chain(k):
     m.outputs += [best, prob, g]
 
 
+NARROW = [I8, U8, I16, I32]
+
+
+def case_interpolate_fx(k):
+    r = k.rng
+    x = k.input(r.choice([I8, U8, I16, U16, I32]), k.shape(r.randrange(4)))
+    pieces = r.randint(1, 9)
+    table = k.const(I32, [pieces, 4], k.values(*RANGE[I32], 4 * pieces))
+    step = r.choice([0, 31, r.randint(0, 31), r.randint(0, 8 * BYTES[x.dtype] - 4)])
+    slope = lambda: r.choice([0, 2**29, -2**29, r.randint(-2**20, 2**20)])
+    k.output(r.choice(NARROW), x.shape, "INTERPOLATE_FX", [x, table], [
+        r.choice([RANGE[x.dtype][0], r.randint(*RANGE[x.dtype])]), step, slope(), slope(), r.randint(0, 62), r.randint(0, 31)])
+
+
+def case_ln(k):
+    r = k.rng
+    x = k.input(r.choice([I8, U8, I16, U16, I32]), k.shape(r.randrange(4), 9))
+    mult = r.choice([1, r.randint(1, 2**24)])
+    k.output(r.choice(NARROW), x.shape, "LN", [x], [mult, r.randint(-2**40, 2**40), r.randint(0, 40)])
+
+
+def case_sqrt(k):
+    r = k.rng
+    x = k.input(r.choice([I8, U8, I16, U16, I32]), k.shape(r.randrange(4), 9))
+    up = 62 - 8 * BYTES[x.dtype] - 1
+    k.output(r.choice(NARROW), x.shape, "SQRT", [x], [r.choice([1, 2**up, r.randint(1, 2**up)]), r.choice([0, r.randint(0, 40)])])
+
+
+def case_div(k):
+    r = k.rng
+    a, b, out = binary_inputs(k)
+    wide = max(BYTES[a.dtype], BYTES[b.dtype]) > 2
+    mult, shift = r.randint(1, 2**24), r.randint(0, 24)
+    least = r.choice([1, 1, 3, 2**31 - 1 if not wide or shift < 24 else 5])
+    k.output(r.choice(NARROW), out, "DIV", [a, b], [mult, shift, least, r.randrange(3)])
+
+
+def case_log_sum_exp(k):
+    r = k.rng
+    x = k.input(r.choice([I8, I16, I32]), k.shape(r.randint(1, 3), 12))
+    k.output(r.choice([I16, I32]), x.shape[:-1], "LOG_SUM_EXP", [x],
+             q26_attrs(r, x.dtype) + [r.choice([1, 2**28, r.randint(1, 2**20)]), r.choice([1, r.randint(1, 2**20)]), r.randint(0, 40)])
+
+
+def case_masked_softmax(k):
+    r = k.rng
+    x = k.input(r.choice([I8, I16, I32]), k.shape(r.randint(2, 4), 6))
+    inputs = [x]
+    if r.randrange(3):
+        inputs.append(k.input(r.choice([U8, BOOL]), [r.choice([1, d]) for d in x.shape[r.randrange(len(x.shape)):]], zp=0))
+        inputs[1].values = [min(v, 1) for v in inputs[1].values]
+    k.output(U16, x.shape, "MASKED_SOFTMAX", inputs, q26_attrs(r, x.dtype) + [r.randrange(2), r.randint(-4, 4)])
+
+
+def case_norm(k):
+    r = k.rng
+    x = k.input(r.choice(NARROW), k.shape(r.randrange(3)) + [r.choice([1, 2, 7, 33])])
+    n = x.shape[-1]
+    w = k.const(I32, [n], k.values(-2**30, 2**30, n))
+    b = k.const(I64, [n], k.values(-2**60, 2**60, n))
+    eps = r.choice([(0, 0), (1, 0), (2**62, 40), (r.randint(0, 2**40), r.randint(0, 10))])
+    k.output(r.choice(NARROW), x.shape, "NORM", [x, w, b], [r.randrange(2), *eps, r.choice([62, 31, r.randint(20, 62)])])
+
+
+def case_batch_matmul(k):
+    r = k.rng
+    types = r.choice([[I8, U8], [I8, I16], [I16, I16], [I8, U8, I16, U16, I32]])
+    limit = lambda t: (-2**28, 2**28) if t == I32 else (None, None)
+    m, n, inner, transposed = k.dim(), k.dim(), r.choice([1, 2, 5, 19]), r.randrange(2)
+    lead = k.shape(r.randrange(4), 3)
+    shapes = []
+    for last in ([m, inner], [n, inner] if transposed else [inner, n]):
+        shapes.append([r.choice([d, d, 1]) for d in lead][r.choice([0, 0, len(lead)]):] + last)
+    ta, tb = r.choice(types), r.choice(types)
+    a, b = k.input(ta, shapes[0], *limit(ta)), k.input(tb, shapes[1], *limit(tb))
+    pad = [[1] * (max(len(a.shape), len(b.shape)) - len(t.shape)) + list(t.shape) for t in (a, b)]
+    out = [max(p, q) for p, q in zip(pad[0][:-2], pad[1][:-2])] + [m, n]
+    magnitude = {I8: 8, U8: 8, I16: 15, U16: 16, I32: 28}
+    total = magnitude[ta] + magnitude[tb] + 5
+    pre = r.choice([0, max(0, total - 40), r.randint(0, 8)])
+    mult = r.randint(1, 2**min(30, 61 - total + pre))
+    k.output(r.choice(NARROW), out, "BATCH_MATMUL", [a, b], [transposed, pre, mult, r.choice([0, r.randint(0, 40)])])
+
+
 CASES = [case_gemm, case_gemm_fx, case_conv2d, case_conv2d_fx, case_add, case_mul, case_max_pool, case_avg_pool, case_table,
          case_interpolate, case_clamp, case_rescale, case_softmax, case_arg_max, case_function, case_reshape, case_transpose,
          case_concat, case_pad, case_gather, case_tree, case_chain, case_view, case_take, case_take_along, case_gather_nd, case_scatter,
          case_scatter_nd, case_row_update, case_resample]
+CASES += [case_interpolate_fx, case_ln, case_sqrt, case_div, case_log_sum_exp, case_masked_softmax, case_norm, case_batch_matmul]
 
 
 # ---- real numbers, numerics 2.2 ----

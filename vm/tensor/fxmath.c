@@ -59,3 +59,44 @@ int64_t sb_fx_tanh(uint32_t a, int negative)
     q = q < SB_FX_ONE_Q31 ? q : SB_FX_ONE_Q31 - 1;
     return negative ? -q : q;
 }
+
+#define LN_2_Q31   1488522236 /* round(ln 2 * 2^31) */
+#define SQRT_2_Q31 3037000500 /* round(sqrt 2 * 2^31) */
+
+/* ln v = e * ln 2 + 2 * (t + t^3/3 + t^5/5 + ...) with v = c * 2^e, c in [sqrt 1/2, sqrt 2], t = (c - 1) / (c + 1). */
+int64_t sb_fx_ln(uint64_t v)
+{
+    static const int64_t k_series[] = {238609294, 306783378, 429496730, 715827883, 2147483648};
+    int exponent = 63 - __builtin_clzll(v);
+    int64_t c = (int64_t)(exponent < 31 ? v << (31 - exponent) : v >> (exponent - 31));
+    int64_t one = SB_FX_ONE_Q31;
+    if (c > SQRT_2_Q31) {
+        one *= 2;
+        exponent++;
+    }
+    int64_t numerator = (c - one) * SB_FX_ONE_Q31;
+    int64_t t = numerator / (c + one) - (numerator % (c + one) < 0 ? 1 : 0);
+    int64_t square = t * t >> 31;
+    int64_t sum = k_series[0];
+    for (int i = 1; i < 5; i++) {
+        sum = k_series[i] + (sum * square >> 31);
+    }
+    return exponent * (int64_t)LN_2_Q31 + 2 * sb_shr_i64(t * sum, 31);
+}
+
+/* Three steps of Newton's method on n = v * 2^up in [2^61, 2^63). The start, a line through n, errs by 4.2 % at most, the steps by 8.8e-4,
+ * 3.9e-7 and 8e-14; each comes out at or above the root, and the last at most one above its floor. */
+int64_t sb_fx_isqrt(uint64_t v)
+{
+    if (v == 0) {
+        return 0;
+    }
+    unsigned up = (unsigned)(__builtin_clzll(v) - 1) & ~1u;
+    uint64_t n = v << up;
+    uint64_t root = ((n >> 32) * 965 >> 10) + 1075705577;
+    for (int i = 0; i < 3; i++) {
+        root = (root + n / root) / 2;
+    }
+    root -= root * root > n ? 1 : 0;
+    return (int64_t)(root >> up / 2);
+}

@@ -1,4 +1,5 @@
-/* fxmath.h: exp, sigmoid and tanh in integers. Arguments are Q26, results Q31 (2^31 stands for 1). docs/spec/numerics.md 9.
+/* fxmath.h: exp, sigmoid, tanh, ln and the square root in integers. Arguments of the first three are Q26, results Q31 (2^31 stands for
+ * 1). docs/spec/numerics.md 9.
  *
  * Largest error against the real function: exp 7.9e-8, sigmoid 3.0e-8, tanh 5.9e-8; exp(0) is exactly 1 and exp never increases with a. */
 #ifndef SB_VM_TENSOR_FXMATH_H
@@ -23,5 +24,13 @@ int64_t sb_fx_sigmoid(uint32_t a, int negative);
 
 /* sb_fx_tanh: of x = a or -a: -(2^31 - 1) .. 2^31 - 1. (9.3) */
 int64_t sb_fx_tanh(uint32_t a, int negative);
+
+/* sb_fx_ln: ln v in Q31, v >= 1: 0 .. 95265423099. Off by less than 4.0e-9, so where v grows it falls by less than
+ * SB_FX_LN_SLACK. (9.6) */
+#define SB_FX_LN_SLACK 32
+int64_t sb_fx_ln(uint64_t v);
+
+/* sb_fx_isqrt: floor of the square root of v < 2^63. (9.7) */
+int64_t sb_fx_isqrt(uint64_t v);
 
 #endif

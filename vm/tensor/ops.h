@@ -91,6 +91,71 @@ enum {
  * INTERPOLATE (8.2): x i16; table i16 [513]; y i16, linear between entries 128 apart, half up. */
 enum { SB_IN_TABLE_X, SB_IN_TABLE_TABLE };
 
+/* INTERPOLATE_FX (8.3): x i8|u8|i16|u16|i32 -> y i8|u8|i16|i32, same shape: cubics over pieces of 2^STEP elements, the first one beginning at
+ * x - x.zp = FIRST; table i32 [pieces, 4], constant term first, in the scale of y times 2^OUT_SHIFT. Outside the pieces the function goes
+ * on from its ends with SLOPE_LO, SLOPE_HI (times 2^-SLOPE_SHIFT, |.| <= 2^29). FIRST i32, STEP 0 .. 31, SLOPE_SHIFT 0 .. 62, OUT_SHIFT
+ * 0 .. 31; at most 4,096 pieces. Inputs as TABLE. */
+enum {
+    SB_ATTR_INTERPOLATE_FX_FIRST,
+    SB_ATTR_INTERPOLATE_FX_STEP,
+    SB_ATTR_INTERPOLATE_FX_SLOPE_LO,
+    SB_ATTR_INTERPOLATE_FX_SLOPE_HI,
+    SB_ATTR_INTERPOLATE_FX_SLOPE_SHIFT,
+    SB_ATTR_INTERPOLATE_FX_OUT_SHIFT,
+};
+
+/* LN (9.6): y = (ln(max(x - x.zp, 1)) * 2^31 * MULT + OFFSET) >> SHIFT, half up. Types as INTERPOLATE_FX. MULT 1 .. 2^31 - 1, |OFFSET| <= 2^62,
+ * SHIFT 0 .. 62. OFFSET carries the logarithm of x's scale. */
+enum { SB_ATTR_LN_MULT, SB_ATTR_LN_OFFSET, SB_ATTR_LN_SHIFT };
+
+/* SQRT (9.7): y = floor of the square root of ((max(x - x.zp, 0) * MULT) >> SHIFT, half up). Types as INTERPOLATE_FX. MULT 1 .. 2^62, SHIFT
+ * 0 .. 62. */
+enum { SB_ATTR_SQRT_MULT, SB_ATTR_SQRT_SHIFT };
+
+/* DIV (9.8): y = (a - a.zp) * MULT / (d * 2^SHIFT) with d = b - b.zp, of which |d| is at least MIN (0 counts as positive); rounded as ROUNDING
+ * says. Types as INTERPOLATE_FX, broadcast as ADD. MULT 1 .. 2^62, SHIFT 0 .. 62, MIN 0 .. 2^31 - 1; with MIN 0, b must be proven not to
+ * hold 0. */
+enum { SB_ATTR_DIV_MULT, SB_ATTR_DIV_SHIFT, SB_ATTR_DIV_MIN, SB_ATTR_DIV_ROUNDING };
+enum { SB_DIV_HALF_UP, SB_DIV_TRUNCATE, SB_DIV_FLOOR };
+
+/* LOG_SUM_EXP (9.9) over the last axis: x i8|i16|i32 -> y i16|i32, x's shape without its last axis. With m the greatest element,
+ *     y = ((m - x.zp) * MULT_MAX + ln(sum of e^-q26(m - x)) * 2^31 * MULT_LN) >> OUT_SHIFT, half up
+ * MULT, SHIFT as in SOFTMAX; MULT_MAX and MULT_LN 1 .. 2^31 - 1, OUT_SHIFT 0 .. 62. */
+enum {
+    SB_ATTR_LOG_SUM_EXP_MULT,
+    SB_ATTR_LOG_SUM_EXP_SHIFT,
+    SB_ATTR_LOG_SUM_EXP_MULT_MAX,
+    SB_ATTR_LOG_SUM_EXP_MULT_LN,
+    SB_ATTR_LOG_SUM_EXP_OUT_SHIFT,
+};
+
+/* MASKED_SOFTMAX (9.10): SOFTMAX over the elements that are let through. mask, u8 or bool, computed or constant, broadcasts to x's shape: 0
+ * leaves an element out. CAUSAL 1 leaves out column j of row i (the two last axes) if j > i + OFFSET. Elements left out give 0, as do
+ * all of a row of which none is let through. MULT, SHIFT as in SOFTMAX; CAUSAL 0 or 1; OFFSET -2^24 .. 2^24. The mask may be absent. */
+enum { SB_IN_MASKED_SOFTMAX_X, SB_IN_MASKED_SOFTMAX_MASK };
+enum {
+    SB_ATTR_MASKED_SOFTMAX_MULT,
+    SB_ATTR_MASKED_SOFTMAX_SHIFT,
+    SB_ATTR_MASKED_SOFTMAX_CAUSAL,
+    SB_ATTR_MASKED_SOFTMAX_OFFSET,
+};
+
+/* NORM (9.11) over the last axis, D elements: y = (t * w + b) >> SHIFT, half up, with t = (x - mean) / deviation in Q(30 - ceil(log2(D) / 2)).
+ * x i8|u8|i16|i32, w i32 [D], b i64 [D], y i8|u8|i16|i32. CENTRE 1: mean and deviation (layer norm); 0: root mean square. EPS, EPS_SHIFT:
+ * EPS * 2^EPS_SHIFT is added to D^2 times the variance of the raw elements; EPS 0 .. 2^62, EPS_SHIFT 0 .. 40. SHIFT 0 .. 62. D <= 2^20. */
+enum { SB_IN_NORM_X, SB_IN_NORM_W, SB_IN_NORM_B };
+enum { SB_ATTR_NORM_CENTRE, SB_ATTR_NORM_EPS, SB_ATTR_NORM_EPS_SHIFT, SB_ATTR_NORM_SHIFT };
+
+/* BATCH_MATMUL (5.5): y[.., m, n] = (S >> PRE_SHIFT) * MULT >> SHIFT, both half up, S = sum_k (a[.., m, k] - a.zp) * (b[.., k, n] - b.zp);
+ * TRANSPOSE_B 1: b is [.., N, K]. a, b: computed or constant, i8|u8|i16|u16|i32, rank 2 to 6; leading axes broadcast. y i8|u8|i16|i32.
+ * PRE_SHIFT 0 .. 62, MULT 1 .. 2^31 - 1, SHIFT 0 .. 62. */
+enum {
+    SB_ATTR_BATCH_MATMUL_TRANSPOSE_B,
+    SB_ATTR_BATCH_MATMUL_PRE_SHIFT,
+    SB_ATTR_BATCH_MATMUL_MULT,
+    SB_ATTR_BATCH_MATMUL_SHIFT,
+};
+
 /* CLAMP (6.3): y = clamp(x, y.lo, y.hi); same type and zero point. No attributes. */
 
 /* RESCALE (6.4): y = ((x - x.zp) * MULT) >> SHIFT, half up. x any type but bool (i64 too, where the proven range allows); y
