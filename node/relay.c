@@ -2,8 +2,8 @@
  *
  *      listener of a path --accept--> connection, held until the path is whole --connect--> two ways (relay_way.c)
  *
- * Everything but the setters runs on the loop; a setter writes what is wanted under the mutex, and the loop takes it over when it
- * wakes. */
+ * Everything but the setters runs on the loop; a setter writes what is wanted under the mutex, wakes the loop and waits until that has
+ * taken it over, so that what its caller sends next meets the new state. */
 #include "node/relay.h"
 
 #include <netinet/in.h>
@@ -139,6 +139,8 @@ static void on_wake(uv_async_t *handle)
     struct sb_relay *relay = handle->data;
     (void)pthread_mutex_lock(&relay->mutex);
     bool stop = relay->stop;
+    relay->wishes_taken = relay->wishes;
+    (void)pthread_cond_broadcast(&relay->taken);
     for (size_t i = 0; i < relay->path_count; i++) {
         struct path *path = relay->paths[i];
         bool is_healed = path->cut != path->wanted_cut;
@@ -162,14 +164,24 @@ static void loop_main(void *ctx)
     (void)uv_run(&relay->loop, UV_RUN_DEFAULT);
 }
 
+/* wish: under the mutex: wait until the loop has taken over what is wanted now. Before the start it does so when it begins. */
+static void wish(struct sb_relay *relay)
+{
+    uint64_t number = ++relay->wishes;
+    (void)uv_async_send(&relay->wake);
+    while (relay->has_thread && relay->wishes_taken < number) {
+        (void)pthread_cond_wait(&relay->taken, &relay->mutex);
+    }
+}
+
 void sb_relay_set_quality(struct sb_relay *relay, size_t path,
                           const struct sb_relay_quality *quality)
 {
     SB_ASSERT(path < relay->path_count);
     (void)pthread_mutex_lock(&relay->mutex);
     relay->paths[path]->wanted_quality = *quality;
+    wish(relay);
     (void)pthread_mutex_unlock(&relay->mutex);
-    (void)uv_async_send(&relay->wake);
 }
 
 void sb_relay_set_cut(struct sb_relay *relay, size_t path, enum sb_relay_cut cut)
@@ -177,8 +189,8 @@ void sb_relay_set_cut(struct sb_relay *relay, size_t path, enum sb_relay_cut cut
     SB_ASSERT(path < relay->path_count);
     (void)pthread_mutex_lock(&relay->mutex);
     relay->paths[path]->wanted_cut = cut;
+    wish(relay);
     (void)pthread_mutex_unlock(&relay->mutex);
-    (void)uv_async_send(&relay->wake);
 }
 
 /* ---- life ---- */
@@ -196,6 +208,7 @@ sb_err sb_relay_new(struct sb_relay **ret_relay, uint64_t seed, struct sb_diag *
     relay->random = seed;
     relay->alarm_ns = SB_RELAY_NEVER;
     (void)pthread_mutex_init(&relay->mutex, NULL);
+    (void)pthread_cond_init(&relay->taken, NULL);
     relay->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (relay->alarm_fd < 0 || uv_async_init(&relay->loop, &relay->wake, on_wake) != 0 ||
         uv_poll_init(&relay->loop, &relay->alarm, relay->alarm_fd) != 0 ||
@@ -280,6 +293,7 @@ void sb_relay_free(struct sb_relay *relay)
     for (size_t i = 0; i < relay->path_count; i++) {
         free(relay->paths[i]);
     }
+    (void)pthread_cond_destroy(&relay->taken);
     (void)pthread_mutex_destroy(&relay->mutex);
     free(relay->scratch);
     free(relay);

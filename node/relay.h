@@ -69,7 +69,7 @@ sb_err sb_relay_start(struct sb_relay *relay, struct sb_diag *diag) SB_MUST_USE;
 void sb_relay_free(struct sb_relay *relay);
 
 uint16_t sb_relay_port(const struct sb_relay *relay, size_t path);
-/* sb_relay_set_quality: for what enters from now on. */
+/* sb_relay_set_quality: for what enters from now on. Both setters return when the loop has taken it over: a moment. */
 void sb_relay_set_quality(struct sb_relay *relay, size_t path,
                           const struct sb_relay_quality *quality);
 /* sb_relay_set_cut: cut, or heal with SB_RELAY_CUT_NONE. */

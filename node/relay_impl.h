@@ -3,7 +3,7 @@
  *      relay.c      paths, new connections, what other threads want, life
  *      relay_way.c  a connection's two ways: bytes in, their moment, bytes out, and its end
  *
- * Everything belongs to the relay's thread, but the wanted_ members and stop: they are guarded by the mutex. */
+ * Everything belongs to the relay's thread, but the wanted_ members, stop and wishes: they are guarded by the mutex. */
 #ifndef SB_NODE_RELAY_IMPL_H
 #define SB_NODE_RELAY_IMPL_H
 
@@ -68,7 +68,9 @@ struct sb_relay {
     uint64_t alarm_ns; /* what the timer is set to; SB_RELAY_NEVER: not set */
     bool has_thread;
     uv_thread_t thread;
-    pthread_mutex_t mutex; /* of the wanted_ members and stop */
+    pthread_mutex_t mutex; /* of the wanted_ members, stop and wishes */
+    pthread_cond_t taken;  /* the loop took over what is wanted */
+    uint64_t wishes, wishes_taken;
     bool stop;
     uint64_t random;
     struct path *paths[SB_RELAY_PATHS_MAX];

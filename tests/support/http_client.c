@@ -21,7 +21,7 @@
 int http_connect(uint16_t port)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct timeval limit = {.tv_sec = 10};
+    struct timeval limit = {.tv_sec = 60};
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -140,30 +140,47 @@ int ws_open(uint16_t port)
     return fd;
 }
 
-void ws_send(int fd, uint8_t opcode, const void *data, size_t len)
+#define FRAME_HEAD_MAX 14
+
+/* frame_write: a masked frame; ret_frame has room for FRAME_HEAD_MAX bytes more than the data. Returns its length. */
+static size_t frame_write(uint8_t *ret_frame, uint8_t opcode, const uint8_t *data, size_t len)
 {
     static const uint8_t mask[4] = {1, 2, 3, 4};
-    uint8_t head[14] = {(uint8_t)(0x80 | opcode)};
     size_t head_len = 2;
-    uint8_t *payload = malloc(len + 1);
-    assert_non_null(payload);
+    ret_frame[0] = (uint8_t)(0x80 | opcode);
     if (len < 126) {
-        head[1] = (uint8_t)(0x80 | len);
+        ret_frame[1] = (uint8_t)(0x80 | len);
     } else {
         size_t count = len <= UINT16_MAX ? 2 : 8; /* RFC 6455 5.2: the shortest form */
-        head[1] = (uint8_t)(0x80 | (count == 2 ? 126 : 127));
+        ret_frame[1] = (uint8_t)(0x80 | (count == 2 ? 126 : 127));
         for (size_t i = 0; i < count; i++) {
-            head[2 + i] = (uint8_t)((uint64_t)len >> (8 * (count - 1 - i)));
+            ret_frame[2 + i] = (uint8_t)((uint64_t)len >> (8 * (count - 1 - i)));
         }
         head_len += count;
     }
-    memcpy(head + head_len, mask, sizeof mask);
+    memcpy(ret_frame + head_len, mask, sizeof mask);
+    head_len += sizeof mask;
     for (size_t i = 0; i < len; i++) {
-        payload[i] = (uint8_t)(((const uint8_t *)data)[i] ^ mask[i % 4]);
+        ret_frame[head_len + i] = (uint8_t)(data[i] ^ mask[i % 4]);
     }
-    http_send(fd, head, head_len + 4);
-    http_send(fd, payload, len);
-    free(payload);
+    return head_len + len;
+}
+
+void ws_send(int fd, uint8_t opcode, const void *data, size_t len)
+{
+    uint8_t *frame = malloc(len + FRAME_HEAD_MAX);
+    assert_non_null(frame);
+    http_send(fd, frame, frame_write(frame, opcode, data, len));
+    free(frame);
+}
+
+void ws_send_twice(int fd, uint8_t opcode, const void *data, size_t len)
+{
+    uint8_t *frames = malloc(2 * (len + FRAME_HEAD_MAX));
+    assert_non_null(frames);
+    size_t first = frame_write(frames, opcode, data, len);
+    http_send(fd, frames, first + frame_write(frames + first, opcode, data, len));
+    free(frames);
 }
 
 static bool read_exact(int fd, void *ret, size_t len)

@@ -23,6 +23,8 @@ char *http_post(uint16_t port, const char *body, size_t body_len, int *ret_statu
  * *ret_opcode says its kind, 8 also when the peer closed. */
 int ws_open(uint16_t port);
 void ws_send(int fd, uint8_t opcode, const void *data, size_t len);
+/* ws_send_twice: the same frame two times at once: the server has both when it has one. */
+void ws_send_twice(int fd, uint8_t opcode, const void *data, size_t len);
 char *ws_receive(int fd, uint8_t *ret_opcode);
 /* ws_call: send a text frame and return the next text frame. */
 char *ws_call(int fd, const char *request);

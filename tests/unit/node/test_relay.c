@@ -1,5 +1,5 @@
-/* test_relay.c: the relay keeps bytes and their order, holds them as long as it should, and stops at its bounds. Only lower bounds of
- * time are asserted: how late a busy machine is says nothing about the relay. */
+/* test_relay.c: the relay keeps bytes and their order, holds them as long as it should, and stops at its bounds. Lower bounds of
+ * time are asserted; upper ones only where they are far away: how late a busy machine is says nothing about the relay. */
 #include "node/relay.h"
 
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@
 
 #include "tests/support/random.h"
 
-#define WAIT_MS  20000
+#define WAIT_MS  60000
 #define QUIET_MS 60
 
 /* A relay with one path, a dialler before it and a listener behind it. */
@@ -239,15 +239,15 @@ static void delay_holds_every_message_each_way(void **state)
 static void delay_of_many_messages_is_not_their_sum(void **state)
 {
     (void)state;
-    struct wire wire = wire_connected((struct sb_relay_quality){.delay_us = 100000});
-    char got[50];
+    struct wire wire = wire_connected((struct sb_relay_quality){.delay_us = 500000});
+    char got[100];
     uint64_t begun = now_us();
     for (size_t i = 0; i < sizeof got; i++) {
         send_all(wire.near, "x", 1);
     }
     receive_all(wire.far, got, sizeof got);
-    assert_true(now_us() - begun >= 100000);
-    assert_true(now_us() - begun < 50 * 100000); /* they travel together */
+    assert_true(now_us() - begun >= 500000);
+    assert_true(now_us() - begun < 100 * 500000); /* they travel together */
     wire_close(&wire);
 }
 
@@ -259,12 +259,10 @@ static void changed_quality_holds_for_what_enters_then(void **state)
     send_all(wire.near, "a", 1);
     receive_all(wire.far, &got, 1);
     sb_relay_set_quality(wire.relay, wire.path, &(struct sb_relay_quality){.delay_us = 40000});
-    uint64_t begun;
-    do { /* the loop takes it over soon, not at once */
-        begun = now_us();
-        send_all(wire.near, "b", 1);
-        receive_all(wire.far, &got, 1);
-    } while (now_us() - begun < 40000);
+    uint64_t begun = now_us();
+    send_all(wire.near, "b", 1);
+    receive_all(wire.far, &got, 1);
+    assert_true(now_us() - begun >= 40000);
     wire_close(&wire);
 }
 
@@ -302,9 +300,6 @@ static void cut_holds_bytes_until_it_heals(void **state)
     struct wire wire = wire_connected((struct sb_relay_quality){.delay_us = 0});
     char got[3];
     sb_relay_set_cut(wire.relay, wire.path, SB_RELAY_CUT_BOTH);
-    while (readable(wire.far, QUIET_MS)) {
-        receive_all(wire.far, got, 1); /* went through before the loop took the cut over */
-    }
     send_all(wire.near, "abc", 3);
     assert_false(readable(wire.far, QUIET_MS));
     sb_relay_set_cut(wire.relay, wire.path, SB_RELAY_CUT_NONE);
@@ -319,7 +314,6 @@ static void cut_of_one_way_leaves_the_other(void **state)
     struct wire wire = wire_connected((struct sb_relay_quality){.delay_us = 0});
     char got;
     sb_relay_set_cut(wire.relay, wire.path, SB_RELAY_CUT_FORWARD);
-    assert_false(readable(wire.far, QUIET_MS));
     send_all(wire.near, "a", 1);
     send_all(wire.far, "b", 1);
     receive_all(wire.near, &got, 1);
@@ -337,7 +331,6 @@ static void connection_during_a_cut_is_made_when_it_heals(void **state)
     struct wire wire = wire_open((struct sb_relay_quality){.delay_us = 0});
     char got;
     sb_relay_set_cut(wire.relay, wire.path, SB_RELAY_CUT_BACK);
-    assert_false(readable(wire.listener, QUIET_MS));
     wire_dial(&wire);
     send_all(wire.near, "a", 1);
     assert_false(readable(wire.listener, QUIET_MS));
@@ -350,17 +343,24 @@ static void connection_during_a_cut_is_made_when_it_heals(void **state)
 
 /* ---- bounds ---- */
 
-/* send_until_full: what fits until nothing more does for a while. */
-static size_t send_until_full(int fd)
+/* send_until_full: what fits until the relay's queue is full and nothing more goes for a while. */
+static size_t send_until_full(const struct wire *wire)
 {
     static uint8_t bytes[65536];
     size_t sum = 0;
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    while (poll(&poll_fd, 1, 300) == 1) {
-        ssize_t sent = send(fd, bytes, sizeof bytes, MSG_NOSIGNAL);
-        assert_true(sent > 0 || errno == EAGAIN);
-        sum += sent > 0 ? (size_t)sent : 0;
+    uint64_t begun = now_us();
+    assert_int_equal(fcntl(wire->near, F_SETFL, O_NONBLOCK), 0);
+    struct pollfd poll_fd = {.fd = wire->near, .events = POLLOUT};
+    bool is_full = false;
+    while (!is_full) {
+        assert_true(now_us() - begun < (uint64_t)WAIT_MS * 1000);
+        if (poll(&poll_fd, 1, 300) == 1) {
+            ssize_t sent = send(wire->near, bytes, sizeof bytes, MSG_NOSIGNAL);
+            assert_true(sent > 0 || errno == EAGAIN);
+            sum += sent > 0 ? (size_t)sent : 0;
+        } else { /* or the relay had no turn */
+            is_full = sb_relay_counters(wire->relay).queued_bytes_max >= SB_RELAY_QUEUE_BYTES_MAX;
+        }
     }
     return sum;
 }
@@ -370,7 +370,7 @@ static void receiver_that_does_not_read_stops_the_sender(void **state)
     (void)state;
     struct wire wire = wire_connected((struct sb_relay_quality){.delay_us = 0});
     sb_relay_set_cut(wire.relay, wire.path, SB_RELAY_CUT_FORWARD);
-    size_t sent = send_until_full(wire.near);
+    size_t sent = send_until_full(&wire);
     assert_true(sent >= SB_RELAY_QUEUE_BYTES_MAX);
     size_t queued = sb_relay_counters(wire.relay).queued_bytes_max;
     assert_true(queued >= SB_RELAY_QUEUE_BYTES_MAX);
@@ -405,8 +405,11 @@ static void free_with_bytes_on_the_way_loses_only_them(void **state)
     struct wire wire = wire_connected((struct sb_relay_quality){.delay_us = 10000000});
     static uint8_t bytes[300000];
     send_all(wire.near, bytes, sizeof bytes);
-    while (sb_relay_counters(wire.relay).queued_bytes_max < sizeof bytes) {
+    for (size_t i = 0; i < WAIT_MS && sb_relay_counters(wire.relay).queued_bytes_max < sizeof bytes;
+         i++) {
+        (void)usleep(1000);
     }
+    assert_true(sb_relay_counters(wire.relay).queued_bytes_max >= sizeof bytes);
     wire_close(&wire);
 }
 

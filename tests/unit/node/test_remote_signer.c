@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -37,18 +36,41 @@ struct rig {
     int stop[2];
     pthread_t thread;
     sb_err ended;
-    atomic_uint sleep_ms; /* before each signature */
-    bool refuses_proofs;
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    bool is_shut; /* signatures and proofs wait until it is open again; under the lock */
+    atomic_bool refuses_proofs;
 };
 
-/* slow_sign: the local signer after a pause. */
+/* The timeout of nodes: long where an answer must come however slow the machine is, short where none can come. */
+#define LONG_MS  60000
+#define SHORT_MS 200
+#define TRIES    300 /* of what a slow machine may fail at with the short one */
+
+static void gate_set(struct rig *rig, bool is_shut)
+{
+    (void)pthread_mutex_lock(&rig->lock);
+    rig->is_shut = is_shut;
+    (void)pthread_cond_broadcast(&rig->opened);
+    (void)pthread_mutex_unlock(&rig->lock);
+}
+
+static void gate_pass(struct rig *rig)
+{
+    (void)pthread_mutex_lock(&rig->lock);
+    while (rig->is_shut) {
+        (void)pthread_cond_wait(&rig->opened, &rig->lock);
+    }
+    (void)pthread_mutex_unlock(&rig->lock);
+}
+
+/* slow_sign: the local signer behind the gate. */
 static sb_err slow_sign(void *ctx, struct sb_signature *ret_signature,
                         const struct sb_bft_message *message, const struct sb_chain_domain *of,
                         struct sb_diag *diag)
 {
     struct rig *rig = ctx;
-    struct timespec pause = {.tv_nsec = (long)atomic_load(&rig->sleep_ms) * 1000000};
-    (void)nanosleep(&pause, NULL);
+    gate_pass(rig);
     struct sb_signer local = sb_local_signer(&rig->local);
     return local.sign(local.ctx, ret_signature, message, of, diag);
 }
@@ -59,11 +81,10 @@ static sb_err slow_prove(void *ctx, uint8_t ret_proof[SB_RANDOMNESS_PROOF_BYTES]
                          struct sb_diag *diag)
 {
     struct rig *rig = ctx;
-    struct timespec pause = {.tv_nsec = (long)rig->sleep_ms * 1000000};
-    (void)nanosleep(&pause, NULL);
+    gate_pass(rig);
     struct sb_signer local = sb_local_signer(&rig->local);
-    return rig->refuses_proofs ? sb_fail(diag, SB_E_REFUSED, "not today")
-                               : local.prove(local.ctx, ret_proof, input, of, diag);
+    return atomic_load(&rig->refuses_proofs) ? sb_fail(diag, SB_E_REFUSED, "not today")
+                                             : local.prove(local.ctx, ret_proof, input, of, diag);
 }
 
 static void *serve(void *ctx)
@@ -103,6 +124,8 @@ static void server_stop(struct rig *rig)
 static void rig_init(struct rig *rig)
 {
     memset(rig, 0, sizeof *rig);
+    assert_int_equal(pthread_mutex_init(&rig->lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&rig->opened, NULL), 0);
     temp_dir_make(rig->parent);
     (void)snprintf(rig->path, sizeof rig->path, "%s/socket", rig->parent);
     stub_key(&rig->key, rig->local.secret, 1);
@@ -122,6 +145,8 @@ static void rig_fini(struct rig *rig)
     }
     sb_journal_close(rig->local.journal);
     memory_disk_fini(&rig->disk);
+    (void)pthread_cond_destroy(&rig->opened);
+    (void)pthread_mutex_destroy(&rig->lock);
     temp_dir_remove(rig->parent);
 }
 
@@ -152,6 +177,34 @@ static sb_err ask(struct sb_remote_signer *remote, const struct sb_bft_message *
     return table.sign(table.ctx, ret_signature, message, &domain, diag);
 }
 
+/* impatient_new: a node with the short timeout, which the welcome may miss, too. */
+static struct sb_remote_signer *impatient_new(const struct rig *rig)
+{
+    struct sb_remote_signer *remote = NULL;
+    struct sb_diag diag = {.text = ""};
+    sb_err err = SB_E_REFUSED;
+    for (int i = 0; i < TRIES && err != SB_OK; i++) {
+        err = remote_new(&remote, rig, SHORT_MS, &diag);
+    }
+    if (err != SB_OK) {
+        fail_msg("%s", diag.text);
+    }
+    return remote;
+}
+
+static void ask_until_heard(struct sb_remote_signer *remote, const struct sb_bft_message *message,
+                            struct sb_signature *ret_signature)
+{
+    struct sb_diag diag = {.text = ""};
+    sb_err err = SB_E_REFUSED;
+    for (int i = 0; i < TRIES && err != SB_OK; i++) {
+        err = ask(remote, message, ret_signature, &diag);
+    }
+    if (err != SB_OK) {
+        fail_msg("%s", diag.text);
+    }
+}
+
 static void signatures_come_and_refusals_keep_the_link(void **state)
 {
     (void)state;
@@ -160,7 +213,7 @@ static void signatures_come_and_refusals_keep_the_link(void **state)
     struct sb_remote_signer *remote;
     struct sb_signature first, again;
     rig_init(&rig);
-    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&remote, &rig, LONG_MS, &diag), SB_OK);
     struct sb_pubkey key = sb_remote_signer_key(remote);
     assert_true(sb_pubkey_equal(&key, &rig.key));
     assert_true(sb_remote_signer_table(remote).keeps_journal);
@@ -206,7 +259,7 @@ static void proofs_come_of_the_signers_own_chain_whoever_asks(void **state)
     uint8_t proof[SB_RANDOMNESS_PROOF_BYTES], again[SB_RANDOMNESS_PROOF_BYTES];
     sb_hash mix;
     rig_init(&rig);
-    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&remote, &rig, LONG_MS, &diag), SB_OK);
     struct sb_signer table = sb_remote_signer_table(remote);
     uint64_t syncs = sb_journal_sync_count(rig.local.journal);
     other.chain_id++; /* it stays with the node: the signer knows its chain */
@@ -219,12 +272,12 @@ static void proofs_come_of_the_signers_own_chain_whoever_asks(void **state)
                      SB_OK);
     assert_int_equal(sb_randomness_verify(&mix, &input, &rig.key, bytes, &other, &verifier, &diag),
                      SB_E_SIGNATURE);
-    rig.refuses_proofs = true;
+    atomic_store(&rig.refuses_proofs, true);
     assert_int_equal(table.prove(table.ctx, proof, &input, &domain, &diag), SB_E_REFUSED);
     assert_non_null(strstr(diag.text, "not today"));
     server_stop(&rig);
     assert_int_equal(table.prove(table.ctx, proof, &input, &domain, &diag), SB_E_REFUSED);
-    rig.refuses_proofs = false;
+    atomic_store(&rig.refuses_proofs, false);
     server_start(&rig);
     assert_int_equal(table.prove(table.ctx, proof, &input, &domain, &diag), SB_OK);
     sb_remote_signer_free(remote);
@@ -240,13 +293,13 @@ static void signer_that_is_away_is_a_refusal_until_it_is_back(void **state)
     struct sb_signature signature;
     struct sb_bft_message message = vote(1, 1);
     rig_init(&rig);
-    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&remote, &rig, LONG_MS, &diag), SB_OK);
     server_stop(&rig);
     assert_int_equal(ask(remote, &message, &signature, &diag), SB_E_REFUSED);
     assert_int_equal(ask(remote, &message, &signature, &diag), SB_E_REFUSED);
     assert_non_null(strstr(diag.text, "cannot be reached"));
     struct sb_remote_signer *second;
-    assert_int_equal(remote_new(&second, &rig, 5000, &diag), SB_E_REFUSED);
+    assert_int_equal(remote_new(&second, &rig, LONG_MS, &diag), SB_E_REFUSED);
     server_start(&rig);
     assert_int_equal(ask(remote, &message, &signature, &diag), SB_OK);
     sb_remote_signer_free(remote);
@@ -261,20 +314,14 @@ static void slow_signer_is_a_refusal_and_its_late_answer_is_skipped(void **state
     struct sb_remote_signer *remote;
     struct sb_signature signature;
     rig_init(&rig);
-    assert_int_equal(remote_new(&remote, &rig, 100, &diag), SB_OK);
-    atomic_store(&rig.sleep_ms, 400);
+    remote = impatient_new(&rig);
+    gate_set(&rig, true);
     struct sb_bft_message message = vote(1, 1);
     assert_int_equal(ask(remote, &message, &signature, &diag), SB_E_REFUSED);
     assert_non_null(strstr(diag.text, "in time"));
-    struct timespec pause = {.tv_nsec = 600 * 1000000L};
-    (void)nanosleep(&pause, NULL);
-    atomic_store(&rig.sleep_ms, 0);
-    sb_err err = SB_E_REFUSED;
+    gate_set(&rig, false);
     message = vote(2, 1);
-    for (int i = 0; i < 50 && err != SB_OK; i++) { /* however slow the machine is */
-        err = ask(remote, &message, &signature, &diag);
-    }
-    assert_int_equal(err, SB_OK);
+    ask_until_heard(remote, &message, &signature); /* its answer comes behind the late one */
     uint8_t bytes[SB_SIGN_BYTES_MAX];
     size_t len = sb_vote_sign_bytes(bytes, &domain, &message.as.vote);
     assert_true(sb_ed25519_verify(signature.bytes, sb_span(bytes, len), rig.key.bytes));
@@ -299,15 +346,15 @@ static void one_node_at_a_time_and_none_goes_on_in_anothers_height(void **state)
     struct sb_signature signature, again;
     struct sb_bft_message message = vote_in(4, 0, 1);
     rig_init(&rig);
-    assert_int_equal(remote_new(&first, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&first, &rig, LONG_MS, &diag), SB_OK);
     assert_int_equal(ask(first, &message, &signature, &diag), SB_OK);
-    assert_int_equal(remote_new(&second, &rig, 5000, &diag), SB_E_REFUSED);
+    assert_int_equal(remote_new(&second, &rig, LONG_MS, &diag), SB_E_REFUSED);
     assert_non_null(strstr(diag.text, "one at a time"));
     message = vote_in(4, 1, 1);
     assert_int_equal(ask(first, &message, &signature, &diag),
                      SB_OK); /* the first is still served */
     sb_remote_signer_free(first);
-    assert_int_equal(remote_new(&second, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&second, &rig, LONG_MS, &diag), SB_OK);
     for (int32_t round = 2; round < 4; round++) {
         message = vote_in(4, round, 2);
         assert_int_equal(ask(second, &message, &again, &diag), SB_E_REFUSED);
@@ -331,16 +378,16 @@ static void node_that_remembers_its_votes_goes_on_after_a_restart(void **state)
     const struct sb_bft_message first = vote_in(4, 0, 1), second = vote_in(4, 1, 1),
                                 third = vote_in(4, 2, 1);
     rig_init(&rig);
-    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&remote, &rig, LONG_MS, &diag), SB_OK);
     assert_int_equal(ask(remote, &first, &signature, &diag), SB_OK);
     sb_remote_signer_free(remote);
-    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&remote, &rig, LONG_MS, &diag), SB_OK);
     struct sb_signer table = sb_remote_signer_table(remote);
     struct sb_journal_place place = sb_signing_place(&first);
     table.recall(table.ctx, &place); /* as replay finds it */
     assert_int_equal(ask(remote, &second, &signature, &diag), SB_OK);
     sb_remote_signer_free(remote);
-    assert_int_equal(remote_new(&remote, &rig, 5000, &diag), SB_OK);
+    assert_int_equal(remote_new(&remote, &rig, LONG_MS, &diag), SB_OK);
     assert_int_equal(ask(remote, &second, &again, &diag), SB_OK); /* or is left open by it */
     assert_memory_equal(signature.bytes, again.bytes, 64);
     assert_int_equal(ask(remote, &third, &signature, &diag), SB_OK);
@@ -363,19 +410,13 @@ static void signature_that_was_not_heard_of_stops_nothing(void **state)
     struct sb_remote_signer *remote;
     struct sb_signature signature;
     rig_init(&rig);
-    assert_int_equal(remote_new(&remote, &rig, 100, &diag), SB_OK);
-    atomic_store(&rig.sleep_ms, 400);
+    remote = impatient_new(&rig);
+    gate_set(&rig, true);
     struct sb_bft_message message = vote_in(1, 0, 1);
     assert_int_equal(ask(remote, &message, &signature, &diag), SB_E_REFUSED);
-    struct timespec pause = {.tv_nsec = 600 * 1000000L};
-    (void)nanosleep(&pause, NULL);
-    atomic_store(&rig.sleep_ms, 0);
-    sb_err err = SB_E_REFUSED;
+    gate_set(&rig, false);
     message = vote_in(1, 1, 1);
-    for (int i = 0; i < 50 && err != SB_OK; i++) { /* however slow the machine is */
-        err = ask(remote, &message, &signature, &diag);
-    }
-    assert_int_equal(err, SB_OK);
+    ask_until_heard(remote, &message, &signature);
     sb_remote_signer_free(remote);
     rig_fini(&rig);
 }
@@ -388,7 +429,7 @@ static void signer_of_another_chain_is_refused(void **state)
     struct sb_remote_signer *remote;
     rig_init(&rig);
     struct sb_remote_signer_options options = {
-        .path = rig.path, .timeout_ms = 5000, .domain = domain};
+        .path = rig.path, .timeout_ms = LONG_MS, .domain = domain};
     options.domain.genesis_hash.b[5] ^= 1;
     assert_int_equal(sb_remote_signer_new(&remote, &options, &diag), SB_E_REFUSED);
     assert_non_null(strstr(diag.text, "another chain"));
@@ -450,9 +491,9 @@ static void nonsense_costs_only_its_own_link(void **state)
     }
     struct sb_remote_signer *remote = NULL;
     sb_err err = SB_E_REFUSED;
-    for (int i = 0; i < 100 && err != SB_OK;
-         i++) { /* until the links of above are seen to be gone */
-        err = remote_new(&remote, &rig, 5000, &diag);
+    for (int i = 0; i < LONG_MS && err != SB_OK; i++) {
+        (void)usleep(1000); /* until the links of above are seen to be gone */
+        err = remote_new(&remote, &rig, LONG_MS, &diag);
     }
     if (err != SB_OK) {
         fail_msg("%s", diag.text);

@@ -45,10 +45,10 @@ static void open_node(enum sb_pace pace, uint64_t interval_ms)
     fixture_check(&f, sb_node_start(node, &f.diag));
 }
 
-/* wait_for_nonce: until the head's state has this nonce; gives up after 20 s. */
+/* wait_for_nonce: until the head's state has this nonce; gives up after 60 s. */
 static void wait_for_nonce(int account, uint64_t nonce)
 {
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 60000; i++) {
         struct sb_account found;
         fixture_check(&f, sb_chain_account(&found, f.chain, &f.addrs[account]));
         if (found.nonce >= nonce) {
@@ -100,7 +100,7 @@ static void interval_makes_empty_blocks(void **state)
 {
     (void)state;
     open_node(SB_PACE_STEADY, 10);
-    for (int i = 0; i < 2000 && sb_chain_head_number(f.chain) < 5; i++) {
+    for (int i = 0; i < 6000 && sb_chain_head_number(f.chain) < 5; i++) {
         (void)usleep(10000);
     }
     assert_true(sb_chain_head_number(f.chain) >= 5);
@@ -220,6 +220,10 @@ static void threads_send_and_read_while_blocks_are_made(void **state)
         assert_int_equal(pthread_join(readers[i], NULL), 0);
     }
     assert_int_equal(atomic_load(&refusals), 0);
+    /* the pool drops what is in a block after the head has moved */
+    for (int i = 0; i < 60000 && sb_mempool_status(f.mempool).pending != 0; i++) {
+        (void)usleep(1000);
+    }
     assert_int_equal(sb_mempool_status(f.mempool).pending, 0);
 }
 
