@@ -1,11 +1,25 @@
 # common.sh: what every script shares. Sourced, not run.
-# It moves to the project's root, fails on the first error, and offers: say, die, need_packages.
+# It moves to the project's root, fails on the first error, makes texts and sorting the same in every language, keeps a proxy out of what
+# goes to this machine, and offers: say, die, wait_for, need_packages.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
+export LC_ALL=C
+export no_proxy="127.0.0.1,localhost${no_proxy:+,$no_proxy}"
+export NO_PROXY=$no_proxy
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# wait_for SECONDS COMMAND...: until the command succeeds; fails when it has not by then.
+wait_for() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.1
+    done
+}
 
 # need_packages FILE: install what FILE lists (Debian packages, one a line, # comments) and this machine lacks. Silent when all is there.
 need_packages() {

@@ -10,9 +10,9 @@
 #include "base/util/endian.h"
 #include "tests/support/process.h"
 
-#define CONNECT_MS_MAX 2000
+#define CONNECT_MS_MAX 20000
 #define SEND_MS_MAX    1000
-#define SHAKE_MS_MAX   3000
+#define SHAKE_MS_MAX   20000
 
 bool foe_connect(struct foe *ret_foe, const struct foe_target *target, struct sb_random *random)
 {

@@ -16,7 +16,7 @@ trap finish EXIT
 check() {
     local name=$1 wanted=$2 pattern=$3 out status=0
     shift 3
-    out=$(timeout 60 "$@" 2>&1 </dev/null) || status=$?
+    out=$(timeout 180 "$@" 2>&1 </dev/null) || status=$?
     if [ "$status" -eq "$wanted" ] && grep -qE -- "$pattern" <<<"$out"; then
         passed=$((passed + 1))
     else
@@ -107,14 +107,11 @@ check "a used key is not taken again" 1 'has something in it already' "$samebit"
 
 # run_start: the validator of $dir in the background; sets URL. run_stop: end it, sets STOPPED to its status.
 run_start() {
-    : >"$work/run.log"
-    "$samebit" run --datadir "$dir" --port 0 "$@" >"$work/run.log" 2>"$work/run.err" &
+    NODE_LOG=$work/run.log
+    : >"$NODE_LOG"
+    env --default-signal=HUP,INT "$samebit" run --datadir "$dir" --port 0 "$@" >"$NODE_LOG" 2>"$work/run.err" &
     NODE_PID=$!
-    local i
-    for i in $(seq 1 100); do
-        ! grep -q 'Listening on' "$work/run.log" || break
-        sleep 0.1
-    done
+    wait_for 60 node_says 'Listening on' || true
     URL=$(sed -n 's/^Listening on //p' "$work/run.log")
 }
 run_stop() {
@@ -122,9 +119,13 @@ run_stop() {
     node_stop || STOPPED=$?
 }
 rpc() { # METHOD [PARAMS]: the result, as text
-    curl -s -m 10 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$1\",\"params\":${2:-[]}}" "$URL" |
+    curl -s -m 60 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$1\",\"params\":${2:-[]}}" "$URL" |
         sed -nE 's/.*"result":"?([^"}]*).*/\1/p'
 }
+# has_peers COUNT, reaches HEIGHT, votes: of the node at $URL.
+has_peers() { [ "$(rpc net_peerCount)" = "$1" ]; }
+reaches() { [ $(($(rpc eth_blockNumber))) -ge "$1" ]; }
+votes() { curl -s -m 60 "$URL/metrics" | grep -E '^samebit_consensus_validator_last_signed_height [1-9]' >/dev/null; }
 same() { # NAME A B
     if [ "$2" = "$3" ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && say "FAIL cli: $1: \"$2\" is not \"$3\""; fi
 }
@@ -132,11 +133,11 @@ same() { # NAME A B
 same "both have one genesis" "$same_hash" "$genesis_hash"
 run_start
 same "chain id" "$(rpc eth_chainId)" 0x1267
-check "ready" 0 '^{"ready":true,' curl -s -m 10 "$URL/readyz"
-check "metrics" 0 '^samebit_head_number [0-9]+$' curl -s -m 10 "$URL/metrics"
+check "ready" 0 '^{"ready":true,' curl -s -m 60 "$URL/readyz"
+check "metrics" 0 '^samebit_head_number [0-9]+$' curl -s -m 60 "$URL/metrics"
 check "a second node on the directory" 1 '^error: ' "$samebit" run --datadir "$dir" --port 0
 check "a taken port" 1 'Address already in use' "$samebit" dev --port "${URL##*:}"
-sleep 0.5
+wait_for 60 reaches 3 || true
 run_stop
 same "clean end" "$STOPPED" 0
 check "verify after a run" 0 '^all is right$' "$samebit" verify --datadir "$dir"
@@ -162,11 +163,7 @@ signer_start() { # [options]: the signer in the background, on $signer/socket
     : >"$signer/log"
     "$samebit" signer run --key "$signer/key.json" --journal "$signer/journal" --genesis "$dir/genesis.json" --socket "$signer/socket" >"$signer/log" 2>&1 &
     SIGNER_PID=$!
-    local i
-    for i in $(seq 1 100); do
-        ! grep -q 'Signing for' "$signer/log" || break
-        sleep 0.1
-    done
+    wait_for 60 grep -q 'Signing for' "$signer/log" || true
 }
 signer_place=(--key "$signer/key.json" --journal "$signer/journal" --genesis "$dir/genesis.json")
 check "signer without a place" 2 '--datadir is missing, or --key and --journal' "$samebit" signer export
@@ -192,8 +189,9 @@ check "run without its signer" 1 'cannot be reached; start it: samebit signer ru
 signer_start
 check "the socket is private" 0 '^600$' stat -c %a "$signer/socket"
 run_start --signer-socket "$signer/socket"
-sleep 1
-check "the node knows its signer's votes" 0 '^samebit_consensus_validator_last_signed_height [1-9]' curl -s -m 10 "$URL/metrics"
+wait_for 60 votes || true
+wait_for 60 reaches $((height + 3)) || true
+check "the node knows its signer's votes" 0 '^samebit_consensus_validator_last_signed_height [1-9]' curl -s -m 60 "$URL/metrics"
 run_stop
 same "clean end of a node with a signer" "$STOPPED" 0
 kill -TERM "$SIGNER_PID"
@@ -400,17 +398,11 @@ check "localnet with a loss that is none" 2 '--loss: "much" is not a share' "$sa
 check "localnet in a folder of other things" 1 'has something in it already' "$samebit" localnet --datadir "$work" --base-port 0
 "$samebit" localnet --datadir "$work/localnet" --base-port 0 --delay 2ms --block-time 0.05 >"$work/localnet.log" 2>&1 &
 NODE_PID=$!
-for _ in $(seq 1 300); do
-    ! grep -q '^Listening on' "$work/localnet.log" || break
-    sleep 0.1
-done
+wait_for 120 grep -q '^Listening on' "$work/localnet.log" || true
 check "its banner has the well-known keys" 0 '^Private key 0: 0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80$' cat "$work/localnet.log"
 same "its nodes" "$(grep -c '^Node [0-3]: ' "$work/localnet.log")" 4
 for URL in $(sed -nE 's/^Node [0-3]: +(http:[^ ]*).*/\1/p' "$work/localnet.log"); do
-    for _ in $(seq 1 200); do
-        [ "$(rpc net_peerCount)" != 0x3 ] || [ $(($(rpc eth_blockNumber))) -lt 3 ] || break
-        sleep 0.1
-    done
+    wait_for 60 reaches 3 && wait_for 60 has_peers 0x3 || true
     same "$URL makes blocks" "$([ $(($(rpc eth_blockNumber))) -ge 3 ] && echo yes)" yes
     same "$URL has three peers" "$(rpc net_peerCount)" 0x3
 done

@@ -14,15 +14,12 @@ trap finish EXIT
 
 build/samebit localnet --datadir "$work/net" --base-port 0 >"$work/log" 2>&1 &
 net=$!
-for _ in $(seq 1 600); do
-    if grep -q '^Listening on ' "$work/log"; then break; fi
-    kill -0 "$net" 2>/dev/null || break
-    sleep 0.1
-done
+listens() { grep -q '^Listening on ' "$work/log" || ! kill -0 "$net" 2>/dev/null; }
+wait_for 120 listens || true
 url=$(sed -nE 's/^Node 0: +(http:[^ ]+).*/\1/p' "$work/log")
 peers=$(sed -nE 's/^Node 0: .* peers ([^ ]+).*/\1/p' "$work/log")
 [ -n "$url" ] && [ -n "$peers" ] || { tail -n 20 "$work/log"; die "the network did not start"; }
-genesis=$(curl -s -m 10 -H 'Content-Type: application/json' \
+genesis=$(curl -s -m 60 -H 'Content-Type: application/json' \
     -d '{"jsonrpc":"2.0","id":1,"method":"eth_getBlockByNumber","params":["0x0",false]}' "$url" | grep -oE '"hash":"0x[0-9a-f]{64}"' | cut -d '"' -f 4)
 pid=$(pgrep -P "$net" -f 'net/node0$')
-timeout 300 build/tests/hostile --connect "$peers" --chain-id 23296 --genesis "$genesis" --pid "$pid" --seed "${SAMEBIT_SEED:-1}"
+timeout 900 build/tests/hostile --connect "$peers" --chain-id 23296 --genesis "$genesis" --pid "$pid" --seed "${SAMEBIT_SEED:-1}"

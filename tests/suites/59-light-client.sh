@@ -16,7 +16,7 @@ trap finish EXIT
 expect() {
     local name=$1 want=$2 text=$3 status=0
     shift 3
-    timeout 60 "$@" >"$work/out" 2>&1 || status=$?
+    timeout 180 "$@" >"$work/out" 2>&1 || status=$?
     if [ "$status" -eq "$want" ] && grep -q -- "$text" "$work/out"; then
         passed=$((passed + 1))
     else
@@ -26,19 +26,19 @@ expect() {
     fi
 }
 rpc() { # URL METHOD PARAMS
-    curl -s -m 20 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":$3}" "$1"
+    curl -s -m 60 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":$3}" "$1"
 }
 lie() { # UPSTREAM BYTE: sets liar
     python3 tests/tools/lying_rpc.py "$1" "$2" >"$work/liar" &
     others+=($!)
-    for _ in $(seq 1 100); do [ -s "$work/liar" ] && break; sleep 0.1; done
+    wait_for 60 test -s "$work/liar" || true
     liar=$(cat "$work/liar")
     : >"$work/liar"
 }
 height_of() { rpc "$1" eth_blockNumber '[]' | sed -E 's/.*"result":"(0x[0-9a-f]+)".*/\1/'; }
+reaches() { [ $(($(height_of "$1"))) -ge "$2" ]; }
 wait_height() { # URL HEIGHT
-    for _ in $(seq 1 300); do [ $(($(height_of "$1"))) -ge "$2" ] && return; sleep 0.1; done
-    die "block $2 does not come"
+    wait_for 120 reaches "$1" "$2" || die "block $2 does not come"
 }
 
 node_start "$work/log" --datadir "$work/one" --block-time 0.2 --no-staking
@@ -91,7 +91,7 @@ node_start "$work/log" --datadir "$work/one" --block-time 0.2 --no-staking
 one=$NODE_URL
 build/samebit dev --port 0 --p2p-port 0 --datadir "$work/two" --block-time 0.2 --no-staking >"$work/log2" 2>&1 &
 others+=($!)
-for _ in $(seq 1 300); do grep -q 'Listening on ' "$work/log2" && break; sleep 0.1; done
+wait_for 60 grep -q 'Listening on ' "$work/log2" || true
 two=$(sed -nE 's/.*Listening on (http:[^ ]*).*/\1/p' "$work/log2" | head -n 1)
 target=$(($(height_of "$one") + 6))
 wait_height "$one" $target

@@ -23,18 +23,33 @@ check() {
     fi
 }
 rpc() { # NAME METHOD PARAMS
-    curl -s -m 20 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":$3}" "$(url_of "$1")"
+    curl -s -m 60 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":$3}" "$(url_of "$1")"
 }
 url_of() { sed -nE 's/.*Listening on (http:[^ ]*).*/\1/p' "$work/$1.log" 2>/dev/null | head -n 1; }
 height_of() { echo $(($(rpc "$1" eth_blockNumber '[]' | sed -E 's/.*"result":"(0x[0-9a-f]+)".*/\1/'))); }
+reaches() { [ -n "$(url_of "$1")" ] && [ "$(height_of "$1" 2>/dev/null || echo 0)" -ge "$2" ]; }
 wait_height() { # NAME HEIGHT
-    for _ in $(seq 1 600); do [ -n "$(url_of "$1")" ] && [ "$(height_of "$1" 2>/dev/null || echo 0)" -ge "$2" ] && return; sleep 0.1; done
+    wait_for 300 reaches "$1" "$2" && return
     tail -n 3 "$work/$1.log"
     return 1
 }
 id_of() { build/samebit node-id --datadir "$work/$1" | head -n 1; }
 peer_of() { echo "$(id_of "$1")@127.0.0.1:$(cat "$work/$1.port")"; }
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# free_port: below those that the system gives to outgoing connections: nobody but another test takes it before the node does.
+free_port() {
+    python3 - <<'EOF'
+import random, socket
+while True:
+    port = random.randrange(10240, 32000)
+    try:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+        break
+    except OSError:
+        pass
+print(port)
+EOF
+}
 # node PROGRAM NAME [options ...]: run a node of $work/NAME
 node() {
     local program=$1 name=$2
@@ -88,7 +103,7 @@ check logs_of_old_blocks_are_an_error grep -q 'are not kept by this node' <(rpc 
 
 make wrong
 status=0
-timeout 60 build/samebit run --datadir "$work/wrong" --port 0 --p2p-host 127.0.0.1 --p2p-port 0 --state-sync >"$work/wrong.log" 2>&1 || status=$?
+timeout 180 build/samebit run --datadir "$work/wrong" --port 0 --p2p-host 127.0.0.1 --p2p-port 0 --state-sync >"$work/wrong.log" 2>&1 || status=$?
 check state_sync_without_trust_is_refused test "$status" -eq 1
 for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
 wait 2>/dev/null || true

@@ -10,17 +10,15 @@ node_start() {
     # A suite may run where these signals are ignored, as under nohup: the node would inherit that.
     env --default-signal=HUP,INT build/samebit dev --port 0 "$@" >"$NODE_LOG" 2>&1 &
     NODE_PID=$!
-    local i
-    for i in $(seq 1 300); do
-        if grep -q 'Listening on ' "$NODE_LOG"; then break; fi
-        kill -0 "$NODE_PID" 2>/dev/null || { tail -n 20 "$NODE_LOG"; return 1; }
-        sleep 0.1
-    done
+    wait_for 60 node_says 'Listening on ' || true
     NODE_URL=$(sed -nE 's/.*Listening on (http:[^ ]*).*/\1/p' "$NODE_LOG" | head -n 1)
     NODE_KEY=$(sed -nE 's/.*Private key 0: (0x[0-9a-f]{64}).*/\1/p' "$NODE_LOG" | head -n 1)
     NODE_WS=${NODE_URL/http/ws}
     [ -n "$NODE_URL" ] && [ -n "$NODE_KEY" ] || { tail -n 20 "$NODE_LOG"; return 1; }
 }
+
+# node_says TEXT: the log has it, or the node is no more.
+node_says() { grep -q -- "$1" "$NODE_LOG" || ! kill -0 "$NODE_PID" 2>/dev/null; }
 
 # node_stop: ask the node to end and wait for it; fails if it ended with an error.
 node_stop() {
