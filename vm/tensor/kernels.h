@@ -26,11 +26,40 @@ struct sb_depthwise_dims {
     size_t multiplier;
 };
 
+/* How an output element ends: zero point, type, range (numerics 3.4). */
 struct sb_requantise_params {
     enum sb_dtype dtype; /* of y: i8, u8, i16 or i32 */
     int32_t zero_point;
     int64_t lo;
     int64_t hi;
+};
+
+/* Weights arranged for the kernels of a CPU level (kernels/pack.h). */
+struct sb_packed {
+    const int8_t *w; /* [n / 16][k / t][16][t], t elements of four bytes of x; padded with zeros */
+    const int32_t *start; /* [n up to 16]: what a sum begins with */
+    const int32_t *mult;  /* [n up to 16] */
+    const uint8_t *shift; /* [n up to 16] */
+};
+
+/* Most rows of one sb_product. */
+#define SB_PRODUCT_ROWS_MAX 48u
+
+/* Rows of x times rows of weights, requantised (numerics 5.1). A row of x is `pieces` runs of piece_elements each, anywhere in memory, so
+ * that a convolution need not copy its windows; x[p * m + i] points at piece p of row i. */
+struct sb_product {
+    size_t m; /* 1 .. SB_PRODUCT_ROWS_MAX */
+    size_t n;
+    size_t pieces;
+    size_t piece_elements; /* whole groups of four bytes if there are several pieces */
+    size_t y_stride;       /* elements between rows of y */
+    int32_t x_zero_point;
+    const int8_t *w; /* [n][pieces * piece_elements], in [-127, 127] */
+    const int32_t *bias;
+    const int32_t *mult;
+    const uint8_t *shift;
+    const struct sb_packed *packed; /* of the table's level, or NULL: the reference does it */
+    struct sb_requantise_params y;
 };
 
 /* The CPU levels (kernels/cpu.h says which a machine has). */
