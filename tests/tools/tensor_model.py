@@ -36,6 +36,8 @@ OPS = {name: i + 1 for i, name in enumerate(
 OPS.update({name: i + 40 for i, name in enumerate(
     "VIEW TAKE TAKE_ALONG GATHER_ND SCATTER SCATTER_ND ROW_UPDATE RESAMPLE".split())})
 OPS.update(INTERPOLATE_FX=56, LN=57, SQRT=58, DIV=59, LOG_SUM_EXP=60, MASKED_SOFTMAX=61, NORM=62, BATCH_MATMUL=72)
+OPS.update({name: i + 24 for i, name in enumerate(
+    "COMBINE COMPARE WHERE MAP WRAP REDUCE CUM_SUM TOP_K".split())})
 
 
 def count_of(shape):
@@ -242,11 +244,17 @@ def op_softmax(x, y, attrs):
             yield clamp(min((v * 65536 + sum(e) // 2) // sum(e), 65535), y.lo, y.hi)
 
 
+def lines(x, axis):
+    """The places of x's shape without the axis, each with the elements along it."""
+    for i in indices(x.shape[:axis] + x.shape[axis + 1:]):
+        yield i, [x.at(i[:axis] + (k,) + i[axis:]) for k in range(x.shape[axis])]
+
+
 def op_arg_max(x, y, attrs):
-    n = x.shape[-1]
-    for r in range(0, len(x.values), n):
-        row = x.values[r:r + n]
-        yield n - 1 - row[::-1].index(max(row)) if attrs[0] else row.index(max(row))
+    axis, last, smallest = attrs
+    for _, row in lines(x, axis):
+        best = min(row) if smallest else max(row)
+        yield len(row) - 1 - row[::-1].index(best) if last else row.index(best)
 
 
 def op_function(fn):
@@ -478,13 +486,102 @@ def op_batch_matmul(a, b, y, attrs):
         yield y.finish(round_shr(round_shr(total, pre) * mult, shift))
 
 
+def wrapped(v, dtype):
+    lo, hi = RANGE[dtype]
+    return (v - lo) % (hi - lo + 1) + lo
+
+
+def cut_quotient(a, b):
+    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+
+def shifted(a, b, dtype, left):
+    bits = 8 * BYTES[dtype]
+    a, b = a % 2**bits, b % 2**bits
+    return 0 if b > 63 else a << b if left else a >> b
+
+
+COMBINE = [
+    lambda a, b, t: a + b, lambda a, b, t: a - b, lambda a, b, t: a * b,
+    lambda a, b, t: cut_quotient(a, b) if b else 0, lambda a, b, t: a % b if b else 0,
+    lambda a, b, t: a - b * cut_quotient(a, b) if b else 0,
+    lambda a, b, t: a & b, lambda a, b, t: a | b, lambda a, b, t: a ^ b,
+    lambda a, b, t: shifted(a, b, t, True), lambda a, b, t: shifted(a, b, t, False),
+    lambda a, b, t: max(a, b), lambda a, b, t: min(a, b)]
+COMPARE = [lambda a, b: a == b, lambda a, b: a != b, lambda a, b: a < b, lambda a, b: a <= b]
+
+
+def op_combine(a, b, y, attrs):
+    for i in indices(y.shape):
+        yield wrapped(COMBINE[attrs[0]](a.at(broadcast_index(i, a.shape)), b.at(broadcast_index(i, b.shape)), y.dtype), y.dtype)
+
+
+def op_compare(a, b, y, attrs):
+    for i in indices(y.shape):
+        yield int(COMPARE[attrs[0]](a.at(broadcast_index(i, a.shape)), b.at(broadcast_index(i, b.shape))))
+
+
+def op_where(flag, a, b, y, attrs):
+    for i in indices(y.shape):
+        pick = a if flag.at(broadcast_index(i, flag.shape)) else b
+        yield pick.at(broadcast_index(i, pick.shape))
+
+
+def half_even(v, s):
+    q, r = divmod(v, 1 << s)
+    return q + (2 * r > 1 << s or (2 * r == 1 << s and q % 2))
+
+
+MAP = [lambda v, s: abs(v), lambda v, s: -v, lambda v, s: (v > 0) - (v < 0), lambda v, s: v >> s, lambda v, s: -(-v >> s),
+       half_even, lambda v, s: v >> s if v >= 0 else -(-v >> s)]
+
+
+def op_map(x, y, attrs):
+    return (y.finish(MAP[attrs[0]](v - x.zp, attrs[1])) for v in x.values)
+
+
+def op_wrap(x, y, attrs):
+    return (wrapped(v, y.dtype) for v in x.values)
+
+
+def op_reduce(x, y, attrs):
+    kind, axis, pre, mult, divisor, shift = attrs
+    for _, row in lines(x, axis):
+        v = [e - x.zp for e in row]
+        if kind >= 3:
+            yield y.finish(max(v) if kind == 3 else min(v))
+            continue
+        total = sum([v, [abs(e) for e in v], [round_shr(e, pre)**2 for e in v]][kind])
+        yield y.finish(round_div(total * mult, divisor << shift))
+
+
+def op_cum_sum(x, y, attrs):
+    axis, exclusive, reverse = attrs
+    sums = {}
+    for i, row in lines(x, axis):
+        v = [e - x.zp for e in row]
+        for k in range(len(v)):
+            part = v[k + exclusive:] if reverse else v[:k + 1 - exclusive]
+            sums[i[:axis] + (k,) + i[axis:]] = sum(part)
+    return (y.finish(sums[i]) for i in indices(x.shape))
+
+
+def op_top_k(x, y, attrs):
+    k, smallest, want_indices = attrs
+    for _, row in lines(x, len(x.shape) - 1):
+        order = sorted(range(len(row)), key=lambda i: (row[i] if smallest else -row[i], i))
+        yield from (i if want_indices else row[i] for i in order[:k])
+
+
 RUN = {"GEMM": op_gemm, "CONV2D": op_conv2d, "GEMM_FX": op_gemm_fx, "CONV2D_FX": op_conv2d_fx, "ADD": op_add, "MUL": op_mul,
        "MAX_POOL": op_max_pool, "AVG_POOL": op_avg_pool, "TABLE": op_table, "INTERPOLATE": op_interpolate, "CLAMP": op_clamp,
        "RESCALE": op_rescale, "SOFTMAX": op_softmax, "ARG_MAX": op_arg_max, "SIGMOID": op_function(sigmoid),
        "TANH": op_function(tanh), "EXP": op_function(exp_any), "RESHAPE": op_reshape, "TRANSPOSE": op_transpose,
        "CONCAT": op_concat, "PAD": op_pad, "GATHER": op_gather, "TREE_ENSEMBLE": op_tree, "VIEW": op_view, "TAKE": op_take,
        "TAKE_ALONG": op_take_along, "GATHER_ND": op_gather_nd, "SCATTER": op_scatter, "SCATTER_ND": op_scatter_nd,
-       "ROW_UPDATE": op_row_update, "RESAMPLE": op_resample}
+       "ROW_UPDATE": op_row_update, "RESAMPLE": op_resample,
+       "COMBINE": op_combine, "COMPARE": op_compare, "WHERE": op_where, "MAP": op_map, "WRAP": op_wrap, "REDUCE": op_reduce,
+       "CUM_SUM": op_cum_sum, "TOP_K": op_top_k}
 
 
 RUN.update(INTERPOLATE_FX=op_interpolate_fx, LN=op_ln, SQRT=op_sqrt, DIV=op_div, LOG_SUM_EXP=op_log_sum_exp,
@@ -659,20 +756,27 @@ def case_conv2d_fx(k):
     conv_case(k, I32, k.fx_constants, "CONV2D_FX", [I32], [k.rng.choice([0, 16, k.rng.randint(1, 62)])])
 
 
-def binary_inputs(k):
+def broadcast_shapes(k, count):
+    """Shapes of `count` operands, and the one that they broadcast to."""
     r = k.rng
     full = k.shape(r.randint(0, 4), 6)
     shapes = []
-    for _ in range(2):
+    for _ in range(count):
         s = [d if r.randrange(3) else 1 for d in full]
         shapes.append(s[r.choice([0, 0, r.randint(0, len(s))]):])
     if r.randrange(3) == 0:
-        shapes = [full, full]
+        shapes = [full] * count
     pad = [[1] * (len(full) - len(s)) + s for s in shapes]
-    out = [max(a, b) for a, b in zip(*pad)]
+    out = [max(dims) for dims in zip(*pad)]
     rank = max(len(s) for s in shapes)
+    return shapes, out[len(out) - rank:]
+
+
+def binary_inputs(k):
+    r = k.rng
+    shapes, out = broadcast_shapes(k, 2)
     types = [I8, U8, I16, U16, I32]
-    return k.input(r.choice(types), shapes[0]), k.input(r.choice(types), shapes[1]), out[len(out) - rank:]
+    return k.input(r.choice(types), shapes[0]), k.input(r.choice(types), shapes[1]), out
 
 
 def case_add(k):
@@ -747,9 +851,15 @@ def case_softmax(k):
     k.output(U16, x.shape, "SOFTMAX", [x], q26_attrs(k.rng, x.dtype))
 
 
+def without(shape, axis):
+    return list(shape[:axis]) + list(shape[axis + 1:])
+
+
 def case_arg_max(k):
-    x = k.input(k.rng.choice(list(BYTES)), k.shape(k.rng.randint(1, 3), 12))
-    k.output(I32, x.shape[:-1], "ARG_MAX", [x], [k.rng.randrange(2)], clamped=False)
+    r = k.rng
+    x = k.input(r.choice(list(BYTES)), k.shape(r.randint(1, 4), 6))
+    axis = r.randrange(len(x.shape))
+    k.output(I32, without(x.shape, axis), "ARG_MAX", [x], [axis, r.randrange(2), r.randrange(2)], clamped=False)
 
 
 def case_function(k):
@@ -944,6 +1054,82 @@ def case_resample(k):
     k.output(r.choice([I8, U8, I16, I32]), shape[:axis] + [n] + shape[axis + 1:], "RESAMPLE", [x, index, weight], [axis, r.choice([0, 24, r.randint(0, 40)])])
 
 
+def case_combine(k):
+    r = k.rng
+    shapes, out = broadcast_shapes(k, 2)
+    dtype, kind = r.choice([I8, U8, I16, U16, I32, I64]), r.randrange(len(COMBINE))
+    zp = k.zero_point(dtype) if kind >= 11 else 0
+    a, b = (k.input(dtype, s, zp=zp) for s in shapes)
+    k.output(dtype, out, "COMBINE", [a, b], [kind], zp=zp, clamped=False)
+
+
+def case_compare(k):
+    r = k.rng
+    shapes, out = broadcast_shapes(k, 2)
+    dtype = r.choice(list(BYTES))
+    zp = k.zero_point(dtype)
+    a, b = (k.input(dtype, s, zp=zp) for s in shapes)
+    k.output(r.choice([U8, BOOL]), out, "COMPARE", [a, b], [r.randrange(4)], zp=0, clamped=False)
+
+
+def case_where(k):
+    r = k.rng
+    shapes, out = broadcast_shapes(k, 3)
+    dtype = r.choice(list(BYTES))
+    zp = k.zero_point(dtype)
+    flag = k.input(r.choice([U8, BOOL]), shapes[0], zp=0)
+    k.output(dtype, out, "WHERE", [flag] + [k.input(dtype, s, zp=zp) for s in shapes[1:]], zp=zp, clamped=False)
+
+
+def case_map(k):
+    r = k.rng
+    dtype = r.choice([I8, U8, I16, U16, I32, I64])
+    limit = (-2**50, 2**50) if dtype == I64 else (None, None)
+    x = k.input(dtype, k.shape(r.randrange(4)), *limit)
+    k.output(dtype, x.shape, "MAP", [x], [r.randrange(len(MAP)), r.choice([0, 1, 62, r.randint(0, 8 * BYTES[dtype] - 1)])])
+
+
+def case_wrap(k):
+    r = k.rng
+    x = k.input(r.choice(list(BYTES)), k.shape(r.randrange(4)), zp=0)
+    k.output(r.choice([I8, U8, I16, U16, I32, I64]), x.shape, "WRAP", [x], zp=0, clamped=False)
+
+
+def case_reduce(k):
+    r = k.rng
+    kind = r.randrange(5)
+    dtype = r.choice([I8, U8, I16, U16, I32] + [I64] * (kind != 2))
+    limit = (-2**36, 2**36) if dtype == I64 else (None, None)
+    x = k.input(dtype, k.shape(r.randint(1, 4), 6), *limit)
+    axis = r.randrange(len(x.shape))
+    out = without(x.shape, axis)
+    if kind >= 3:
+        k.output(dtype, out, "REDUCE", [x], [kind, axis, 0, 1, 1, 0], zp=x.zp)
+        return
+    pre = r.randint(8, 31) if dtype == I32 else r.randint(0, 9)
+    divisor = r.choice([1, 1, x.shape[axis], r.randint(1, 2**24)])
+    mult = r.choice([1, r.randint(1, 2**8)])
+    k.output(r.choice([I8, U8, I16, U16, I32, I64]), out, "REDUCE", [x],
+             [kind, axis, pre if kind == 2 else 0, mult, divisor, r.choice([0, r.randint(0, 36)])])
+
+
+def case_cum_sum(k):
+    r = k.rng
+    dtype = r.choice([I8, U8, I16, U16, I32, I64])
+    limit = (-2**50, 2**50) if dtype == I64 else (None, None)
+    x = k.input(dtype, k.shape(r.randint(1, 4), 6), *limit)
+    axis = r.randrange(len(x.shape))
+    k.output(r.choice([I8, I16, I32, I64]), x.shape, "CUM_SUM", [x], [axis, r.randrange(2), r.randrange(2)])
+
+
+def case_top_k(k):
+    r = k.rng
+    x = k.input(r.choice(list(BYTES)), k.shape(r.randint(1, 3), 12))
+    n, want_indices = r.randint(1, x.shape[-1]), r.randrange(2)
+    k.output(I32 if want_indices else x.dtype, x.shape[:-1] + (n,), "TOP_K", [x], [n, r.randrange(2), want_indices],
+             zp=0 if want_indices else x.zp, clamped=False)
+
+
 def case_chain(k):
     """Quantise, convolve, add, pool, flatten, classify: many tensors alive in turn."""
     r = k.rng
@@ -962,7 +1148,7 @@ def case_chain(k):
     f = step(I8, [1, 36], "RESHAPE", [p], zp=-1)
     g = step(I32, [1, 5], "GEMM", [f] + k.linear_constants(5, 36, [5, 36]))
     prob = step(U16, [1, 5], "SOFTMAX", [g], [2**10, 0])
-    best = step(I32, [1], "ARG_MAX", [g], [0])
+    best = step(I32, [1], "ARG_MAX", [g], [1, 0, 0])
     m.outputs += [best, prob, g]
 
 
@@ -1055,6 +1241,7 @@ CASES = [case_gemm, case_gemm_fx, case_conv2d, case_conv2d_fx, case_add, case_mu
          case_concat, case_pad, case_gather, case_tree, case_chain, case_view, case_take, case_take_along, case_gather_nd, case_scatter,
          case_scatter_nd, case_row_update, case_resample]
 CASES += [case_interpolate_fx, case_ln, case_sqrt, case_div, case_log_sum_exp, case_masked_softmax, case_norm, case_batch_matmul]
+CASES += [case_combine, case_compare, case_where, case_map, case_wrap, case_reduce, case_cum_sum, case_top_k]
 
 
 # ---- real numbers, numerics 2.2 ----

@@ -344,14 +344,14 @@ sb_err sb_lower_arg_max(struct sb_lowering *l, const struct sb_graph_node *node)
     if (axis + 1 != x.shape.rank) {
         return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node, "ArgMax before an axis of size 1");
     }
-    int64_t last = sb_graph_attr_int(node, "select_last_index", 0) != 0;
+    int64_t attrs[3] = {axis, sb_graph_attr_int(node, "select_last_index", 0) != 0, 0};
     struct sb_lowered y = {
         .layout = SB_LAYOUT_PLAIN, .format = sb_format_of(SB_DTYPE_I32, 1, 0), .shape = x.shape};
     y.format.lo = 0;
     y.format.hi = (int64_t)x.shape.dims[axis] - 1;
     y.shape.rank = axis;
     y.shape.dims[axis] = 0;
-    y.tensor = sb_lower_emit(l, value, SB_OP_ARG_MAX, &x.tensor, 1, &y.format, &y.shape, &last);
+    y.tensor = sb_lower_emit(l, value, SB_OP_ARG_MAX, &x.tensor, 1, &y.format, &y.shape, attrs);
     if (l->graph->values[value].array.shape.rank != axis) { /* keepdims */
         y.shape = l->graph->values[value].array.shape;
         y.tensor = sb_lower_emit(l, value, SB_OP_RESHAPE, &y.tensor, 1, &y.format, &y.shape, NULL);

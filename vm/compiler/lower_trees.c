@@ -280,11 +280,11 @@ static sb_err lower_label(struct sb_lowering *l, const struct sb_graph_node *nod
     struct sb_lowered y = {.layout = SB_LAYOUT_PLAIN,
                            .format = sb_format_of(SB_DTYPE_I32, 1, 0),
                            .shape = {.rank = 1, .dims = {sums->shape.dims[0]}}};
-    int64_t last = 0;
+    int64_t attrs[3] = {1, 0, 0};
     bool plain = true;
     y.format.lo = 0;
     y.format.hi = (int64_t)sums->shape.dims[1] - 1;
-    y.tensor = sb_lower_emit(l, value, SB_OP_ARG_MAX, &sums->tensor, 1, &y.format, &y.shape, &last);
+    y.tensor = sb_lower_emit(l, value, SB_OP_ARG_MAX, &sums->tensor, 1, &y.format, &y.shape, attrs);
     for (size_t i = 0; i < count; i++) {
         plain = plain && labels[i] == (int64_t)i;
     }

@@ -166,9 +166,9 @@ enum { SB_ATTR_RESCALE_MULT, SB_ATTR_RESCALE_SHIFT };
  * difference of raw elements to Q26: ((m - x) * MULT) >> SHIFT, half up. From Qn fx: n <= 26: MULT 2^(26-n), SHIFT 0; else 1, n-26. */
 enum { SB_ATTR_SOFTMAX_MULT, SB_ATTR_SOFTMAX_SHIFT };
 
-/* ARG_MAX (9.5) over the last axis: x any type -> y i32, x's shape without its last axis. SELECT_LAST 0: the lowest index of the greatest
- * element; 1: the highest. */
-enum { SB_ATTR_ARG_MAX_SELECT_LAST };
+/* ARG_MAX (9.5) along AXIS: x any type -> y i32, x's shape without the axis. SELECT_LAST 0: the lowest index of the greatest element; 1: the
+ * highest. SMALLEST 1: of the smallest element. */
+enum { SB_ATTR_ARG_MAX_AXIS, SB_ATTR_ARG_MAX_SELECT_LAST, SB_ATTR_ARG_MAX_SMALLEST };
 
 /* SIGMOID (9.2), TANH (9.3), EXP (9.1): x i8|i16|i32 -> y i16|i32, same shape. MULT, SHIFT as in SOFTMAX, on |x - x.zp|. The result in Q31
  * is shifted right by OUT_SHIFT (0 .. 31, half up): y is Q(31 - OUT_SHIFT). EXP of large x ends at y.hi. */
@@ -240,5 +240,81 @@ enum { SB_ATTR_ROW_UPDATE_AXIS, SB_ATTR_ROW_UPDATE_CIRCULAR };
  * constants [N, T]; x, y i8|u8|i16|i32. */
 enum { SB_IN_RESAMPLE_X, SB_IN_RESAMPLE_INDEX, SB_IN_RESAMPLE_WEIGHT };
 enum { SB_ATTR_RESAMPLE_AXIS, SB_ATTR_RESAMPLE_SHIFT };
+/* COMBINE (13.1): y = KIND(a, b) on raw elements, broadcast; a, b and y have one type but bool, and zero point 0, but that MAX and MIN take any zero
+ * point that all three share. What leaves the type wraps. DIV cuts toward zero, MOD has the sign of b, REM the sign of a; by 0: 0.
+ * Shifts take elements as unsigned; by the type's bits or more: 0. */
+enum sb_combine_kind {
+    SB_COMBINE_ADD,
+    SB_COMBINE_SUB,
+    SB_COMBINE_MUL,
+    SB_COMBINE_DIV,
+    SB_COMBINE_MOD,
+    SB_COMBINE_REM,
+    SB_COMBINE_AND,
+    SB_COMBINE_OR,
+    SB_COMBINE_XOR,
+    SB_COMBINE_SHL,
+    SB_COMBINE_SHR,
+    SB_COMBINE_MAX,
+    SB_COMBINE_MIN,
+    SB_COMBINE_COUNT
+};
+enum { SB_ATTR_COMBINE_KIND };
+
+/* COMPARE (13.2): y = 1 if a KIND b, else 0, broadcast; a and b any type, the same, with the same zero point; y u8|bool. */
+enum sb_compare_kind {
+    SB_COMPARE_EQUAL,
+    SB_COMPARE_NOT_EQUAL,
+    SB_COMPARE_LESS,
+    SB_COMPARE_LESS_OR_EQUAL,
+    SB_COMPARE_COUNT
+};
+enum { SB_ATTR_COMPARE_KIND };
+
+/* WHERE (13.3): y = flag != 0 ? a : b, broadcast; flag u8|bool; a, b and y any type, the same, with the same zero point. */
+enum { SB_IN_WHERE_FLAG, SB_IN_WHERE_A, SB_IN_WHERE_B };
+
+/* MAP (13.4): y = KIND(x - x.zp), same type and shape. FLOOR, CEIL, ROUND (half to even) and TRUNC of v / 2^SHIFT are whole numbers, so that y
+ * has scale 1 where x has SHIFT fraction bits; SIGN is -1, 0 or 1; ABS and NEG ignore SHIFT. SHIFT 0 .. 62. */
+enum sb_map_kind {
+    SB_MAP_ABS,
+    SB_MAP_NEG,
+    SB_MAP_SIGN,
+    SB_MAP_FLOOR,
+    SB_MAP_CEIL,
+    SB_MAP_ROUND,
+    SB_MAP_TRUNC,
+    SB_MAP_COUNT
+};
+enum { SB_ATTR_MAP_KIND, SB_ATTR_MAP_SHIFT };
+
+/* WRAP (13.5): y = x modulo 2^bits, in y's type; zero points 0. No attributes. */
+
+/* REDUCE (14.1) along AXIS: y = KIND over x - x.zp, x's shape without the axis. Sums: y = sum * MULT / (DIVISOR * 2^SHIFT), half up; SUM_SQUARE
+ * takes elements shifted right by PRE, half up. x any number type (SUM_SQUARE: not i64); MULT 1 .. 2^31 - 1, DIVISOR 1 .. 2^24, SHIFT 0 .. 60,
+ * DIVISOR * 2^SHIFT at most 2^60. MAX and MIN: type and zero point of x; the other attributes are not used (PRE 0, MULT, DIVISOR 1, SHIFT 0). */
+enum sb_reduce_kind {
+    SB_REDUCE_SUM,
+    SB_REDUCE_SUM_ABS,
+    SB_REDUCE_SUM_SQUARE,
+    SB_REDUCE_MAX,
+    SB_REDUCE_MIN,
+    SB_REDUCE_COUNT
+};
+enum {
+    SB_ATTR_REDUCE_KIND,
+    SB_ATTR_REDUCE_AXIS,
+    SB_ATTR_REDUCE_PRE,
+    SB_ATTR_REDUCE_MULT,
+    SB_ATTR_REDUCE_DIVISOR,
+    SB_ATTR_REDUCE_SHIFT,
+};
+
+/* CUM_SUM (14.2) along AXIS: y = sum of x - x.zp up to and with each element (EXCLUSIVE 1: without it), from the end if REVERSE is 1. */
+enum { SB_ATTR_CUM_SUM_AXIS, SB_ATTR_CUM_SUM_EXCLUSIVE, SB_ATTR_CUM_SUM_REVERSE };
+
+/* TOP_K (14.3) along the last axis: the K greatest (SMALLEST 1: smallest) elements in order, equal ones by index; INDICES 1: their indices,
+ * y i32; 0: themselves, y with x's type and zero point. */
+enum { SB_ATTR_TOP_K_K, SB_ATTR_TOP_K_SMALLEST, SB_ATTR_TOP_K_INDICES };
 
 #endif

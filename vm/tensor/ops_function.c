@@ -1,4 +1,4 @@
-/* ops_function.c: EXP, SIGMOID, TANH, SOFTMAX, ARG_MAX. Spec: docs/spec/numerics.md 9; the functions themselves are in fxmath.c.
+/* ops_function.c: EXP, SIGMOID, TANH, SOFTMAX. Spec: docs/spec/numerics.md 9; the functions themselves are in fxmath.c.
  *
  *     raw difference --to_q26 (MULT, SHIFT)--> a in Q26 --fxmath--> Q31 --OUT_SHIFT--> y */
 #include "vm/tensor/fxmath.h"
@@ -191,54 +191,3 @@ static void softmax_run(const struct sb_exec *x)
 
 const struct sb_op_code sb_op_softmax = {
     .infer = softmax_infer, .prove = softmax_prove, .cost = softmax_cost, .run = softmax_run};
-
-static sb_err arg_max_infer(const struct sb_check *c)
-{
-    uint32_t len = 0;
-    SB_TRY(last_axis(c, &len));
-    SB_TRY(sb_check_attr(c, SB_ATTR_ARG_MAX_SELECT_LAST, "SELECT_LAST", 0, 1));
-    SB_TRY(sb_check_dtype(c, c->out, "output", SB_DTYPE_BIT(I32)));
-    struct sb_shape want = c->in[0]->desc.shape;
-    want.rank--;
-    return sb_check_shape(c, c->out, "output", &want);
-}
-
-static sb_err arg_max_prove(const struct sb_check *c)
-{
-    const struct sb_shape *shape = &c->in[0]->desc.shape;
-    return sb_prove_moved(
-        c, (struct sb_interval){.lo = 0, .hi = (int64_t)shape->dims[shape->rank - 1] - 1});
-}
-
-static sb_err arg_max_cost(const struct sb_check *c)
-{
-    sb_units_add(&c->node->units, SB_GAS_CLASS_POOL_TAP, c->in[0]->count);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, c->out->count);
-    return SB_OK;
-}
-
-static void arg_max_run(const struct sb_exec *x)
-{
-    int64_t values[BLOCK];
-    const struct sb_tensor_desc *xd = &x->in_tensor[0]->desc;
-    bool last = x->attrs[SB_ATTR_ARG_MAX_SELECT_LAST] != 0;
-    size_t len = xd->shape.dims[xd->shape.rank - 1];
-    for (size_t row = 0; row < x->out_tensor->count; row++) {
-        int64_t best = INT64_MIN;
-        size_t best_at = 0;
-        for (size_t at = 0; at < len; at += BLOCK) {
-            size_t count = len - at < BLOCK ? len - at : BLOCK;
-            sb_widen(values, sb_element_at(x->in[0], xd->dtype, row * len + at), xd->dtype, count);
-            for (size_t i = 0; i < count; i++) {
-                if (values[i] > best || (last && values[i] == best)) {
-                    best = values[i];
-                    best_at = at + i;
-                }
-            }
-        }
-        ((int32_t *)x->out)[row] = (int32_t)best_at;
-    }
-}
-
-const struct sb_op_code sb_op_arg_max = {
-    .infer = arg_max_infer, .prove = arg_max_prove, .cost = arg_max_cost, .run = arg_max_run};
