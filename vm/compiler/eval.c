@@ -7,6 +7,7 @@
 
 #include "base/util/assert.h"
 #include "base/util/checked.h"
+#include "vm/compiler/eval_math.h"
 #include "vm/compiler/eval_ops.h"
 #include "vm/compiler/onnx_ops.h"
 
@@ -101,7 +102,7 @@ sb_err sb_eval_graph(struct sb_array *arrays, const struct sb_graph *graph, stru
 
 /* ---- two operands ---- */
 
-static sb_err broadcast_shape(struct sb_shape *ret, struct sb_eval *e)
+sb_err sb_eval_broadcast(struct sb_shape *ret, struct sb_eval *e)
 {
     const struct sb_shape *a = &e->in[0]->shape;
     const struct sb_shape *b = &e->in[1]->shape;
@@ -135,11 +136,18 @@ static uint64_t operand_at(const struct sb_shape *operand, const struct sb_shape
     return index;
 }
 
+double sb_eval_operand(const struct sb_eval *e, uint32_t index, const struct sb_shape *shape,
+                       uint64_t at)
+{
+    return e->in[index]->data[operand_at(&e->in[index]->shape, shape, at)];
+}
+
+/* What is not a finite number is left to the calibration, which knows the values that samples reach. */
 sb_err sb_eval_binary(struct sb_eval *e)
 {
     struct sb_shape shape;
     bool integers = sb_elem_is_integer(e->graph->values[e->node->inputs[0]].elem);
-    SB_TRY(broadcast_shape(&shape, e));
+    SB_TRY(sb_eval_broadcast(&shape, e));
     SB_TRY(sb_eval_alloc(e, 0, &shape));
     uint64_t count = sb_shape_count(&shape);
     for (uint64_t i = 0; i < count; i++) {
@@ -159,9 +167,6 @@ sb_err sb_eval_binary(struct sb_eval *e)
         default:
             y = integers ? trunc(a / b) : a / b;
             break;
-        }
-        if (!isfinite(y)) {
-            return sb_graph_fail(e->diag, SB_E_RANGE, e->node, "a result is not a finite number");
         }
         e->out[0].data[i] = y;
     }
@@ -202,7 +207,7 @@ bool sb_eval_unary_of(double *ret, const struct sb_graph_node *node, double x)
         y = x * fmax(0, fmin(1, x / 6 + 0.5));
         break;
     default:
-        return false;
+        return sb_eval_math_of(ret, node, x);
     }
     *ret = y;
     return true;
@@ -214,9 +219,6 @@ sb_err sb_eval_unary(struct sb_eval *e)
     uint64_t count = sb_array_count(e->in[0]);
     for (uint64_t i = 0; i < count; i++) {
         (void)sb_eval_unary_of(&e->out[0].data[i], e->node, e->in[0]->data[i]);
-        if (!isfinite(e->out[0].data[i])) {
-            return sb_graph_fail(e->diag, SB_E_RANGE, e->node, "a result is not a finite number");
-        }
     }
     return SB_OK;
 }

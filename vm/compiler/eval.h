@@ -43,6 +43,12 @@ void sb_eval_inputs(struct sb_array *arrays, const struct sb_graph *graph, doubl
 sb_err sb_eval_axis(uint32_t *ret, const struct sb_eval *e, int64_t axis,
                     uint32_t rank) SB_MUST_USE;
 
+/* sb_eval_broadcast: the shape that the two inputs broadcast to. sb_eval_operand: the element of input `index` that belongs to element `at`
+ * of that shape. */
+sb_err sb_eval_broadcast(struct sb_shape *ret, struct sb_eval *e) SB_MUST_USE;
+double sb_eval_operand(const struct sb_eval *e, uint32_t index, const struct sb_shape *shape,
+                       uint64_t at);
+
 /* sb_eval_window: geometry of a pooling or convolution window over an NCHW image, from the node's attributes. */
 struct sb_eval_window {
     int64_t kernel[2], stride[2], dilation[2], pad_before[2], pad_after[2];

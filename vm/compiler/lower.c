@@ -432,7 +432,28 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
     case SB_ONNX_LEAKY_RELU:
     case SB_ONNX_HARD_SIGMOID:
     case SB_ONNX_HARD_SWISH:
+    case SB_ONNX_ASINH:
+    case SB_ONNX_ATAN:
+    case SB_ONNX_CELU:
+    case SB_ONNX_COS:
+    case SB_ONNX_COSH:
+    case SB_ONNX_ERF:
+    case SB_ONNX_GELU:
+    case SB_ONNX_LOG:
+    case SB_ONNX_MISH:
+    case SB_ONNX_RECIPROCAL:
+    case SB_ONNX_SELU:
+    case SB_ONNX_SIN:
+    case SB_ONNX_SINH:
+    case SB_ONNX_SOFTPLUS:
+    case SB_ONNX_SOFTSIGN:
+    case SB_ONNX_SQRT:
+    case SB_ONNX_SWISH:
+    case SB_ONNX_TAN:
+    case SB_ONNX_THRESHOLDED_RELU:
         return sb_lower_unary(l, node);
+    case SB_ONNX_DIV:
+        return sb_lower_div(l, node);
     case SB_ONNX_SOFTMAX:
         return sb_lower_softmax(l, node);
     case SB_ONNX_ARG_MAX:

@@ -79,6 +79,21 @@ sb_err sb_lower_pad(struct sb_lowering *l, const struct sb_graph_node *node) SB_
 
 sb_err sb_lower_cast(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 
+sb_err sb_lower_div(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+/* sb_lower_cubics: a function of one number as a table of cubics: any type to the type that the precision gives. sb_lower_log, sb_lower_sqrt,
+ * sb_lower_reciprocal: these by their operators. */
+sb_err sb_lower_cubics(struct sb_lowering *l, const struct sb_graph_node *node,
+                       const struct sb_target *target, const struct sb_lowered *x) SB_MUST_USE;
+sb_err sb_lower_log(struct sb_lowering *l, const struct sb_graph_node *node,
+                    const struct sb_target *target, const struct sb_lowered *x) SB_MUST_USE;
+sb_err sb_lower_sqrt(struct sb_lowering *l, const struct sb_graph_node *node,
+                     const struct sb_target *target, const struct sb_lowered *x) SB_MUST_USE;
+sb_err sb_lower_reciprocal(struct sb_lowering *l, const struct sb_graph_node *node,
+                           const struct sb_target *target, const struct sb_lowered *x) SB_MUST_USE;
+
+/* sb_lower_no_factor: an error: scales that no integers can join. */
+sb_err sb_lower_no_factor(struct sb_lowering *l, const struct sb_graph_node *node);
+
 /* sb_lower_tree_input: the format of an input that trees read: fixed point, fine enough to keep all thresholds of a feature apart. */
 struct sb_format sb_lower_tree_input(const struct sb_lowering *l, uint32_t value);
 

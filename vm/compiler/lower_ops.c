@@ -7,7 +7,7 @@
 #define TABLE_ENTRIES 256
 #define KNOTS         513
 
-static sb_err no_factor(struct sb_lowering *l, const struct sb_graph_node *node)
+sb_err sb_lower_no_factor(struct sb_lowering *l, const struct sb_graph_node *node)
 {
     return sb_graph_fail(l->diag, SB_E_RANGE, node,
                          "the scales of its operands are too far apart for integers; use another "
@@ -95,12 +95,12 @@ sb_err sb_lower_binary(struct sb_lowering *l, const struct sb_graph_node *node)
         if (!sb_factor_of(&f, a.format.scale * b.format.scale / y.format.scale,
                           sb_lower_magnitude(&a.format) * sb_lower_magnitude(&b.format), INT32_MAX,
                           62)) {
-            return no_factor(l, node);
+            return sb_lower_no_factor(l, node);
         }
         attrs[SB_ATTR_MUL_MULT] = f.mult;
         attrs[SB_ATTR_MUL_SHIFT] = f.shift;
     } else if (!add_factors(attrs, &a.format, &b.format, sign_b, &y.format)) {
-        return no_factor(l, node);
+        return sb_lower_no_factor(l, node);
     }
     uint32_t in[2] = {a.tensor, b.tensor};
     enum sb_op_id op = mul ? SB_OP_MUL : SB_OP_ADD;
@@ -162,7 +162,7 @@ sb_err sb_lower_pool(struct sb_lowering *l, const struct sb_graph_node *node)
         SB_TRY(sb_lower_format(&y.format, l, &target, node, reach * x.format.scale));
         if (!sb_factor_of(&f, x.format.scale / y.format.scale,
                           4 * reach * (double)(w.kernel[0] * w.kernel[1]), INT32_MAX, 31)) {
-            return no_factor(l, node);
+            return sb_lower_no_factor(l, node);
         }
         attrs[SB_ATTR_AVG_POOL_INCLUDE_PAD] = sb_graph_attr_int(node, "count_include_pad", 0) != 0;
         attrs[SB_ATTR_AVG_POOL_MULT] = f.mult;
@@ -194,7 +194,7 @@ sb_err sb_lower_function_of(struct sb_lowering *l, const struct sb_graph_node *n
     }
     sb_lower_clip(&y.format, target);
     if (!sb_factor_of(&f, x->format.scale * 0x1p26, 1, INT32_MAX, 61)) {
-        return no_factor(l, node);
+        return sb_lower_no_factor(l, node);
     }
     int64_t attrs[] = {f.mult, f.shift, 31 - (int64_t)fraction};
     y.tensor = sb_lower_emit(l, target->value, op, &x->tensor, 1, &y.format, &y.shape, attrs);
@@ -262,6 +262,15 @@ sb_err sb_lower_unary(struct sb_lowering *l, const struct sb_graph_node *node)
         return emit_table(l, node, &target, &x);
     }
     enum sb_onnx_op_id id = node->op->id;
+    if (id == SB_ONNX_LOG) {
+        return sb_lower_log(l, node, &target, &x);
+    }
+    if (id == SB_ONNX_SQRT) {
+        return sb_lower_sqrt(l, node, &target, &x);
+    }
+    if (id == SB_ONNX_RECIPROCAL) {
+        return sb_lower_reciprocal(l, node, &target, &x);
+    }
     if (id == SB_ONNX_SIGMOID || id == SB_ONNX_TANH || id == SB_ONNX_EXP) {
         return sb_lower_function_of(l, node, &target, &x,
                                     id == SB_ONNX_SIGMOID ? SB_OP_SIGMOID
@@ -271,8 +280,7 @@ sb_err sb_lower_unary(struct sb_lowering *l, const struct sb_graph_node *node)
     if (t == SB_DTYPE_I16) {
         return emit_interpolate(l, node, &target, &x);
     }
-    return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node,
-                         "not available in fixed point; use precision i8 or i16");
+    return sb_lower_cubics(l, node, &target, &x);
 }
 
 /* ---- softmax, argmax ---- */
@@ -284,7 +292,7 @@ sb_err sb_lower_softmax_of(struct sb_lowering *l, const struct sb_graph_node *no
     struct sb_factor f;
     y.format = sb_format_of(SB_DTYPE_U16, 0x1p-16, 0);
     if (!sb_factor_of(&f, x->format.scale * 0x1p26, 1, INT32_MAX, 61)) {
-        return no_factor(l, node);
+        return sb_lower_no_factor(l, node);
     }
     int64_t attrs[] = {f.mult, f.shift};
     y.tensor =

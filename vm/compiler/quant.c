@@ -39,7 +39,7 @@ struct sb_format sb_format_fx(unsigned fraction_bits)
 int64_t sb_format_raw(const struct sb_format *format, double real)
 {
     double raw = floor(real / format->scale + 0.5) + format->quant.zero_point;
-    if (raw <= (double)format->lo) {
+    if (raw <= (double)format->lo || isnan(raw)) {
         return format->lo;
     }
     return raw >= (double)format->hi ? format->hi : (int64_t)raw;

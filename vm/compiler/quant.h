@@ -24,7 +24,7 @@ struct sb_format {
 struct sb_format sb_format_of(enum sb_dtype dtype, double scale, int32_t zero_point);
 /* sb_format_fx: Qm.n in 32 bits. */
 struct sb_format sb_format_fx(unsigned fraction_bits);
-/* sb_format_raw: the element nearest to a real number, brought into [lo, hi]. */
+/* sb_format_raw: the element nearest to a real number, brought into [lo, hi]; lo for what is not a number. */
 int64_t sb_format_raw(const struct sb_format *format, double real);
 double sb_format_real(const struct sb_format *format, int64_t raw);
 

@@ -39,6 +39,9 @@ static void look_at(struct calibration *c, uint32_t value, const struct sb_array
     uint64_t count = sb_array_count(array);
     for (uint64_t i = 0; i < count; i++) {
         double v = array->data[i];
+        if (!isfinite(v)) {
+            continue; /* what a mask leaves out */
+        }
         if (c->histogram != NULL) {
             c->histogram[(size_t)value * BINS + bin_of(r, v)]++;
             continue;
