@@ -223,10 +223,8 @@ static void tell(struct sb_backfill *b, const char *what, uint64_t lowest)
 static sb_err begin_below(struct sb_backfill *b, uint64_t lowest, struct sb_diag *diag)
 {
     struct sb_chain_head head = sb_chain_head(b->o.chain);
-    const struct sb_past_limit limit = {.height = head.header.number + 1,
-                                        .time_ms = head.time_ms,
-                                        .age_blocks_max = head.params.evidence_age_blocks_max,
-                                        .age_ms_max = head.params.evidence_age_ms_max};
+    const struct sb_past_limit limit = {
+        .height = head.header.number + 1, .time_ms = head.time_ms, .params = head.params};
     struct sb_arena arena;
     struct sb_chain_past above;
     struct sb_validator_set set;

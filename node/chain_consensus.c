@@ -142,7 +142,7 @@ sb_err sb_chain_evidence_age(enum sb_chain_evidence_age *ret_age, struct sb_chai
                              const struct sb_params *params, uint64_t offence_height,
                              uint64_t height, uint64_t time_ms)
 {
-    bool is_old = height - offence_height > params->evidence_age_blocks_max;
+    bool is_old = sb_params_old_by_blocks(params, offence_height, height);
     if (!is_old && offence_height >= sb_chain_oldest(chain)) {
         *ret_age = SB_EVIDENCE_FRESH;
         return SB_OK;
@@ -150,7 +150,7 @@ sb_err sb_chain_evidence_age(enum sb_chain_evidence_age *ret_age, struct sb_chai
     uint64_t offence_ms, known_ms;
     sb_err err = sb_chain_time(&offence_ms, chain, offence_height);
     if (err == SB_OK) {
-        bool is_expired = is_old && time_ms - offence_ms > params->evidence_age_ms_max;
+        bool is_expired = is_old && sb_params_old_by_time(params, offence_ms, time_ms);
         *ret_age = is_expired ? SB_EVIDENCE_EXPIRED : SB_EVIDENCE_FRESH;
         return SB_OK;
     }
@@ -159,7 +159,7 @@ sb_err sb_chain_evidence_age(enum sb_chain_evidence_age *ret_age, struct sb_chai
     }
     SB_TRY(sb_chain_time_after(&known_ms, chain, offence_height));
     bool is_surely_expired =
-        is_old && time_ms > known_ms && time_ms - known_ms > params->evidence_age_ms_max;
+        is_old && time_ms > known_ms && sb_params_old_by_time(params, known_ms, time_ms);
     *ret_age = is_surely_expired ? SB_EVIDENCE_EXPIRED : SB_EVIDENCE_UNKNOWN;
     return SB_OK;
 }

@@ -1,6 +1,7 @@
 /* chain_params.c: the consensus parameters of the block to come, read from the Params contract; see docs/spec/params.md.
  *
- * This is the one place where the node reads a Solidity layout for consensus: slots 0, 1, 2 ... of 0x5b10 in the order of params.def. */
+ * This is the one place where the node reads a Solidity layout for consensus: slots 0, 1, 2 ... of 0x5b10 in the order of params.def,
+ * and the two that say where evidence ends. */
 #include "base/util/endian.h"
 #include "node/chain_impl.h"
 #include "node/predeploys.h"
@@ -30,7 +31,8 @@ static sb_err read_params(struct sb_params *ret_params, const struct sb_state_vi
     SB_TRY(read_slot(&ret_params->field, view, slot++));
 #include "base/types/params.def"
 #undef SB_PARAM
-    return SB_OK;
+    SB_TRY(read_slot(&ret_params->evidence_height_min, view, SB_PARAMS_SLOT_EVIDENCE_HEIGHT_MIN));
+    return read_slot(&ret_params->evidence_time_min_ms, view, SB_PARAMS_SLOT_EVIDENCE_TIME_MIN_MS);
 }
 
 sb_err sb_chain_load_params(struct sb_params *ret_params, struct sb_chain *chain, uint64_t number,

@@ -80,8 +80,8 @@ bool sb_past_wants_ethereum(const struct sb_past *past)
 
 static bool has_expired(const struct sb_past_limit *limit, const struct sb_consensus_header *header)
 {
-    return limit->height - header->height > limit->age_blocks_max &&
-           limit->time_ms - header->time_ms > limit->age_ms_max;
+    return sb_params_old_by_blocks(&limit->params, header->height, limit->height) &&
+           sb_params_old_by_time(&limit->params, header->time_ms, limit->time_ms);
 }
 
 /* item_take: one height; every part of it must be what the header names, and the header what the one above names. */

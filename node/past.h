@@ -12,12 +12,13 @@
 #define SB_NODE_PAST_H
 
 #include "base/types/consensus.h"
+#include "base/types/params.h"
 #include "node/record_list.h"
 
 /* Where it may end. */
 struct sb_past_limit {
     uint64_t height, time_ms; /* of the block at which evidence has expired */
-    uint64_t age_blocks_max, age_ms_max;
+    struct sb_params params;  /* in force there */
 };
 
 struct sb_past {

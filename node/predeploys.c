@@ -7,7 +7,6 @@
 
 #include "vm/exec/system.h"
 
-#define PARAM_COUNT    (sizeof(struct sb_params) / sizeof(uint64_t))
 #define SLOT_COUNT_MAX (SB_STAKING_PARAMS_SLOT + SB_STAKING_PARAMS_COUNT)
 
 static struct sb_slot_diff slot(uint64_t number, sb_u256 value)
@@ -26,12 +25,13 @@ static size_t params_slots(struct sb_slot_diff *ret_slots, const struct sb_param
 #include "base/types/params.def"
 #undef SB_PARAM
     };
-    SB_STATIC_ASSERT(sizeof values / sizeof values[0] == PARAM_COUNT,
-                     "params.def fills struct sb_params");
-    SB_STATIC_ASSERT(PARAM_COUNT == SB_PARAMS_SLOT_DEPOSIT,
+    const size_t value_count = sizeof values / sizeof values[0];
+    SB_STATIC_ASSERT(sizeof values / sizeof values[0] == SB_PARAMS_SLOT_DEPOSIT,
                      "Params.sol has the slots of params.def");
+    SB_STATIC_ASSERT(SLOT_COUNT_MAX <= SB_PARAMS_SLOT_EVIDENCE_HEIGHT_MIN,
+                     "the numbers of staking end below the floors of evidence");
     size_t count = 0;
-    for (size_t i = 0; i < PARAM_COUNT; i++) {
+    for (size_t i = 0; i < value_count; i++) {
         if (values[i] != 0) {
             ret_slots[count++] = slot(i, sb_u256_from_u64(values[i]));
         }

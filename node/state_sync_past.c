@@ -9,23 +9,31 @@
 #define HASHES_COUNT 256
 #define PARAMS_LOW   0x5b10
 
-/* read_params: those of the state at S; of a chain without the Params contract those of genesis. */
-static sb_err read_params(struct sb_params *ret_params, struct state_sync *s)
+/* read_slot: of the Params contract in the state at S. */
+static sb_err read_slot(uint64_t *ret_value, struct state_sync *s, uint64_t slot)
 {
     sb_addr addr = sb_system_addr(PARAMS_LOW);
     sb_hash account = sb_keccak256(sb_span(addr.b, sizeof addr.b));
+    uint8_t key[32] = {0};
+    sb_u256 value;
+    be_store64(key + sizeof key - sizeof slot, slot);
+    sb_hash hash = sb_keccak256(sb_span(key, sizeof key));
+    SB_TRY(sb_restore_slot(&value, s->restore, &account, &hash));
+    *ret_value = sb_u256_sat_u64(&value);
+    return SB_OK;
+}
+
+/* read_params: those of the state at S; of a chain without the Params contract those of genesis. */
+static sb_err read_params(struct sb_params *ret_params, struct state_sync *s)
+{
     struct sb_params params = {.gas_limit = 0};
     uint64_t slot = 0;
-    sb_u256 value;
-    uint8_t key[32];
 #define SB_PARAM(field, json_name, default_value, min, max, text)                                  \
-    memset(key, 0, sizeof key);                                                                    \
-    be_store64(key + 24, slot++);                                                                  \
-    sb_hash hash_##field = sb_keccak256(sb_span(key, sizeof key));                                 \
-    SB_TRY(sb_restore_slot(&value, s->restore, &account, &hash_##field));                          \
-    params.field = sb_u256_sat_u64(&value);
+    SB_TRY(read_slot(&params.field, s, slot++));
 #include "base/types/params.def"
 #undef SB_PARAM
+    SB_TRY(read_slot(&params.evidence_height_min, s, SB_PARAMS_SLOT_EVIDENCE_HEIGHT_MIN));
+    SB_TRY(read_slot(&params.evidence_time_min_ms, s, SB_PARAMS_SLOT_EVIDENCE_TIME_MIN_MS));
     *ret_params = params.gas_limit != 0 ? params : s->o->genesis->params;
     return SB_OK;
 }
@@ -71,10 +79,8 @@ static sb_err ask_from(struct state_sync *s, struct sb_past *past, struct sync_p
 static sb_err begin(struct sb_past *past, struct state_sync *s, const struct sb_params *params)
 {
     const struct sb_consensus_header *header = &s->at->parts.header;
-    const struct sb_past_limit limit = {.height = s->height,
-                                        .time_ms = header->time_ms,
-                                        .age_blocks_max = params->evidence_age_blocks_max,
-                                        .age_ms_max = params->evidence_age_ms_max};
+    const struct sb_past_limit limit = {
+        .height = s->height, .time_ms = header->time_ms, .params = *params};
     past->ethereum_from = s->height > HASHES_COUNT ? s->height - (HASHES_COUNT - 1) : 1;
     past->ethereum = ethereum_put;
     past->ctx = s;

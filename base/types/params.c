@@ -59,3 +59,16 @@ sb_hash sb_params_hash(const struct sb_params *params)
     SB_ASSERT(!buf.failed);
     return sb_keccak256(sb_buf_bytes(&buf));
 }
+
+bool sb_params_old_by_blocks(const struct sb_params *params, uint64_t offence_height,
+                             uint64_t height)
+{
+    return height - offence_height > params->evidence_age_blocks_max ||
+           offence_height < params->evidence_height_min;
+}
+
+bool sb_params_old_by_time(const struct sb_params *params, uint64_t offence_ms, uint64_t time_ms)
+{
+    return time_ms - offence_ms > params->evidence_age_ms_max ||
+           offence_ms < params->evidence_time_min_ms;
+}

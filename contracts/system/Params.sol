@@ -52,16 +52,30 @@ contract Params {
     uint256 public inflationDecayBps;
     uint256 public inflationFloorBps;
     uint256 public checkpointInterval; // blocks
+    uint256[35] private unused; // for numbers to come
+    // Slots 64 and 65, consensus-critical: where evidence ends whatever its age may be raised to. They only rise.
+    uint256 public evidenceHeightMin; // heights below it are too old ...
+    uint256 public evidenceTimeMinMs; // ... and so are times below it
 
     modifier onlyGovernor() {
         if (msg.sender != governor || governor == address(0)) revert NotGovernor();
         _;
     }
 
-    /// @notice Change the parameter in slot `index`, but for the two of the upgrade, which only change together.
+    /// @notice Change the parameter in slot `index`, but for the two of the upgrade, which only change together. A greater age of evidence
+    ///         holds for what is young enough now: nothing that was void before counts again.
     function set(uint256 index, uint256 value) external onlyGovernor {
         if (index == 11 || index == 12) revert UnknownParam(index);
+        if (index == 4) evidenceHeightMin = _later(evidenceHeightMin, block.number, evidenceAgeBlocksMax);
+        // the block's time in milliseconds is below that of the next whole second
+        if (index == 5) evidenceTimeMinMs = _later(evidenceTimeMinMs, (block.timestamp + 1) * 1000, evidenceAgeMsMax);
         _set(index, value);
+    }
+
+    /// @dev The first point that is not older than `age` now, or `min` if that is later.
+    function _later(uint256 min, uint256 now_, uint256 age) private pure returns (uint256) {
+        uint256 first = now_ > age ? now_ - age : 0;
+        return first > min ? first : min;
     }
 
     /// @notice Plan that blocks follow version `version` of the rules from block `height` on. A node whose program does not know it stops

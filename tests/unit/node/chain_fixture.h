@@ -49,6 +49,7 @@ struct fixture {
     struct sb_driver *driver;
     struct sb_mempool_options mempool_options;
     size_t block_cache_count;       /* 0: the chain's default */
+    uint64_t history_blocks;        /* as that one */
     struct sb_inference *inference; /* a test that runs models sets it */
     const struct sb_logger *log;
     atomic_uint_least64_t now_ms; /* queries of other threads read it */
@@ -182,6 +183,7 @@ static inline sb_err fixture_try_open_chain(struct fixture *f)
                                        .inference = f->inference,
                                        .log = f->log,
                                        .create = !f->is_old,
+                                       .history_blocks = f->history_blocks,
                                        .block_cache_count = f->block_cache_count};
     SB_TRY(sb_chain_open(&f->chain, &options, &f->diag));
     return sb_mempool_new(&f->mempool, f->chain, &f->mempool_options);
