@@ -62,6 +62,9 @@ static sb_err check_rows(const struct sb_graph *graph, const struct sb_dataset *
     if (rows == NULL) {
         return SB_OK;
     }
+    if (graph->input_count == 0) {
+        return sb_fail(diag, SB_E_ARG, "samples for a model without inputs");
+    }
     const struct sb_value *v = &graph->values[graph->inputs[0]];
     uint64_t count = sb_graph_input_elements(graph);
     bool batched = graph->input_count == 1 && v->array.shape.rank > 0 &&
@@ -79,9 +82,6 @@ static sb_err load_graphs(struct compilation *c, sb_bytes onnx)
 {
     SB_TRY(sb_onnx_load(&c->reference, onnx, &c->memory, c->diag));
     SB_TRY(sb_onnx_load(&c->graph, onnx, &c->memory, c->diag));
-    if (c->graph.input_count == 0) {
-        return sb_fail(c->diag, SB_E_UNSUPPORTED, "the model has no inputs");
-    }
     SB_TRY(sb_passes_fix_batch(&c->reference, c->options->batch, c->diag));
     SB_TRY(sb_passes_fix_batch(&c->graph, c->options->batch, c->diag));
     SB_TRY(check_rows(&c->graph, c->calibration, c->diag));

@@ -146,9 +146,7 @@ double sb_eval_operand(const struct sb_eval *e, uint32_t index, const struct sb_
 sb_err sb_eval_binary(struct sb_eval *e)
 {
     struct sb_shape shape;
-    if (sb_elem_is_exact(e->graph->values[e->node->inputs[0]].elem)) {
-        return sb_eval_choose(e);
-    }
+    bool integers = sb_elem_is_integer(e->graph->values[e->node->inputs[0]].elem);
     SB_TRY(sb_eval_broadcast(&shape, e));
     SB_TRY(sb_eval_alloc(e, 0, &shape));
     uint64_t count = sb_shape_count(&shape);
@@ -167,7 +165,7 @@ sb_err sb_eval_binary(struct sb_eval *e)
             y = a * b;
             break;
         default:
-            y = a / b;
+            y = integers ? trunc(a / b) : a / b;
             break;
         }
         e->out[0].data[i] = y;
@@ -268,14 +266,25 @@ sb_err sb_eval_clip(struct sb_eval *e)
 
 sb_err sb_eval_identity(struct sb_eval *e)
 {
+    const struct sb_value *ratio = sb_graph_input(e->graph, e->node, 1);
     const struct sb_value *training = sb_graph_input(e->graph, e->node, 2);
-    if (training != NULL && (!training->is_const || sb_array_count(&training->array) != 1 ||
-                             training->array.data[0] != 0)) {
+    bool keeps_all = ratio != NULL && ratio->is_const && sb_array_count(&ratio->array) == 1 &&
+                     ratio->array.data[0] == 0;
+    if (!keeps_all && training != NULL &&
+        (!training->is_const || sb_array_count(&training->array) != 1 ||
+         training->array.data[0] != 0)) {
         return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node,
                              "training mode; export the model for inference");
     }
+    uint64_t count = sb_array_count(e->in[0]);
     SB_TRY(sb_eval_alloc(e, 0, &e->in[0]->shape));
-    memcpy(e->out[0].data, e->in[0]->data, sb_array_count(e->in[0]) * sizeof(double));
+    memcpy(e->out[0].data, e->in[0]->data, count * sizeof(double));
+    if (e->node->output_count > 1) { /* the mask of a Dropout */
+        SB_TRY(sb_eval_alloc(e, 1, &e->in[0]->shape));
+        for (uint64_t i = 0; i < count; i++) {
+            e->out[1].data[i] = 1;
+        }
+    }
     return SB_OK;
 }
 
@@ -354,9 +363,7 @@ static sb_err quant_params_of(struct quant_params *ret, struct sb_eval *e)
                              "scale and zero point do not have one element for each index of the "
                              "axis");
     }
-    bool given =
-        e->graph->values[e->node->inputs[1]].is_const; /* a computed one may be 0 for zeros */
-    for (uint64_t i = 0; given && i < count; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         if (!(p.scale->data[i] > 0)) {
             return sb_graph_fail(e->diag, SB_E_RANGE, e->node, "a scale is not positive");
         }

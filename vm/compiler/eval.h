@@ -7,6 +7,7 @@
 #define SB_VM_COMPILER_EVAL_H
 
 #include "vm/compiler/graph.h"
+#include "vm/tensor/ops.h"
 
 /* A node being evaluated. */
 struct sb_eval {
@@ -49,17 +50,24 @@ sb_err sb_eval_broadcast(struct sb_shape *ret, struct sb_eval *e) SB_MUST_USE;
 double sb_eval_operand(const struct sb_eval *e, uint32_t index, const struct sb_shape *shape,
                        uint64_t at);
 
-/* sb_eval_int: the integer that a double holds, brought into +-2^62. sb_eval_wrap: an integer modulo 2^bits of its ONNX type. */
-int64_t sb_eval_int(double v);
-double sb_eval_wrap(enum sb_elem elem, int64_t v);
+/* sb_eval_whole: a double that stands for an integer, brought into +-2^62. */
+int64_t sb_eval_whole(double v);
 
-/* sb_eval_choose: the float reference of elementwise operators on integers and bools, of comparisons, and of Max, Min, Mod, Sum and Mean. */
-sb_err sb_eval_choose(struct sb_eval *e);
+/* sb_eval_ints: a short list of integers: an attribute, or, where the node lacks it, an input; *ret_count 0 if there is neither. */
+#define SB_EVAL_INTS_MAX 64u
+sb_err sb_eval_ints(int64_t ret[SB_EVAL_INTS_MAX], size_t *ret_count, const struct sb_eval *e,
+                    uint32_t input, const char *attr) SB_MUST_USE;
 
-/* sb_eval_reduced: the dimensions that a Reduce operator sums over, as bits. Errors name the node. */
-sb_err sb_eval_reduced(uint32_t *ret, const struct sb_graph *graph,
-                       const struct sb_graph_node *node, const struct sb_shape *x,
-                       struct sb_diag *diag) SB_MUST_USE;
+/* sb_eval_split_sizes: of Split: the size of each output along *ret_axis. */
+sb_err sb_eval_split_sizes(int64_t ret[SB_GRAPH_OPERANDS_MAX], uint32_t *ret_axis,
+                           const struct sb_eval *e) SB_MUST_USE;
+
+/* sb_eval_pads: of Pad: elements before each dimension, then, from index rank on, after it; negative ones are cut off. */
+sb_err sb_eval_pads(int64_t ret[2 * SB_TENSOR_RANK_MAX], const struct sb_eval *e,
+                    uint32_t rank) SB_MUST_USE;
+
+/* sb_eval_scatter_mode: the attribute `reduction` of the scatters; false if it is not known. */
+bool sb_eval_scatter_mode(enum sb_scatter_mode *ret, const struct sb_graph_node *node);
 
 /* sb_eval_window: geometry of a pooling or convolution window over an NCHW image, from the node's attributes. */
 struct sb_eval_window {

@@ -365,16 +365,16 @@ static sb_err limit_indices(struct sb_format *format, struct sb_lowering *l, uin
     same[value] = true;
     for (uint32_t n = 0; n < g->node_count; n++) {
         const struct sb_graph_node *node = &g->nodes[n];
-        int64_t dim = 0;
+        struct sb_indexed r;
         if (node->removed || node->input_count == 0 || node->inputs[0] == SB_NO_VALUE) {
             continue;
         }
         if (keeps_elements(node) && same[node->inputs[0]]) {
             same[node->outputs[0]] = true;
         }
-        if (sb_lower_indexed(&dim, g, node) && same[node->inputs[1]]) {
-            format->lo = format->lo < -dim ? -dim : format->lo;
-            format->hi = format->hi > dim - 1 ? dim - 1 : format->hi;
+        if (sb_lower_indexed(&r, g, node) && same[node->inputs[r.input]]) {
+            format->lo = format->lo < r.lo ? r.lo : format->lo;
+            format->hi = format->hi > r.hi ? r.hi : format->hi;
         }
     }
     return SB_OK;
@@ -459,7 +459,23 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
     case SB_ONNX_ARG_MAX:
         return sb_lower_arg_max(l, node);
     case SB_ONNX_GATHER:
+    case SB_ONNX_GATHER_ELEMENTS:
+    case SB_ONNX_GATHER_ND:
         return sb_lower_gather(l, node);
+    case SB_ONNX_SCATTER:
+    case SB_ONNX_SCATTER_ELEMENTS:
+    case SB_ONNX_SCATTER_ND:
+        return sb_lower_scatter(l, node);
+    case SB_ONNX_TENSOR_SCATTER:
+        return sb_lower_tensor_scatter(l, node);
+    case SB_ONNX_COMPRESS:
+    case SB_ONNX_DEPTH_TO_SPACE:
+    case SB_ONNX_EXPAND:
+    case SB_ONNX_REVERSE_SEQUENCE:
+    case SB_ONNX_SLICE:
+    case SB_ONNX_SPACE_TO_DEPTH:
+    case SB_ONNX_TILE:
+        return sb_lower_move(l, node);
     case SB_ONNX_FLATTEN:
     case SB_ONNX_RESHAPE:
     case SB_ONNX_SQUEEZE:
@@ -489,11 +505,17 @@ static sb_err lower_outputs(struct sb_lowering *l)
         uint32_t value = l->graph->outputs[i];
         const struct sb_value *v = &l->graph->values[value];
         struct sb_lowered *x = &l->lowered[value];
-        if (v->is_const || x->tensor == SB_BUILD_NONE) {
-            return sb_fail(l->diag, SB_E_UNSUPPORTED, "the output '%s' is %s", v->name,
-                           v->is_const ? "a constant" : "a second result of its operator");
+        if (sb_array_count(&v->array) == 0) {
+            return sb_fail(l->diag, SB_E_UNSUPPORTED, "the output '%s' has no elements", v->name);
         }
-        if (v->is_input) {
+        if (v->is_const) {
+            SB_TRY(lower_const(x, l, v, SB_LAYOUT_PLAIN));
+        }
+        if (x->tensor == SB_BUILD_NONE) {
+            return sb_fail(l->diag, SB_E_UNSUPPORTED,
+                           "the output '%s' is a second result of its operator", v->name);
+        }
+        if (v->is_input || v->is_const) { /* outputs are computed */
             x->tensor =
                 sb_lower_emit(l, value, SB_OP_CLAMP, &x->tensor, 1, &x->format, &x->shape, NULL);
         }
@@ -525,7 +547,8 @@ static sb_err lower_graph(struct sb_lowering *l)
         const struct sb_graph_node *node = &l->graph->nodes[n];
         uint32_t first = node->output_count > 0 ? node->outputs[0] : SB_NO_VALUE;
         bool melted = first != SB_NO_VALUE && l->melted[first];
-        if (!node->removed && !melted) {
+        bool empty = first != SB_NO_VALUE && sb_array_count(&l->graph->values[first].array) == 0;
+        if (!node->removed && !melted && !empty) {
             SB_TRY(lower_node(l, node));
         }
     }

@@ -55,9 +55,17 @@ uint32_t sb_lower_axis(const struct sb_lowered *x, uint32_t axis);
 /* sb_lower_shape: an ONNX shape in a layout (NHWC permutes rank 4). */
 struct sb_shape sb_lower_shape(const struct sb_shape *onnx, enum sb_layout layout);
 
-/* sb_lower_indexed: the node reads input 1 as indices into a dimension of input 0: its size. */
-bool sb_lower_indexed(int64_t *ret_dim, const struct sb_graph *graph,
+/* sb_lower_indexed: the node reads an input as indices, which must lie in [lo, hi]. */
+struct sb_indexed {
+    uint32_t input;
+    int64_t lo;
+    int64_t hi;
+};
+bool sb_lower_indexed(struct sb_indexed *ret, const struct sb_graph *graph,
                       const struct sb_graph_node *node);
+
+/* sb_lower_eval: the node as its reference function sees it: input 0 with its shape, other inputs if they are constants. */
+struct sb_eval sb_lower_eval(struct sb_lowering *l, const struct sb_graph_node *node);
 
 /* sb_lower_note: a sentence for the report. */
 void sb_lower_note(struct sb_lowering *l, const char *fmt, ...) SB_PRINTF(2, 3);
@@ -77,6 +85,9 @@ sb_err sb_lower_transpose(struct sb_lowering *l, const struct sb_graph_node *nod
 sb_err sb_lower_concat(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_pad(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 
+sb_err sb_lower_move(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_scatter(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_tensor_scatter(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_cast(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 
 sb_err sb_lower_div(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;

@@ -1,5 +1,6 @@
 /* lower_shape.c: operators that only move elements. See lower.h. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "vm/compiler/lower_impl.h"
 
@@ -86,6 +87,7 @@ sb_err sb_lower_concat(struct sb_lowering *l, const struct sb_graph_node *node)
     struct sb_target target = {.value = value, .clip_lo = -INFINITY, .clip_hi = INFINITY};
     struct sb_lowered y = {.layout = SB_LAYOUT_PLAIN};
     uint32_t in[SB_NODE_INPUTS_MAX];
+    uint32_t in_count = 0;
     int64_t axis = sb_graph_attr_int(node, "axis", 0);
     axis = axis < 0 ? axis + shape->rank : axis;
     double bound = 0;
@@ -97,49 +99,60 @@ sb_err sb_lower_concat(struct sb_lowering *l, const struct sb_graph_node *node)
         }
     }
     SB_TRY(sb_lower_format(&y.format, l, &target, node, bound > 0 ? bound : (double)INFINITY));
+    int64_t at = sb_lower_axis(&y, (uint32_t)axis);
+    y.format.lo = sb_dtype_min(y.format.dtype);
+    y.format.hi = sb_dtype_max(y.format.dtype);
+    y.shape = sb_lower_shape(shape, y.layout);
+    struct sb_shape so_far = y.shape;
+    so_far.dims[at] = 0;
     for (uint32_t i = 0; i < node->input_count; i++) {
         struct sb_lowered x;
+        if (sb_array_count(&l->graph->values[node->inputs[i]].array) == 0) {
+            continue;
+        }
         SB_TRY(sb_lower_get(&x, l, node, i, y.layout));
         if (x.format.dtype != y.format.dtype || x.format.scale != y.format.scale ||
             x.format.quant.zero_point != y.format.quant.zero_point) {
             SB_TRY(sb_lower_convert(&x, l, node, value, &y.format));
         }
-        in[i] = x.tensor;
+        if (in_count ==
+            SB_NODE_INPUTS_MAX) { /* one operator takes no more: go on with what is there */
+            in[0] = sb_lower_emit(l, value, SB_OP_CONCAT, in, in_count, &y.format, &so_far, &at);
+            in_count = 1;
+        }
+        in[in_count++] = x.tensor;
+        so_far.dims[at] += x.shape.dims[at];
     }
-    int64_t at = sb_lower_axis(&y, (uint32_t)axis);
-    y.format.lo = sb_dtype_min(y.format.dtype);
-    y.format.hi = sb_dtype_max(y.format.dtype);
-    y.shape = sb_lower_shape(shape, y.layout);
-    y.tensor =
-        sb_lower_emit(l, value, SB_OP_CONCAT, in, node->input_count, &y.format, &y.shape, &at);
+    y.tensor = sb_lower_emit(l, value, SB_OP_CONCAT, in, in_count, &y.format, &y.shape, &at);
     sb_lower_set(l, value, &y, SB_OP_CONCAT);
     return SB_OK;
 }
 
+/* A border of one value; other modes are movements. */
 sb_err sb_lower_pad(struct sb_lowering *l, const struct sb_graph_node *node)
 {
     uint32_t value = node->outputs[0];
-    const struct sb_value *from_input = sb_graph_input(l->graph, node, 1);
     const struct sb_value *fill = sb_graph_input(l->graph, node, 2);
-    size_t count = 0;
-    const int64_t *pads = sb_graph_attr_ints(&count, node, "pads");
+    int64_t pads[2 * SB_TENSOR_RANK_MAX];
     int64_t attrs[SB_ATTR_PAD_VALUE + 1] = {0};
     struct sb_lowered x;
-    if ((pads == NULL && (from_input == NULL || !from_input->is_const)) ||
-        (fill != NULL && !fill->is_const)) {
-        return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node, "pads that are not constants");
+    if (strcmp(sb_graph_attr_string(node, "mode", "constant"), "constant") != 0) {
+        return sb_lower_move(l, node);
     }
+    if (fill != NULL && !fill->is_const) {
+        return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node, "a value that is not constant");
+    }
+    struct sb_eval e = sb_lower_eval(l, node);
+    uint32_t rank = e.in[0]->shape.rank;
+    SB_TRY(sb_eval_pads(pads, &e, rank));
     SB_TRY(sb_lower_get(&x, l, node, 0, SB_LAYOUT_FLAT));
     if (x.layout == SB_LAYOUT_FLAT) {
         return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node, "padding a flattened image");
     }
-    uint32_t rank = x.shape.rank;
     for (uint32_t i = 0; i < rank; i++) {
         uint32_t at = sb_lower_axis(&x, i);
-        attrs[SB_ATTR_PAD_BEFORE + at] =
-            pads != NULL ? pads[i] : (int64_t)from_input->array.data[i];
-        attrs[SB_ATTR_PAD_AFTER + at] =
-            pads != NULL ? pads[i + rank] : (int64_t)from_input->array.data[i + rank];
+        attrs[SB_ATTR_PAD_BEFORE + at] = pads[i];
+        attrs[SB_ATTR_PAD_AFTER + at] = pads[i + rank];
     }
     double real = fill != NULL ? fill->array.data[0] : sb_graph_attr_float(node, "value", 0);
     struct sb_format whole =
@@ -150,54 +163,5 @@ sb_err sb_lower_pad(struct sb_lowering *l, const struct sb_graph_node *node)
     x.shape = sb_lower_shape(&l->graph->values[value].array.shape, x.layout);
     x.tensor = sb_lower_emit(l, value, SB_OP_PAD, &x.tensor, 1, &x.format, &x.shape, attrs);
     sb_lower_set(l, value, &x, SB_OP_PAD);
-    return SB_OK;
-}
-
-bool sb_lower_indexed(int64_t *ret_dim, const struct sb_graph *graph,
-                      const struct sb_graph_node *node)
-{
-    if (node->op->id != SB_ONNX_GATHER) {
-        return false;
-    }
-    const struct sb_shape *x = &graph->values[node->inputs[0]].array.shape;
-    int64_t axis = sb_graph_attr_int(node, "axis", 0);
-    *ret_dim = x->dims[axis < 0 ? axis + x->rank : axis];
-    return true;
-}
-
-/* Rows of a constant of whole numbers by a computed index: the label of a class. */
-sb_err sb_lower_gather(struct sb_lowering *l, const struct sb_graph_node *node)
-{
-    uint32_t value = node->outputs[0];
-    const struct sb_value *table = &l->graph->values[node->inputs[0]];
-    uint64_t count = sb_array_count(&table->array);
-    struct sb_lowered x;
-    int64_t axis = sb_graph_attr_int(node, "axis", 0);
-    if (!table->is_const || l->graph->values[node->inputs[1]].is_const || axis != 0 || count == 0) {
-        return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node,
-                             "only rows of a constant by a computed index are supported");
-    }
-    SB_TRY(sb_lower_get(&x, l, node, 1, SB_LAYOUT_PLAIN));
-    int64_t *raw = sb_arena_array(l->memory, count, sizeof *raw);
-    if (raw == NULL) {
-        return sb_fail(l->diag, SB_E_NOMEM, "out of memory for a table");
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        double v = table->array.data[i];
-        if (v != nearbyint(v) || fabs(v) > 0x1p53 || x.format.dtype != SB_DTYPE_I32 ||
-            x.format.scale != 1) {
-            return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node,
-                                 "only tables of whole numbers, by the index of an ArgMax");
-        }
-        raw[i] = (int64_t)v;
-    }
-    struct sb_lowered y = {.layout = SB_LAYOUT_PLAIN,
-                           .format = sb_format_of(SB_DTYPE_I64, 1, 0),
-                           .shape = l->graph->values[value].array.shape};
-    uint32_t in[2] = {x.tensor};
-    in[SB_IN_GATHER_TABLE] =
-        sb_build_const(l->build, node->name, SB_DTYPE_I64, &table->array.shape, NULL, raw);
-    y.tensor = sb_lower_emit(l, value, SB_OP_GATHER, in, 2, &y.format, &y.shape, NULL);
-    sb_lower_set(l, value, &y, SB_OP_GATHER);
     return SB_OK;
 }

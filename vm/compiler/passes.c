@@ -70,9 +70,16 @@ sb_err sb_pass_set_attrs(struct sb_graph *graph, struct sb_graph_node *node,
 
 /* ---- shapes and constants ---- */
 
+/* The result follows from the shape of the input alone. */
+static bool reads_shape_only(const struct sb_graph_node *node)
+{
+    enum sb_onnx_op_id op = node->op->id;
+    return op == SB_ONNX_SHAPE || op == SB_ONNX_SIZE || op == SB_ONNX_EYE_LIKE;
+}
+
 static bool is_static(const struct sb_graph *graph, const struct sb_graph_node *node)
 {
-    if (node->op->id == SB_ONNX_SHAPE) {
+    if (reads_shape_only(node)) {
         return true;
     }
     for (uint32_t i = 0; i < node->input_count; i++) {
@@ -125,14 +132,24 @@ static sb_err fold_node(struct sb_graph *graph, struct sb_graph_node *node,
     return SB_OK;
 }
 
-/* The first input from which on an operator's inputs say what shape its output has; UINT32_MAX if none does. */
-static uint32_t first_shape_input(const struct sb_graph_node *node)
+uint32_t sb_passes_first_shape_input(const struct sb_graph_node *node)
 {
     switch ((int)node->op->id) {
+    case SB_ONNX_CONSTANT_OF_SHAPE:
+    case SB_ONNX_RANGE:
+    case SB_ONNX_NON_ZERO:
+        return 0;
     case SB_ONNX_RESHAPE:
     case SB_ONNX_SQUEEZE:
     case SB_ONNX_UNSQUEEZE:
     case SB_ONNX_PAD:
+    case SB_ONNX_CENTER_CROP_PAD:
+    case SB_ONNX_COMPRESS:
+    case SB_ONNX_EXPAND:
+    case SB_ONNX_SLICE:
+    case SB_ONNX_SPLIT:
+    case SB_ONNX_TILE:
+    case SB_ONNX_TRILU:
         return 1;
     default:
         return UINT32_MAX;
@@ -155,7 +172,7 @@ static sb_err check_shapes(const struct sb_graph *graph, struct sb_arena *scratc
         bool all_fixed = true;
         for (uint32_t i = 0; !node->removed && i < node->input_count; i++) {
             bool is_fixed = node->inputs[i] == SB_NO_VALUE || fixed[node->inputs[i]];
-            if (!is_fixed && i >= first_shape_input(node)) {
+            if (!is_fixed && i >= sb_passes_first_shape_input(node)) {
                 return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
                                      "a shape that depends on the input '%s'; make it a constant",
                                      graph->values[node->inputs[i]].name);
@@ -164,7 +181,7 @@ static sb_err check_shapes(const struct sb_graph *graph, struct sb_arena *scratc
         }
         for (uint32_t i = 0; !node->removed && i < node->output_count; i++) {
             if (node->outputs[i] != SB_NO_VALUE) {
-                fixed[node->outputs[i]] = all_fixed || node->op->id == SB_ONNX_SHAPE;
+                fixed[node->outputs[i]] = all_fixed || reads_shape_only(node);
             }
         }
     }
@@ -294,6 +311,24 @@ static sb_err check_pair(const struct sb_graph *graph, const struct sb_graph_nod
     return SB_OK;
 }
 
+/* The mask of a Dropout in inference: everything is kept. */
+static sb_err keep_all(struct sb_graph *graph, const struct sb_graph_node *node,
+                       struct sb_diag *diag)
+{
+    struct sb_value *mask = &graph->values[node->outputs[1]];
+    uint64_t count = sb_array_count(&mask->array);
+    mask->array.data = sb_arena_array(graph->memory, count, sizeof(double));
+    if (mask->array.data == NULL) {
+        return sb_pass_nomem(diag);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        mask->array.data[i] = 1;
+    }
+    mask->is_const = true;
+    mask->elem = SB_ELEM_BOOL;
+    return SB_OK;
+}
+
 static sb_err drop_identities(struct sb_graph *graph, struct sb_diag *diag)
 {
     for (uint32_t n = 0; n < graph->node_count; n++) {
@@ -304,6 +339,11 @@ static sb_err drop_identities(struct sb_graph *graph, struct sb_diag *diag)
         switch ((int)node->op->id) {
         case SB_ONNX_IDENTITY:
         case SB_ONNX_DROPOUT:
+            if (node->output_count > 1 && node->outputs[1] != SB_NO_VALUE) {
+                SB_TRY(keep_all(graph, node, diag));
+            }
+            drop(graph, node);
+            break;
         case SB_ONNX_ZIP_MAP:
             drop(graph, node);
             break;

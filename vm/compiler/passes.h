@@ -18,6 +18,10 @@ sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch,
 /* sb_passes_elems: element types of computed values, from those of inputs and constants: one pass in the order of execution. */
 void sb_passes_elems(struct sb_graph *graph);
 
+/* sb_passes_first_shape_input: the first input from which on an operator's inputs say what shape its output has, so that they must be
+ * constants; UINT32_MAX if none does. */
+uint32_t sb_passes_first_shape_input(const struct sb_graph_node *node);
+
 /* sb_passes_run: all passes, on a graph whose batch is fixed. Errors name the node. */
 sb_err sb_passes_run(struct sb_graph *graph, struct sb_diag *diag) SB_MUST_USE;
 

@@ -199,6 +199,7 @@ static sb_err expand_classifier(struct sb_expansion *x)
     uint32_t table = 0;
     SB_TRY(add_node(&index, x, "ArgMax", raw, SB_NO_VALUE, attrs, 2));
     SB_TRY(add_vector(&table, x, NULL, labels, 0));
+    x->graph->values[table].elem = SB_ELEM_INT64;
     for (size_t i = 0; i < labels; i++) {
         x->graph->values[table].array.data[i] = (double)ints[i];
     }
@@ -282,7 +283,10 @@ static sb_err expand_node(bool *changed, struct sb_expansion *x)
     default:
         break;
     }
-    *changed = false;
+    SB_TRY(sb_expand_move(changed, x));
+    if (*changed) {
+        return SB_OK;
+    }
     if (x->count == x->capacity) {
         SB_TRY(grow(x));
     }

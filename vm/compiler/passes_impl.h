@@ -46,6 +46,16 @@ sb_err sb_expand_const(uint32_t *ret, struct sb_expansion *x, enum sb_elem elem,
 sb_err sb_expand_ints(uint32_t *ret, struct sb_expansion *x, const int64_t *ints,
                       size_t count) SB_MUST_USE;
 
+/* sb_expand_slice, _reshape: by constants. */
+sb_err sb_expand_slice(uint32_t *output, struct sb_expansion *x, uint32_t from,
+                       const int64_t *starts, const int64_t *ends, const int64_t *axes,
+                       size_t count) SB_MUST_USE;
+sb_err sb_expand_reshape(uint32_t *output, struct sb_expansion *x, uint32_t from,
+                         const struct sb_shape *shape) SB_MUST_USE;
+
+/* The expansions, by file: *ret_done false if the node is none of theirs, or stays as it is. */
+sb_err sb_expand_move(bool *ret_done, struct sb_expansion *x) SB_MUST_USE;
+
 /* sb_attr_int, sb_attr_ints, sb_attr_string: attributes for sb_expand_node; what they point to must last as long as the graph (arena). */
 static inline struct sb_attr sb_attr_int(const char *name, int64_t i)
 {
