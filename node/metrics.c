@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "base/codec/hex.h"
+#include "node/lookahead.h"
 #include "node/metrics_impl.h"
 #include "node/version.h"
 #include "vm/precompile/inference.h"
@@ -259,6 +260,8 @@ static void gather_models(struct sb_rpc_metrics *m, struct sb_inference *inferen
     m->inference_total = stats.memo.hit_count + stats.memo.miss_count;
     m->inference_memo_hits_total = stats.memo.hit_count;
     m->inference_memo_bytes = stats.memo.bytes;
+    m->inference_call_memo_hits_total = stats.call_memo.hit_count;
+    m->inference_call_memo_bytes = stats.call_memo.bytes;
     m->inference_seconds_total = stats.run_us;
     m->models_loaded = stats.model_count;
     m->models_loaded_bytes = stats.model_bytes;
@@ -333,6 +336,11 @@ void sb_metrics_gather(struct sb_metrics *metrics, struct sb_arena *arena,
         ret->consensus_height = ret->head_number;
     }
     gather_pool(ret, metrics);
+    if (metrics->options.lookahead != NULL) {
+        struct sb_lookahead_stats ahead = sb_lookahead_stats(metrics->options.lookahead);
+        ret->lookahead_transactions_total = ahead.transactions;
+        ret->lookahead_gas_total = ahead.gas;
+    }
     if (metrics->options.inference != NULL) {
         gather_models(ret, metrics->options.inference);
     }

@@ -40,8 +40,9 @@ struct sb_metrics;
 
 /* Everything is borrowed and outlives the metrics; what is NULL gives zeros. */
 struct sb_metrics_options {
-    struct sb_chain *chain;     /* required */
-    struct sb_mempool *mempool; /* required */
+    struct sb_chain *chain;         /* required */
+    struct sb_mempool *mempool;     /* required */
+    struct sb_lookahead *lookahead; /* may be NULL */
     struct sb_inference *inference;
     const struct sb_chain_app *app;
     struct sb_disk_meter *journal;

@@ -358,6 +358,7 @@ sb_err sb_query_execute(struct sb_query_outcome *ret_outcome, struct sb_arena *a
     if (x == NULL) {
         return SB_E_NOMEM;
     }
+    sb_executor_set_call(x);
     sb_executor_set_stop(x, stop);
     sb_executor_set_tracer(x, tracer);
     sb_executor_set_missing_hook(x, sb_chain_log_missing_precompile, site->backend->chain);

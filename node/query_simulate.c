@@ -334,6 +334,7 @@ static sb_err simulate(struct sb_simulator *s, struct sb_json *out)
     if (s->x == NULL) {
         return SB_E_NOMEM;
     }
+    sb_executor_set_call(s->x);
     sb_executor_set_stop(s->x, s->stop);
     sb_transfer_log_init(&s->transfers, s->arena, sb_executor_state(s->x));
     const struct sb_tracer tracer = sb_transfer_log_tracer(&s->transfers);

@@ -36,6 +36,7 @@ static sb_err replay_open(struct replay *r)
         sb_backend_state_close(r->backend, &r->parent);
         return SB_E_NOMEM;
     }
+    sb_executor_set_call(r->x);
     sb_executor_set_stop(r->x, r->stop);
     return SB_OK;
 }
@@ -191,6 +192,7 @@ static sb_err trace_call_on(struct sb_query_site *site, struct sb_arena *arena,
                        sb_executor_state(x), &site->env.coinbase, &call->tx, &call->from);
     const struct sb_tracer hooks = sb_tx_tracer_hooks(&tracer);
     sb_executor_set_tracer(x, &hooks);
+    sb_executor_set_call(x);
     sb_executor_set_stop(x, stop);
     sb_err err = sb_executor_tx(&outcome.result, x, &call->tx, &call->from, &call->relax);
     if (err == SB_OK && outcome.result.reject != SB_TX_ACCEPTED) {

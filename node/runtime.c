@@ -16,6 +16,7 @@
 #include "base/util/assert.h"
 #include "node/backfill.h"
 #include "node/inbox.h"
+#include "node/lookahead.h"
 #include "node/remote_signer.h"
 #include "node/snap_server.h"
 #include "node/verify_cache.h"
@@ -45,6 +46,7 @@ struct sb_node {
     struct sb_p2p *p2p;
     struct sb_snap_server *snapshots; /* NULL: none are wanted */
     struct sb_backfill *backfill;     /* NULL without peers */
+    struct sb_lookahead *lookahead;   /* NULL: not wanted */
     struct sb_metrics *metrics;
 
     bool has_loop;
@@ -558,11 +560,19 @@ static sb_err open_snapshots(struct sb_node *node, struct sb_diag *diag)
     return wanted ? sb_snap_server_new(&node->snapshots, &options, diag) : SB_OK;
 }
 
+static sb_err open_lookahead(struct sb_node *node, struct sb_diag *diag)
+{
+    const struct sb_node_options *o = &node->options;
+    bool wanted = !o->no_look_ahead && o->pace == SB_PACE_STEADY && o->inference != NULL;
+    return wanted ? sb_lookahead_new(&node->lookahead, node->chain, node->mempool, diag) : SB_OK;
+}
+
 static sb_err open_metrics(struct sb_node *node, struct sb_diag *diag)
 {
     const struct sb_metrics_options options = {.chain = node->chain,
                                                .mempool = node->mempool,
                                                .inference = node->options.inference,
+                                               .lookahead = node->lookahead,
                                                .app = node->app,
                                                .journal = node->meter,
                                                .stall_ms = node->options.stall_ms,
@@ -585,6 +595,7 @@ static sb_err open_all(struct sb_node *node, struct sb_diag *diag)
     SB_TRY(open_replica(node, diag));
     SB_TRY(open_network(node, diag));
     SB_TRY(open_snapshots(node, diag));
+    SB_TRY(open_lookahead(node, diag));
     SB_TRY(open_metrics(node, diag));
     SB_TRY(sb_replica_start(node->replica, diag));
     node->status = sb_replica_status(node->replica);
@@ -651,6 +662,7 @@ void sb_node_stop(struct sb_node *node)
         (void)uv_thread_join(&node->thread);
         node->has_thread = false;
     }
+    sb_lookahead_stop(node->lookahead);
 }
 
 static void close_handle(uv_handle_t *handle, void *ctx)
@@ -691,6 +703,7 @@ void sb_node_free(struct sb_node *node)
         SB_ASSERT(uv_loop_close(&node->loop) == 0);
     }
     sb_metrics_free(node->metrics);
+    sb_lookahead_free(node->lookahead);
     sb_mempool_free(node->mempool);
     sb_chain_close(node->chain);
     sb_verify_cache_free(node->verified);

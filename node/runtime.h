@@ -40,9 +40,10 @@ struct sb_node_options {
     const char *signer_socket;
     uint64_t signer_timeout_ms;
     enum sb_pace pace;
-    uint64_t interval_ms;            /* STEADY; 0 takes minBlockIntervalMs */
-    uint64_t halt_height;            /* 0: never */
-    uint64_t stall_ms;               /* as in sb_metrics_options */
+    uint64_t interval_ms; /* STEADY; 0 takes minBlockIntervalMs */
+    bool no_look_ahead;   /* lookahead.h; there is none with INSTANT, or without inference */
+    uint64_t halt_height; /* 0: never */
+    uint64_t stall_ms;    /* as in sb_metrics_options */
     struct sb_bft_timeouts timeouts; /* all zero: sb_bft_timeouts_default */
     const struct sb_p2p_options
         *p2p; /* NULL: no peers. Used during new; domain, callbacks and log are the node's */

@@ -97,6 +97,7 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
     struct sb_inference_options inference = {.kernels = kernels,
                                              .model_bytes_max = c->model_cache_mib * MIB,
                                              .memo_bytes_max = c->memo_mib * MIB,
+                                             .call_memo_bytes_max = c->call_memo_mib * MIB,
                                              .clock_us = clock_us};
     randombytes_buf(&inference.memo_seed, sizeof inference.memo_seed);
     service->inference = sb_inference_new(&inference);
@@ -113,6 +114,7 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
         .signer_socket = c->signer_socket,
         .signer_timeout_ms = c->signer_timeout_ms,
         .pace = c->instant_blocks ? SB_PACE_INSTANT : SB_PACE_STEADY,
+        .no_look_ahead = c->no_look_ahead,
         .interval_ms = c->block_interval_ms,
         .halt_height = c->halt_height,
         .stall_ms = c->ready_stall_ms,

@@ -146,7 +146,9 @@ double sb_eval_operand(const struct sb_eval *e, uint32_t index, const struct sb_
 sb_err sb_eval_binary(struct sb_eval *e)
 {
     struct sb_shape shape;
-    bool integers = sb_elem_is_integer(e->graph->values[e->node->inputs[0]].elem);
+    if (sb_elem_is_exact(e->graph->values[e->node->inputs[0]].elem)) {
+        return sb_eval_choose(e);
+    }
     SB_TRY(sb_eval_broadcast(&shape, e));
     SB_TRY(sb_eval_alloc(e, 0, &shape));
     uint64_t count = sb_shape_count(&shape);
@@ -165,7 +167,7 @@ sb_err sb_eval_binary(struct sb_eval *e)
             y = a * b;
             break;
         default:
-            y = integers ? trunc(a / b) : a / b;
+            y = a / b;
             break;
         }
         e->out[0].data[i] = y;
@@ -363,7 +365,9 @@ static sb_err quant_params_of(struct quant_params *ret, struct sb_eval *e)
                              "scale and zero point do not have one element for each index of the "
                              "axis");
     }
-    for (uint64_t i = 0; i < count; i++) {
+    bool given =
+        e->graph->values[e->node->inputs[1]].is_const; /* a computed one may be 0 for zeros */
+    for (uint64_t i = 0; given && i < count; i++) {
         if (!(p.scale->data[i] > 0)) {
             return sb_graph_fail(e->diag, SB_E_RANGE, e->node, "a scale is not positive");
         }

@@ -50,6 +50,18 @@ sb_err sb_eval_broadcast(struct sb_shape *ret, struct sb_eval *e) SB_MUST_USE;
 double sb_eval_operand(const struct sb_eval *e, uint32_t index, const struct sb_shape *shape,
                        uint64_t at);
 
+/* sb_eval_int: the integer that a double holds, brought into +-2^62. sb_eval_wrap: an integer modulo 2^bits of its ONNX type. */
+int64_t sb_eval_int(double v);
+double sb_eval_wrap(enum sb_elem elem, int64_t v);
+
+/* sb_eval_choose: the float reference of elementwise operators on integers and bools, of comparisons, and of Max, Min, Mod, Sum and Mean. */
+sb_err sb_eval_choose(struct sb_eval *e);
+
+/* sb_eval_reduced: the dimensions that a Reduce operator sums over, as bits. Errors name the node. */
+sb_err sb_eval_reduced(uint32_t *ret, const struct sb_graph *graph,
+                       const struct sb_graph_node *node, const struct sb_shape *x,
+                       struct sb_diag *diag) SB_MUST_USE;
+
 /* sb_eval_whole: a double that stands for an integer, brought into +-2^62. */
 int64_t sb_eval_whole(double v);
 

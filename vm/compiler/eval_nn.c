@@ -372,33 +372,3 @@ sb_err sb_eval_softmax(struct sb_eval *e)
     }
     return SB_OK;
 }
-
-sb_err sb_eval_arg_max(struct sb_eval *e)
-{
-    const struct sb_shape *x = &e->in[0]->shape;
-    bool keep = sb_graph_attr_int(e->node, "keepdims", 1) != 0;
-    bool last = sb_graph_attr_int(e->node, "select_last_index", 0) != 0;
-    uint32_t axis = 0;
-    SB_TRY(sb_eval_axis(&axis, e, sb_graph_attr_int(e->node, "axis", 0), x->rank));
-    struct sb_shape shape = {0};
-    uint64_t step = 1;
-    for (uint32_t i = 0; i < x->rank; i++) {
-        step *= i > axis ? x->dims[i] : 1;
-        if (i != axis || keep) {
-            shape.dims[shape.rank++] = i == axis ? 1 : x->dims[i];
-        }
-    }
-    SB_TRY(sb_eval_alloc(e, 0, &shape));
-    uint64_t len = x->dims[axis];
-    for (uint64_t i = 0; len != 0 && i < sb_shape_count(&shape); i++) {
-        const double *row = e->in[0]->data + i / step * len * step + i % step;
-        uint64_t best = 0;
-        for (uint64_t j = 1; j < len; j++) {
-            bool better =
-                row[j * step] > row[best * step] || (last && row[j * step] == row[best * step]);
-            best = better ? j : best;
-        }
-        e->out[0].data[i] = (double)best;
-    }
-    return SB_OK;
-}

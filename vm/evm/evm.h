@@ -117,6 +117,7 @@ struct sb_evm {
     const struct sb_tx_env *tx;
     struct sb_overlay *state;
     struct sb_inference *inference;
+    bool is_call;                   /* for no block: its inferences are remembered apart */
     const struct sb_tracer *tracer; /* may be NULL */
     const atomic_bool *stop; /* may be NULL; polled at calls, jumps and in long precompiles */
     void (*on_missing_precompile)(void *ctx,

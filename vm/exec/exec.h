@@ -71,6 +71,8 @@ void sb_executor_free(struct sb_executor *x);
 struct sb_overlay *sb_executor_state(struct sb_executor *x);
 void sb_executor_set_tracer(struct sb_executor *x, const struct sb_tracer *tracer);
 void sb_executor_set_stop(struct sb_executor *x, const atomic_bool *stop);
+/* sb_executor_set_call: what it runs is for no block (eth_call and its like): its inferences are remembered apart from those of blocks. */
+void sb_executor_set_call(struct sb_executor *x);
 void sb_executor_set_missing_hook(struct sb_executor *x,
                                   void (*hook)(void *ctx, const sb_addr *addr), void *ctx);
 

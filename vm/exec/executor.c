@@ -41,6 +41,7 @@ struct sb_executor {
     struct sb_evm_memory *memory;
     const struct sb_tracer *tracer;
     const atomic_bool *stop;
+    bool is_call;
     void (*on_missing)(void *ctx, const sb_addr *addr);
     void *on_missing_ctx;
     uint64_t gas_used;
@@ -109,6 +110,11 @@ void sb_executor_set_stop(struct sb_executor *x, const atomic_bool *stop)
     x->stop = stop;
 }
 
+void sb_executor_set_call(struct sb_executor *x)
+{
+    x->is_call = true;
+}
+
 void sb_executor_set_missing_hook(struct sb_executor *x,
                                   void (*hook)(void *ctx, const sb_addr *addr), void *ctx)
 {
@@ -129,6 +135,7 @@ static struct sb_evm evm_of(const struct sb_executor *x, const struct sb_block_e
                            .tx = tx_env,
                            .state = x->state,
                            .inference = x->inference,
+                           .is_call = x->is_call,
                            .tracer = x->tracer,
                            .stop = x->stop,
                            .on_missing_precompile = x->on_missing,

@@ -12,11 +12,13 @@
 #include "base/util/assert.h"
 #include "vm/precompile/facts.h"
 
-#define BUCKET_COUNT           256
-#define MODEL_BYTES_DEFAULT    ((size_t)256 << 20)
-#define MEMO_BYTES_DEFAULT     ((size_t)32 << 20)
-#define SCRATCH_KEPT_COUNT     4
-#define SCRATCH_KEPT_BYTES_MAX ((size_t)64 << 20)
+#define BUCKET_COUNT            256
+#define MODEL_BYTES_DEFAULT     ((size_t)256 << 20)
+#define MEMO_BYTES_DEFAULT      ((size_t)32 << 20)
+#define CALL_MEMO_BYTES_DEFAULT ((size_t)8 << 20)
+#define USE_COUNT               (SB_INFERENCE_CALL + 1)
+#define SCRATCH_KEPT_COUNT      4
+#define SCRATCH_KEPT_BYTES_MAX  ((size_t)64 << 20)
 
 struct entry {
     sb_hash id;
@@ -38,11 +40,18 @@ struct sb_inference {
     struct entry *newest, *oldest;
     size_t model_bytes, model_bytes_max;
     struct sb_inference_stats stats;
-    struct sb_memo *memo;
+    struct sb_memo *memos[USE_COUNT];
     const struct sb_kernels *kernels; /* may be NULL */
     uint64_t (*clock_us)(void);       /* may be NULL */
     struct scratch *kept[SCRATCH_KEPT_COUNT];
 };
+
+static void free_memos(struct sb_inference *inference)
+{
+    for (int use = 0; use < USE_COUNT; use++) {
+        sb_memo_free(inference->memos[use]);
+    }
+}
 
 struct sb_inference *sb_inference_new(const struct sb_inference_options *options)
 {
@@ -50,14 +59,19 @@ struct sb_inference *sb_inference_new(const struct sb_inference_options *options
     if (inference == NULL) {
         return NULL;
     }
-    size_t memo_bytes = options->memo_bytes_max != 0 ? options->memo_bytes_max : MEMO_BYTES_DEFAULT;
+    size_t bytes = options->memo_bytes_max != 0 ? options->memo_bytes_max : MEMO_BYTES_DEFAULT;
+    size_t call_bytes =
+        options->call_memo_bytes_max != 0 ? options->call_memo_bytes_max : CALL_MEMO_BYTES_DEFAULT;
     inference->model_bytes_max =
         options->model_bytes_max != 0 ? options->model_bytes_max : MODEL_BYTES_DEFAULT;
     inference->kernels = options->kernels;
     inference->clock_us = options->clock_us;
-    inference->memo = sb_memo_new(memo_bytes, options->memo_seed);
-    if (inference->memo == NULL || pthread_mutex_init(&inference->lock, NULL) != 0) {
-        sb_memo_free(inference->memo);
+    inference->memos[SB_INFERENCE_BLOCK] = sb_memo_new(bytes, options->memo_seed);
+    inference->memos[SB_INFERENCE_CALL] = sb_memo_new(call_bytes, options->memo_seed);
+    if (inference->memos[SB_INFERENCE_BLOCK] == NULL ||
+        inference->memos[SB_INFERENCE_CALL] == NULL ||
+        pthread_mutex_init(&inference->lock, NULL) != 0) {
+        free_memos(inference);
         free(inference);
         return NULL;
     }
@@ -116,7 +130,7 @@ void sb_inference_free(struct sb_inference *inference)
     for (size_t i = 0; i < SCRATCH_KEPT_COUNT; i++) {
         free(inference->kept[i]);
     }
-    sb_memo_free(inference->memo);
+    free_memos(inference);
     (void)pthread_mutex_destroy(&inference->lock);
     free(inference);
 }
@@ -130,7 +144,8 @@ struct sb_inference_stats sb_inference_stats(struct sb_inference *inference)
         stats.model_count++;
     }
     (void)pthread_mutex_unlock(&inference->lock);
-    stats.memo = sb_memo_stats(inference->memo);
+    stats.memo = sb_memo_stats(inference->memos[SB_INFERENCE_BLOCK]);
+    stats.call_memo = sb_memo_stats(inference->memos[SB_INFERENCE_CALL]);
     return stats;
 }
 
@@ -150,9 +165,9 @@ void sb_inference_run_end(struct sb_inference *inference, uint64_t begun_us)
     (void)pthread_mutex_unlock(&inference->lock);
 }
 
-struct sb_memo *sb_inference_memo(struct sb_inference *inference)
+struct sb_memo *sb_inference_memo(struct sb_inference *inference, enum sb_inference_use use)
 {
-    return inference->memo;
+    return inference->memos[use];
 }
 
 static struct entry *find(struct sb_inference *inference, const sb_hash *id)

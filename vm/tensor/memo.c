@@ -136,22 +136,43 @@ static void evict_oldest(struct sb_memo *memo)
     free(e);
 }
 
+/* copy_locked: the entry, if it has a value of this length; NULL otherwise. */
+static struct entry *copy_locked(uint8_t *ret_value, size_t value_len, struct sb_memo *memo,
+                                 const sb_hash *key)
+{
+    struct entry *e = find(memo, key);
+    if (e == NULL || e->value_len != value_len) {
+        return NULL;
+    }
+    sb_copy(ret_value, e->value, value_len);
+    return e;
+}
+
 bool sb_memo_get(uint8_t *ret_value, size_t value_len, struct sb_memo *memo, const sb_hash *key)
 {
     if (memo == NULL) {
         return false;
     }
     (void)pthread_mutex_lock(&memo->mutex);
-    struct entry *e = find(memo, key);
-    bool hit = e != NULL && e->value_len == value_len;
-    if (hit) {
-        sb_copy(ret_value, e->value, value_len);
+    struct entry *e = copy_locked(ret_value, value_len, memo, key);
+    if (e != NULL) {
         unlink_use(memo, e);
         link_newest(memo, e);
         memo->stats.hit_count++;
     } else {
         memo->stats.miss_count++;
     }
+    (void)pthread_mutex_unlock(&memo->mutex);
+    return e != NULL;
+}
+
+bool sb_memo_peek(uint8_t *ret_value, size_t value_len, struct sb_memo *memo, const sb_hash *key)
+{
+    if (memo == NULL) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&memo->mutex);
+    bool hit = copy_locked(ret_value, value_len, memo, key) != NULL;
     (void)pthread_mutex_unlock(&memo->mutex);
     return hit;
 }

@@ -36,6 +36,9 @@ sb_hash sb_memo_key(const sb_hash *model_id, uint32_t function, const sb_bytes *
 /* sb_memo_get: copy the value into ret_value. true on a hit of exactly value_len bytes; a NULL memo is always a miss. */
 bool sb_memo_get(uint8_t *ret_value, size_t value_len, struct sb_memo *memo, const sb_hash *key);
 
+/* sb_memo_peek: sb_memo_get for somebody whose questions must leave no mark: nothing is counted, and the entry gets no older or younger. */
+bool sb_memo_peek(uint8_t *ret_value, size_t value_len, struct sb_memo *memo, const sb_hash *key);
+
 /* sb_memo_put: remember a value; does nothing if it is larger than a quarter of the memo, memory is refused or memo is NULL. */
 void sb_memo_put(struct sb_memo *memo, const sb_hash *key, sb_bytes value);
 
