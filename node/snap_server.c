@@ -11,18 +11,28 @@
 #include "node/snap_answer.h"
 
 #define QUESTION_BYTES_MAX 256
-#define QUEUE_MAX          1024
-#define PREPARE_BLOCKS     8  /* so many blocks before a snapshot the tables are flushed */
-#define RETRY_MS           20 /* a peer's send queue is full */
-#define RETRIES_MAX        250
-#define HASHES_COUNT       256 /* blocks that BLOCKHASH can name */
+#define PEERS_MAX          256 /* that wait for answers at a time */
+#define PREPARE_BLOCKS     8   /* so many blocks before a snapshot the tables are flushed */
+#define PAUSE_MS_FIRST     20  /* a peer's send queue is full: it is tried again later, and later */
+#define PAUSE_MS_MAX       1000
+#define GIVE_UP_MS                                                                                 \
+    10000 /* so long, and its question is forgotten: nobody waits for the answer any more */
+#define HASHES_COUNT 256 /* blocks that BLOCKHASH can name */
 #define PRUNE_STEPS                                                                                \
     16 /* pruned is when a part of the kept blocks is too much: rewriting tables costs */
 
-struct waiting {
-    sb_peer peer;
+struct question {
     size_t len;
     uint8_t bytes[QUESTION_BYTES_MAX];
+};
+
+/* Who waits. The first question stays until its answer has gone into the peer's queue. */
+struct asker {
+    sb_peer peer;
+    size_t first, count;       /* 0: the place is free */
+    uint64_t since_ms;         /* its queue was full at first then; 0: it has room */
+    uint64_t pause_ms, due_ms; /* it is tried again at due_ms */
+    struct question ring[SB_SNAP_QUEUE_MAX];
 };
 
 struct sb_snap_server {
@@ -37,8 +47,8 @@ struct sb_snap_server {
     bool stop, prepare_due;
     uint64_t adopt_height; /* cut and not adopted yet; 0: none */
     uint64_t prune_height; /* the head, when pruning is to be thought of; 0: not */
-    struct waiting *queue; /* QUEUE_MAX, a ring */
-    size_t first, count;
+    struct asker *askers;  /* PEERS_MAX */
+    size_t turn;           /* the one whose turn is next: each gives way after one answer */
 };
 
 /* ---- the node's loop ---- */
@@ -81,19 +91,39 @@ static void on_head(void *ctx, const struct sb_chain_event *event)
 
 /* ---- the p2p thread ---- */
 
+/* asker_of: under the lock: the place of a peer, or a free one; NULL when there is none. */
+static struct asker *asker_of(struct sb_snap_server *server, sb_peer peer)
+{
+    struct asker *place = NULL;
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        struct asker *asker = &server->askers[i];
+        if (asker->count != 0 && asker->peer == peer) {
+            return asker;
+        }
+        place = place == NULL && asker->count == 0 ? asker : place;
+    }
+    return place;
+}
+
+static void question_put(struct asker *asker, sb_peer peer, sb_bytes message)
+{
+    if (asker->count == 0) {
+        asker->peer = peer;
+        asker->since_ms = asker->due_ms = 0;
+    }
+    struct question *q = &asker->ring[(asker->first + asker->count++) % SB_SNAP_QUEUE_MAX];
+    q->len = message.len;
+    sb_copy(q->bytes, message.data, message.len);
+}
+
 void sb_snap_server_receive(struct sb_snap_server *server, sb_peer peer, sb_bytes message)
 {
-    size_t of_peer = 0;
     (void)pthread_mutex_lock(&server->lock);
-    for (size_t i = 0; i < server->count; i++) {
-        of_peer += server->queue[(server->first + i) % QUEUE_MAX].peer == peer ? 1 : 0;
-    }
-    bool fits = message.len <= QUESTION_BYTES_MAX && of_peer < SB_SNAP_QUEUE_MAX;
-    if (fits && server->count < QUEUE_MAX) {
-        struct waiting *w = &server->queue[(server->first + server->count++) % QUEUE_MAX];
-        w->peer = peer;
-        w->len = message.len;
-        sb_copy(w->bytes, message.data, message.len);
+    struct asker *asker = asker_of(server, peer);
+    bool fits =
+        message.len <= QUESTION_BYTES_MAX && (asker == NULL || asker->count < SB_SNAP_QUEUE_MAX);
+    if (fits && asker != NULL) {
+        question_put(asker, peer, message);
         signal_work(server);
     }
     (void)pthread_mutex_unlock(&server->lock);
@@ -106,47 +136,31 @@ void sb_snap_server_receive(struct sb_snap_server *server, sb_peer peer, sb_byte
 void sb_snap_server_peer_down(struct sb_snap_server *server, sb_peer peer)
 {
     (void)pthread_mutex_lock(&server->lock);
-    size_t kept = 0;
-    for (size_t i = 0; i < server->count; i++) {
-        const struct waiting *w = &server->queue[(server->first + i) % QUEUE_MAX];
-        if (w->peer != peer) {
-            server->queue[(server->first + kept++) % QUEUE_MAX] = *w;
-        }
+    struct asker *asker = asker_of(server, peer);
+    if (asker != NULL && asker->peer == peer) {
+        asker->count = 0;
     }
-    server->count = kept;
     (void)pthread_mutex_unlock(&server->lock);
 }
 
 /* ---- the worker ---- */
 
-static bool is_stopping(struct sb_snap_server *server)
+static uint64_t now_ms(void)
 {
-    (void)pthread_mutex_lock(&server->lock);
-    bool stop = server->stop;
-    (void)pthread_mutex_unlock(&server->lock);
-    return stop;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* give: the answer, as soon as the peer's queue has room for it. */
-static void give(struct sb_snap_server *server, sb_peer peer)
-{
-    static const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
-    for (int i = 0; i < RETRIES_MAX && !is_stopping(server); i++) {
-        if (server->o.send(server->o.ctx, peer, sb_buf_bytes(&server->out))) {
-            return;
-        }
-        (void)nanosleep(&pause, NULL);
-    }
-}
-
-static void answer(struct sb_snap_server *server, const struct waiting *w)
+/* answer: false: the peer's queue has no room for it. */
+static bool answer(struct sb_snap_server *server, sb_peer peer, const struct question *q)
 {
     struct sb_snap_message question;
-    sb_bytes raw = sb_span(w->bytes, w->len);
+    sb_bytes raw = sb_span(q->bytes, q->len);
     if (sb_snap_message_decode(&question, raw) != SB_OK || question.is_answer) {
-        server->o.report(server->o.ctx, w->peer, SB_OFFENCE_PROTOCOL,
+        server->o.report(server->o.ctx, peer, SB_OFFENCE_PROTOCOL,
                          "not a question about snapshots");
-        return;
+        return true;
     }
     sb_buf_reset(&server->content);
     sb_buf_reset(&server->out);
@@ -160,9 +174,45 @@ static void answer(struct sb_snap_server *server, const struct waiting *w)
         reply.bytes = sb_buf_bytes(&server->content);
     }
     sb_snap_message_encode(&server->out, &reply);
-    if (sb_buf_err(&server->out) == SB_OK) {
-        give(server, w->peer);
+    return sb_buf_err(&server->out) != SB_OK ||
+           server->o.send(server->o.ctx, peer, sb_buf_bytes(&server->out));
+}
+
+/* next_asker: under the lock: whose turn it is; NULL: nobody's, until *ret_due_ms (UINT64_MAX: for ever). */
+static struct asker *next_asker(struct sb_snap_server *server, uint64_t *ret_due_ms)
+{
+    uint64_t now = now_ms();
+    *ret_due_ms = UINT64_MAX;
+    for (size_t n = 0; n < PEERS_MAX; n++) {
+        size_t i = (server->turn + n) % PEERS_MAX;
+        struct asker *asker = &server->askers[i];
+        if (asker->count != 0 && asker->due_ms <= now) {
+            server->turn = i + 1;
+            return asker;
+        }
+        if (asker->count != 0 && asker->due_ms < *ret_due_ms) {
+            *ret_due_ms = asker->due_ms;
+        }
     }
+    return NULL;
+}
+
+/* settle: under the lock: the question is done with, or waits. Answers are made again: what a peer does not take is not kept for it. */
+static void settle(struct asker *asker, bool is_given)
+{
+    uint64_t now = now_ms();
+    if (!is_given && asker->since_ms == 0) {
+        asker->since_ms = now;
+        asker->pause_ms = PAUSE_MS_FIRST;
+    }
+    if (is_given || now - asker->since_ms >= GIVE_UP_MS) {
+        asker->first = (asker->first + 1) % SB_SNAP_QUEUE_MAX;
+        asker->count--;
+        asker->since_ms = asker->due_ms = 0;
+        return;
+    }
+    asker->due_ms = now + asker->pause_ms;
+    asker->pause_ms = 2 * asker->pause_ms < PAUSE_MS_MAX ? 2 * asker->pause_ms : PAUSE_MS_MAX;
 }
 
 static void prepare(struct sb_snap_server *server)
@@ -254,20 +304,14 @@ static void prune(struct sb_snap_server *server, uint64_t head)
            SB_LOG_U64("bytes", sb_store_stats(sb_chain_store(chain)).table_bytes), SB_LOG_END);
 }
 
-/* turn: one piece of work, taken under the lock and done without it; false: there is none. */
-static bool turn(struct sb_snap_server *server)
+/* upkeep: what the chain's blocks bring about, taken under the lock and done without it; false: there is nothing. */
+static bool upkeep(struct sb_snap_server *server)
 {
-    struct waiting w;
     uint64_t adopt_height = server->adopt_height, prune_height = server->prune_height;
-    bool has_question = server->count != 0, prepare_due = server->prepare_due;
+    bool prepare_due = server->prepare_due;
     server->adopt_height = server->prune_height = 0;
     server->prepare_due = false;
-    if (has_question) {
-        w = server->queue[server->first];
-        server->first = (server->first + 1) % QUEUE_MAX;
-        server->count--;
-    }
-    if (!has_question && !prepare_due && adopt_height == 0 && prune_height == 0) {
+    if (!prepare_due && adopt_height == 0 && prune_height == 0) {
         return false;
     }
     (void)pthread_mutex_unlock(&server->lock);
@@ -280,20 +324,48 @@ static bool turn(struct sb_snap_server *server)
     if (prune_height != 0) {
         prune(server, prune_height);
     }
-    if (has_question) {
-        answer(server, &w);
-    }
     (void)pthread_mutex_lock(&server->lock);
     return true;
+}
+
+/* serve: likewise one question; false: there is none that can be answered before *ret_due_ms. */
+static bool serve(struct sb_snap_server *server, uint64_t *ret_due_ms)
+{
+    struct asker *asker = next_asker(server, ret_due_ms);
+    if (asker == NULL) {
+        return false;
+    }
+    sb_peer peer = asker->peer;
+    struct question question = asker->ring[asker->first];
+    (void)pthread_mutex_unlock(&server->lock);
+    bool is_given = answer(server, peer, &question);
+    (void)pthread_mutex_lock(&server->lock);
+    if (asker->count != 0 && asker->peer == peer) { /* else it has gone */
+        settle(asker, is_given);
+    }
+    return true;
+}
+
+static void wait_work(struct sb_snap_server *server, uint64_t due_ms)
+{
+    if (due_ms == UINT64_MAX) {
+        (void)pthread_cond_wait(&server->work, &server->lock);
+        return;
+    }
+    const struct timespec due = {.tv_sec = (time_t)(due_ms / 1000),
+                                 .tv_nsec = (long)(due_ms % 1000) * 1000000};
+    (void)pthread_cond_timedwait(&server->work, &server->lock, &due);
 }
 
 static void *work(void *ctx)
 {
     struct sb_snap_server *server = ctx;
+    uint64_t due_ms;
     (void)pthread_mutex_lock(&server->lock);
     while (!server->stop) {
-        if (!turn(server)) {
-            (void)pthread_cond_wait(&server->work, &server->lock);
+        bool did_upkeep = upkeep(server);
+        if (!server->stop && !serve(server, &due_ms) && !did_upkeep && !server->stop) {
+            wait_work(server, due_ms);
         }
     }
     (void)pthread_mutex_unlock(&server->lock);
@@ -309,6 +381,7 @@ sb_err sb_snap_server_new(struct sb_snap_server **ret_server,
     const struct sb_chain_domain *domain = sb_chain_domain(options->chain);
     const struct sb_store_identity identity = {.genesis_hash = domain->genesis_hash,
                                                .chain_id = domain->chain_id};
+    pthread_condattr_t attributes;
     if (server == NULL) {
         return sb_fail(diag, SB_E_NOMEM, "out of memory");
     }
@@ -317,11 +390,14 @@ sb_err sb_snap_server_new(struct sb_snap_server **ret_server,
     sb_buf_init(&server->content, SB_SNAP_CONTENT_BYTES_MAX);
     sb_buf_init(&server->out, SB_SNAP_CONTENT_BYTES_MAX + QUESTION_BYTES_MAX);
     (void)pthread_mutex_init(&server->lock, NULL);
-    (void)pthread_cond_init(&server->work, NULL);
-    server->queue = calloc(QUEUE_MAX, sizeof *server->queue);
-    sb_err err = server->queue == NULL ? SB_E_NOMEM
-                                       : sb_snapshots_open(&server->source.snapshots, options->dir,
-                                                           &identity, options->keep, diag);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&server->work, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    server->askers = calloc(PEERS_MAX, sizeof *server->askers);
+    sb_err err = server->askers == NULL ? SB_E_NOMEM
+                                        : sb_snapshots_open(&server->source.snapshots, options->dir,
+                                                            &identity, options->keep, diag);
     if (err == SB_OK) {
         err = sb_chain_subscribe(options->chain, on_head, server);
     }
@@ -365,6 +441,6 @@ void sb_snap_server_free(struct sb_snap_server *server)
     (void)pthread_cond_destroy(&server->work);
     sb_buf_fini(&server->content);
     sb_buf_fini(&server->out);
-    free(server->queue);
+    free(server->askers);
     free(server);
 }

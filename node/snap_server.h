@@ -1,11 +1,12 @@
 /* snap_server.h: takes snapshots of a running node, answers those who want to begin there, and prunes old blocks.
  *
  *      node loop  --new head-->  every interval: the checkpoint is cut, at exactly that height; the rest is the worker's
- *      p2p thread --question-->  queue --> worker: sb_snap_answer --> send        (channel SNAPSHOT)
+ *      p2p thread --question-->  the peer's queue --> worker: sb_snap_answer --> send        (channel SNAPSHOT)
  *                                          flushes before a checkpoint, adopts it after, prunes
  *
  * All nodes with one interval take the same heights, so that a newcomer can ask several of them for one state. Questions wait in a queue of
- * SB_SNAP_QUEUE_MAX a peer; more is an offence. Any thread may call any function, but new, start and free. */
+ * SB_SNAP_QUEUE_MAX a peer; more is an offence. Peers take turns, one answer each; one that does not read its answers is left out for a
+ * while, ever longer, and costs the others nothing. Any thread may call any function, but new, start and free. */
 #ifndef SB_NODE_SNAP_SERVER_H
 #define SB_NODE_SNAP_SERVER_H
 
