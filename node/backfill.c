@@ -215,7 +215,7 @@ static void tell(struct sb_backfill *b, const char *what, uint64_t lowest)
     uint64_t ms = now_ms() - b->begun_ms, count = b->begun_at - lowest;
     sb_log(b->o.log, SB_LOG_INFO, "past", what, SB_LOG_U64("lowest", lowest),
            SB_LOG_U64("headers", count),
-           SB_LOG_U64("headers_per_s", ms > 0 ? count * 1000 / ms : 0), SB_LOG_END);
+           SB_LOG_U64("headers_per_s", count * 1000 / (ms > 0 ? ms : 1)), SB_LOG_END);
     b->logged_ms = now_ms();
 }
 
@@ -260,7 +260,10 @@ static bool begin(struct sb_backfill *b)
     if (b->has_begun && b->begun_ms == 0) {
         b->begun_ms = now_ms();
         b->begun_at = b->lowest;
-        tell(b, "headers that evidence may be about are fetched from peers", b->lowest);
+        b->logged_ms = b->begun_ms;
+        sb_log(b->o.log, SB_LOG_INFO, "past",
+               "headers that evidence may be about are fetched from peers",
+               SB_LOG_U64("lowest", b->lowest), SB_LOG_END);
     } else if (err == SB_OK && is_whole && b->begun_ms != 0) {
         tell(b, "all headers that evidence may be about are here", b->lowest);
         b->begun_ms = 0;

@@ -7,7 +7,9 @@
 
 #define ARENA_BYTES_MAX ((size_t)1 << 30)
 #define PAST_COUNT_MAX  2048
-#define PAST_BYTES_MAX  ((size_t)1 << 20)
+#define HASHES_COUNT                                                                               \
+    256 /* heights with an Ethereum header in an answer: as many as BLOCKHASH can name */
+#define PAST_BYTES_MAX ((size_t)1 << 20)
 
 struct answering {
     struct sb_buf *out;
@@ -165,8 +167,9 @@ static sb_err give_past(struct answering *a)
     SB_TRY(sb_chain_past(&above, &a->arena, a->source->chain, height + 1));
     sb_hash set = above.header.validators_hash;
     size_t begin = a->out->len, mark = sb_rlp_list_begin(a->out), count = 0;
+    size_t count_max = a->question->bytes.len != 0 ? HASHES_COUNT : PAST_COUNT_MAX;
     sb_err err = SB_OK;
-    while (err == SB_OK && height > 0 && count < PAST_COUNT_MAX &&
+    while (err == SB_OK && height > 0 && count < count_max &&
            a->out->len - begin < PAST_BYTES_MAX) {
         struct sb_arena_mark place = sb_arena_mark(&a->arena);
         err = put_past(a, height, &set);
