@@ -8,9 +8,9 @@
 #include "vm/tensor/kernels.h"
 #include "vm/tensor/op.h"
 
-#define TINY_BLOCK 64u /* elements; below, the call of a kernel would cost more than its work */
-#define CHUNK                                                                                      \
-    512u /* elements copied with strides before the next place, so that lines are still in the cache */
+#define TINY_BLOCK    64u  /* elements; below, the call of a kernel would cost more than its work */
+#define CHUNK         512u /* elements copied with strides before the next place */
+#define CHUNK_IN_TURN 16u  /* the same where other dimensions come in between */
 
 static sb_err transpose_infer(const struct sb_check *c)
 {
@@ -171,28 +171,30 @@ static void copy_strided(void *restrict to, const void *restrict from, size_t co
     }
 }
 
-/* The dimensions of the block (y's last, x's last) are walked inside a chunk of the dimension `along`. */
+/* The dimensions of the block (y's last, x's last) are walked inside a chunk of the dimension `along`. Where there are more dimensions, a
+ * chunk goes through all of them before the next: as few lines as it has are written to in turn, so they stay in the cache. */
 static void copy_along(const struct sb_exec *x, const struct layout *l, uint32_t along,
                        uint32_t x_last)
 {
     uint32_t y_last = l->rank - 1;
     size_t x_along = l->x_step[along];
     size_t y_along = l->y_step[along];
-    struct place p = first_place(x, l);
-    p.walked[along] = p.walked[y_last] = p.walked[x_last] = 1;
-    do {
-        for (size_t first = 0; first < l->dims[along]; first += CHUNK) {
-            size_t left = l->dims[along] - first;
+    size_t chunk = l->rank > 3 ? CHUNK_IN_TURN : CHUNK;
+    for (size_t first = 0; first < l->dims[along]; first += chunk) {
+        size_t count = l->dims[along] - first < chunk ? l->dims[along] - first : chunk;
+        struct place p = first_place(x, l);
+        p.walked[along] = p.walked[y_last] = p.walked[x_last] = 1;
+        do {
             for (size_t c = 0; c < l->dims[x_last]; c++) {
                 for (size_t r = 0; r < l->dims[y_last]; r++) {
                     size_t from = first * x_along + r * l->x_step[y_last] + c;
                     size_t to = first * y_along + c * l->y_step[x_last] + r;
-                    copy_strided(p.to + to * l->size, p.from + from * l->size,
-                                 left < CHUNK ? left : CHUNK, y_along, x_along, l->size);
+                    copy_strided(p.to + to * l->size, p.from + from * l->size, count, y_along,
+                                 x_along, l->size);
                 }
             }
-        }
-    } while (next_place(&p, l));
+        } while (next_place(&p, l));
+    }
 }
 
 static void transpose_blocks(const struct sb_exec *x, const struct layout *l, uint32_t x_last)
