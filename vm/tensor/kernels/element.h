@@ -68,8 +68,6 @@ struct sb_element_kernels {
      * caller knows that the sum fits. */
     void (*pool_max[SB_DTYPE_COUNT])(void *ret, const void *x, size_t count);
     void (*pool_sum[SB_DTYPE_COUNT])(int32_t *ret, const void *x, size_t count);
-    /* arg_max: index of the greatest of count > 0 elements, the lowest or (last) the highest of equal ones; by type, all of them. */
-    size_t (*arg_max[SB_DTYPE_COUNT])(const void *x, size_t count, bool last);
     /* transpose: ret[column * y_stride + row] = x[row * x_stride + column], elements of 1, 2, 4 or 8 bytes: number log2(bytes). */
     void (*transpose[4])(void *ret, const void *x, struct sb_block_dims d);
 };

@@ -228,51 +228,6 @@ static void interpolate(int16_t *restrict ret, const int16_t *restrict x,
     }
 }
 
-/* ---- position of the greatest ---- */
-
-/* The greatest first, then the first or last block that holds it: both passes run in lanes. */
-#define FIND_BLOCK 128u
-#define DEFINE_ARG_MAX(name, type)                                                                 \
-    static bool holds_##name(const type *restrict x, size_t count, type value)                     \
-    {                                                                                              \
-        type found = 0;                                                                            \
-        for (size_t i = 0; i < count; i++) {                                                       \
-            found |= (type)(x[i] == value);                                                        \
-        }                                                                                          \
-        return found != 0;                                                                         \
-    }                                                                                              \
-    static size_t arg_max_##name(const void *x, size_t count, bool last)                           \
-    {                                                                                              \
-        const type *from = x;                                                                      \
-        type best = from[0];                                                                       \
-        for (size_t i = 1; i < count; i++) {                                                       \
-            best = from[i] > best ? from[i] : best;                                                \
-        }                                                                                          \
-        size_t at = 0;                                                                             \
-        size_t end = count;                                                                        \
-        while (!last && count - at > FIND_BLOCK && !holds_##name(from + at, FIND_BLOCK, best)) {   \
-            at += FIND_BLOCK;                                                                      \
-        }                                                                                          \
-        while (last && end > FIND_BLOCK &&                                                         \
-               !holds_##name(from + end - FIND_BLOCK, FIND_BLOCK, best)) {                         \
-            end -= FIND_BLOCK;                                                                     \
-        }                                                                                          \
-        while (!last && from[at] != best) {                                                        \
-            at++;                                                                                  \
-        }                                                                                          \
-        while (last && from[end - 1] != best) {                                                    \
-            end--;                                                                                 \
-        }                                                                                          \
-        return last ? end - 1 : at;                                                                \
-    }
-DEFINE_ARG_MAX(i8, int8_t)
-DEFINE_ARG_MAX(u8, uint8_t)
-DEFINE_ARG_MAX(i16, int16_t)
-DEFINE_ARG_MAX(u16, uint16_t)
-DEFINE_ARG_MAX(i32, int32_t)
-DEFINE_ARG_MAX(i64, int64_t)
-#undef DEFINE_ARG_MAX
-
 /* ---- transpose ---- */
 
 /* Tiles of TILE x TILE elements keep the lines of both sides in the cache; inside, the writes run in order. */
@@ -330,10 +285,6 @@ DEFINE_TRANSPOSE(transpose_8, uint64_t)
                  [SB_DTYPE_I32] = pool_max_i32},                                                   \
     .pool_sum =                                                                                    \
         {[SB_DTYPE_I8] = pool_sum_i8, [SB_DTYPE_U8] = pool_sum_u8, [SB_DTYPE_I16] = pool_sum_i16}, \
-    .arg_max =                                                                                     \
-        {[SB_DTYPE_I8] = arg_max_i8,   [SB_DTYPE_U8] = arg_max_u8,   [SB_DTYPE_I16] = arg_max_i16, \
-         [SB_DTYPE_U16] = arg_max_u16, [SB_DTYPE_I32] = arg_max_i32, [SB_DTYPE_I64] = arg_max_i64, \
-         [SB_DTYPE_BOOL] = arg_max_u8},                                                            \
     .transpose = {transpose_1, transpose_2, transpose_4, transpose_8}
 
 #endif
