@@ -27,7 +27,9 @@ sb_err sb_model_file_load(struct sb_model_file *ret_file, const char *path, stru
         const struct sb_kernels *kernels = NULL;
         err = sb_kernels_choose(&kernels, "auto", diag);
         err = err == SB_OK ? sb_model_load(&file.model, sb_buf_bytes(&file.bytes), diag) : err;
-        err = err == SB_OK ? sb_model_prepare(file.model, kernels) : err;
+        if (err == SB_OK) {
+            sb_model_prepare(file.model, kernels);
+        }
         err = err == SB_OK ? sb_cid_of(&file.cid, sb_buf_bytes(&file.bytes)) : err;
         if (err != SB_OK) {
             sb_diag_prefix(diag, "%s", path);

@@ -52,11 +52,11 @@ static struct sb_model *load(const char *path)
     }
     size_t len = fread(bytes, 1, FILE_MAX, file);
     (void)fclose(file);
-    if (sb_model_load(&model, sb_span(bytes, len), &diag) != SB_OK ||
-        sb_model_prepare(model, kernels_of_environment()) != SB_OK) {
+    if (sb_model_load(&model, sb_span(bytes, len), &diag) != SB_OK) {
         (void)fprintf(stderr, "bench_infer: %s: %s\n", path, diag.text);
         exit(1);
     }
+    sb_model_prepare(model, kernels_of_environment());
     free(bytes);
     return model;
 }

@@ -22,22 +22,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* ---- kernels that check each partial sum ---- */
 
-#define DEFINE_GEMM_CHECKED(name, type)                                                            \
-    static void name(int32_t *ret_acc, const type *x, const int8_t *w, const int32_t *bias,        \
-                     struct sb_gemm_dims d, int32_t x_zero_point)                                  \
+#define DEFINE_PRODUCT_CHECKED(name, type)                                                         \
+    static void name(void *ret_y, const void *const *x, const struct sb_product *a)                \
     {                                                                                              \
-        for (size_t i = 0; i < d.m * d.n; i++) {                                                   \
-            int32_t sum = bias[i % d.n];                                                           \
-            for (size_t k = 0; k < d.k; k++) {                                                     \
-                int32_t product = (x[i / d.n * d.k + k] - x_zero_point) * w[i % d.n * d.k + k];    \
+        size_t run = a->piece_elements;                                                            \
+        for (size_t i = 0; i < a->m * a->n; i++) {                                                 \
+            size_t n = i % a->n;                                                                   \
+            int32_t sum = a->bias[n];                                                              \
+            for (size_t k = 0; k < a->pieces * run; k++) {                                         \
+                const type *piece = x[k / run * a->m + i / a->n];                                  \
+                int32_t product =                                                                  \
+                    (piece[k % run] - a->x_zero_point) * a->w[n * a->pieces * run + k];            \
                 SB_ASSERT(!__builtin_add_overflow(sum, product, &sum));                            \
             }                                                                                      \
-            ret_acc[i] = sum;                                                                      \
+            sb_kernels_c.requantise(                                                               \
+                sb_element_at_mut(ret_y, a->y.dtype, i / a->n * a->y_stride + n), &sum,            \
+                a->mult + n, a->shift + n, 1, 1, 1, &a->y);                                        \
         }                                                                                          \
     }
-DEFINE_GEMM_CHECKED(gemm_i8_checked, int8_t)
-DEFINE_GEMM_CHECKED(gemm_u8_checked, uint8_t)
-DEFINE_GEMM_CHECKED(gemm_i16_checked, int16_t)
+DEFINE_PRODUCT_CHECKED(product_i8_checked, int8_t)
+DEFINE_PRODUCT_CHECKED(product_u8_checked, uint8_t)
+DEFINE_PRODUCT_CHECKED(product_i16_checked, int16_t)
 
 static void gemm_fx_checked(int64_t *ret_acc, const int32_t *x, const int32_t *w,
                             const int64_t *bias, struct sb_gemm_dims d)
@@ -68,9 +73,9 @@ static void depthwise_checked(int32_t *ret_acc, const int16_t *patch, const int1
 static struct sb_kernels checked_kernels(void)
 {
     struct sb_kernels k = sb_kernels_c;
-    k.gemm_i8 = gemm_i8_checked;
-    k.gemm_u8 = gemm_u8_checked;
-    k.gemm_i16 = gemm_i16_checked;
+    k.product_i8 = product_i8_checked;
+    k.product_u8 = product_u8_checked;
+    k.product_i16 = product_i16_checked;
     k.gemm_fx = gemm_fx_checked;
     k.depthwise = depthwise_checked;
     return k;

@@ -257,11 +257,11 @@ sb_err sb_inference_model(const struct sb_model **ret_model, struct sb_inference
     struct sb_model *model = NULL;
     SB_TRY(load(&model, state, id));
     struct entry *fresh = calloc(1, sizeof *fresh);
-    if (fresh == NULL || sb_model_prepare(model, inference->kernels) != SB_OK) {
+    if (fresh == NULL) {
         sb_model_free(model);
-        free(fresh);
         return SB_E_NOMEM;
     }
+    sb_model_prepare(model, inference->kernels);
     (void)pthread_mutex_lock(&inference->lock);
     e = find(inference, id); /* another thread may have loaded it meanwhile */
     if (e == NULL) {

@@ -6,7 +6,7 @@
  *       nodes[node_count]       --- inputs and attrs point into two pools
  *
  * Order of filling: format.c (tensors, nodes, constants) -> verify.c (ranges, units, workspace) -> plan.c (arena_offset) -> model.c
- * (description). Nothing changes afterwards. */
+ * (description) -> prepare.c (weights arranged for a CPU level). Nothing changes afterwards. */
 #ifndef SB_VM_TENSOR_GRAPH_H
 #define SB_VM_TENSOR_GRAPH_H
 
@@ -26,6 +26,8 @@ struct sb_tensor {
     uint64_t arena_offset; /* inputs and computed tensors: place in the scratch of a run */
     int64_t lo; /* proven: every element is in [lo, hi], itself inside [desc.lo, desc.hi] */
     int64_t hi;
+    const int8_t *packed
+        [2]; /* constants: arranged for x of one byte and of two, for whoever shares them; or NULL */
     bool ready; /* while verifying: has a value at this point of the order */
 };
 
@@ -38,11 +40,13 @@ struct sb_node {
     const uint32_t *inputs; /* [input_count] tensor indices */
     const int64_t *attrs;   /* [attr_count] */
     uint64_t workspace_bytes;
+    const void *prepared; /* what the operator's prepare made; or NULL */
     struct sb_units units;
 };
 
 struct sb_model {
     struct sb_arena memory;
+    struct sb_arena prepared; /* what prepare.c makes */
     struct sb_model_info info;
     sb_hash sha256;
     struct sb_tensor *tensors;

@@ -8,6 +8,7 @@
 #include "vm/tensor/linear.h"
 
 #include "base/util/assert.h"
+#include "vm/tensor/kernels/pack.h"
 #include "vm/tensor/round.h"
 
 #define SUM_BLOCK ((uint64_t)1 << 20)
@@ -170,30 +171,90 @@ void sb_linear_fx_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t
     sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
 }
 
-void sb_linear_run(const struct sb_linear_rows *r, const void *x, size_t y_index, int32_t *acc)
+struct sb_product sb_linear_product(const struct sb_tensor *const *in, const struct sb_tensor *out,
+                                    size_t group, size_t n, size_t k)
 {
-    const struct sb_exec *e = r->exec;
-    const struct sb_tensor_desc *xd = &e->in_tensor[SB_IN_LINEAR_X]->desc;
-    const struct sb_tensor_desc *yd = &e->out_tensor->desc;
-    const int8_t *w = (const int8_t *)e->in[SB_IN_LINEAR_W] + r->first_out * r->d.k;
-    const int32_t *bias = (const int32_t *)e->in[SB_IN_LINEAR_BIAS] + r->first_out;
-    const int32_t *mult = (const int32_t *)e->in[SB_IN_LINEAR_MULT] + r->first_out;
-    const uint8_t *shift = (const uint8_t *)e->in[SB_IN_LINEAR_SHIFT] + r->first_out;
-    SB_ASSERT(r->d.m <= SB_LINEAR_BLOCK_ROWS);
-    if (xd->dtype == SB_DTYPE_I8) {
-        e->kernels->gemm_i8(acc, x, w, bias, r->d, xd->quant.zero_point);
-    } else if (xd->dtype == SB_DTYPE_U8) {
-        e->kernels->gemm_u8(acc, x, w, bias, r->d, xd->quant.zero_point);
-    } else {
-        e->kernels->gemm_i16(acc, x, w, bias, r->d, xd->quant.zero_point);
-    }
-    struct sb_requantise_params p = {
-        .dtype = yd->dtype, .zero_point = yd->quant.zero_point, .lo = yd->lo, .hi = yd->hi};
-    e->kernels->requantise(sb_element_at_mut(e->out, yd->dtype, y_index), acc, mult, shift, r->d.m,
-                           r->d.n, r->y_stride, &p);
+    const struct sb_tensor_desc *y = &out->desc;
+    return (struct sb_product){
+        .n = n,
+        .pieces = 1,
+        .piece_elements = k,
+        .x_zero_point = in[SB_IN_LINEAR_X]->desc.quant.zero_point,
+        .w = (const int8_t *)in[SB_IN_LINEAR_W]->data + group * n * k,
+        .bias = (const int32_t *)in[SB_IN_LINEAR_BIAS]->data + group * n,
+        .mult = (const int32_t *)in[SB_IN_LINEAR_MULT]->data + group * n,
+        .shift = (const uint8_t *)in[SB_IN_LINEAR_SHIFT]->data + group * n,
+        .y = {.dtype = y->dtype, .zero_point = y->quant.zero_point, .lo = y->lo, .hi = y->hi},
+    };
 }
 
-void sb_linear_fx_run(const struct sb_linear_rows *r, const int32_t *x, size_t y_index,
+/* Memory for arranged weights, on a cache line; NULL: there is no more. */
+static int8_t *weights_alloc(struct sb_arena *memory, size_t bytes)
+{
+    uint8_t *place = sb_arena_alloc(memory, bytes + SB_TENSOR_ALIGN_BYTES);
+    size_t misfit = (uintptr_t)place % SB_TENSOR_ALIGN_BYTES;
+    return place == NULL ? NULL : (int8_t *)(place + (SB_TENSOR_ALIGN_BYTES - misfit));
+}
+
+/* The weights of all groups, arranged once for all operators without groups that share them. */
+static const int8_t *prepare_weights(const struct sb_prepare *p, size_t groups, size_t n, size_t k)
+{
+    struct sb_tensor *w = p->in[SB_IN_LINEAR_W];
+    enum sb_dtype x_dtype = p->in[SB_IN_LINEAR_X]->desc.dtype;
+    size_t kind = sb_dtype_bytes(x_dtype) - 1;
+    size_t group_bytes = sb_pack_weight_bytes(n, k, x_dtype);
+    if (groups == 1 && w->packed[kind] != NULL) {
+        return w->packed[kind];
+    }
+    int8_t *packed = weights_alloc(p->memory, groups * group_bytes);
+    for (size_t g = 0; packed != NULL && g < groups; g++) {
+        struct sb_product a =
+            sb_linear_product((const struct sb_tensor *const *)p->in, p->out, g, n, k);
+        sb_pack_weights(packed + g * group_bytes, &a, x_dtype);
+    }
+    w->packed[kind] = groups == 1 ? packed : NULL;
+    return packed;
+}
+
+const struct sb_packed *sb_linear_prepare(const struct sb_prepare *p, size_t groups, size_t n,
+                                          size_t k)
+{
+    enum sb_dtype x_dtype = p->in[SB_IN_LINEAR_X]->desc.dtype;
+    if (!sb_pack_wanted(p->level, n)) {
+        return NULL;
+    }
+    const int8_t *weights = prepare_weights(p, groups, n, k);
+    struct sb_packed *packed = sb_arena_array(p->memory, groups, sizeof *packed);
+    uint8_t *ends = sb_arena_array(p->memory, groups, sb_pack_end_bytes(n));
+    if (weights == NULL || packed == NULL || ends == NULL) {
+        return NULL;
+    }
+    for (size_t g = 0; g < groups; g++) {
+        struct sb_product a =
+            sb_linear_product((const struct sb_tensor *const *)p->in, p->out, g, n, k);
+        sb_pack_ends(&packed[g], ends + g * sb_pack_end_bytes(n),
+                     weights + g * sb_pack_weight_bytes(n, k, x_dtype), &a, x_dtype, p->level);
+    }
+    return packed;
+}
+
+void sb_linear_run(const struct sb_exec *e, struct sb_product *a, size_t group,
+                   const void *const *x, size_t y_index)
+{
+    const struct sb_packed *packed = e->prepared;
+    void *y = sb_element_at_mut(e->out, a->y.dtype, y_index);
+    a->packed = packed != NULL ? &packed[group] : NULL;
+    enum sb_dtype x_dtype = e->in_tensor[SB_IN_LINEAR_X]->desc.dtype;
+    if (x_dtype == SB_DTYPE_I8) {
+        e->kernels->product_i8(y, x, a);
+    } else if (x_dtype == SB_DTYPE_U8) {
+        e->kernels->product_u8(y, x, a);
+    } else {
+        e->kernels->product_i16(y, x, a);
+    }
+}
+
+void sb_linear_fx_run(const struct sb_linear_fx_rows *r, const int32_t *x, size_t y_index,
                       int64_t *acc)
 {
     const struct sb_exec *e = r->exec;
@@ -204,8 +265,8 @@ void sb_linear_fx_run(const struct sb_linear_rows *r, const int32_t *x, size_t y
     e->kernels->gemm_fx(acc, x, w, bias, r->d);
     for (size_t m = 0; m < r->d.m; m++) {
         for (size_t n = 0; n < r->d.n; n++) {
-            y[m * r->y_stride + n] = (int32_t)sb_clamp_i64(
-                sb_round_shr(acc[m * r->d.n + n], r->fx_shift), yd->lo, yd->hi);
+            y[m * r->y_stride + n] =
+                (int32_t)sb_clamp_i64(sb_round_shr(acc[m * r->d.n + n], r->shift), yd->lo, yd->hi);
         }
     }
 }

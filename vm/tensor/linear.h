@@ -29,19 +29,31 @@ void sb_linear_units(struct sb_units *units, struct sb_gemm_dims d, uint64_t gro
 void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups);
 void sb_linear_fx_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups);
 
-/* sb_linear_rows: ret_y rows (y_stride elements apart) of d.m x d.n results from x [m][k] and weights that start at row first_out. */
-struct sb_linear_rows {
+/* sb_linear_product: the constants of an operator's product for the outputs of one group: n rows of k weights, the type and range of y;
+ * not m, the pieces or the strides. in, out: its tensors. */
+struct sb_product sb_linear_product(const struct sb_tensor *const *in, const struct sb_tensor *out,
+                                    size_t group, size_t n, size_t k);
+
+/* sb_linear_prepare: arranged weights of `groups` products of n outputs and k elements each: an array of a struct sb_packed a group, or
+ * NULL. sb_linear_run: the product with the kernel for x's type; group as in prepare; y_index: element of the output where its row 0
+ * begins. */
+const struct sb_packed *sb_linear_prepare(const struct sb_prepare *p, size_t groups, size_t n,
+                                          size_t k);
+void sb_linear_run(const struct sb_exec *e, struct sb_product *a, size_t group,
+                   const void *const *x, size_t y_index);
+
+/* sb_linear_fx_rows: y rows (y_stride elements apart) of d.m x d.n results from x [m][k] and weights that start at row first_out. */
+struct sb_linear_fx_rows {
     const struct sb_exec *exec;
     struct sb_gemm_dims d;
     size_t first_out;
     size_t y_stride;
-    unsigned fx_shift; /* fx only */
+    unsigned shift;
 };
-#define SB_LINEAR_BLOCK_ROWS 16u /* most rows (m) in one call */
+#define SB_LINEAR_FX_ROWS_MAX 16u /* most rows (m) in one call */
 /* x: d.m rows of d.k elements of the input's type; y_index: element of the output where row 0, column first_out of this call goes;
- * acc: room for SB_LINEAR_BLOCK_ROWS * d.n sums. */
-void sb_linear_run(const struct sb_linear_rows *r, const void *x, size_t y_index, int32_t *acc);
-void sb_linear_fx_run(const struct sb_linear_rows *r, const int32_t *x, size_t y_index,
+ * acc: room for SB_LINEAR_FX_ROWS_MAX * d.n sums. */
+void sb_linear_fx_run(const struct sb_linear_fx_rows *r, const int32_t *x, size_t y_index,
                       int64_t *acc);
 
 #endif

@@ -101,21 +101,16 @@ sb_err sb_model_load(struct sb_model **ret_model, sb_bytes file, struct sb_diag 
     return SB_OK;
 }
 
-sb_err sb_model_prepare(struct sb_model *model, const struct sb_kernels *kernels)
-{
-    model->kernels = kernels != NULL ? kernels : &sb_kernels_c;
-    return SB_OK;
-}
-
 size_t sb_model_memory_bytes(const struct sb_model *model)
 {
-    return sizeof *model + model->memory.total_bytes;
+    return sizeof *model + model->memory.total_bytes + model->prepared.total_bytes;
 }
 
 void sb_model_free(struct sb_model *model)
 {
     if (model != NULL) {
         sb_arena_fini(&model->memory);
+        sb_arena_fini(&model->prepared);
         free(model);
     }
 }

@@ -23,9 +23,10 @@ struct sb_model;
 sb_err sb_model_load(struct sb_model **ret_model, sb_bytes file, struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_model_prepare: choose the kernels that runs of the model use (NULL: the C reference) and arrange its weights for them. Before
- * the first run and before the model is shared; a second call replaces the first; changes no result. Returns 0 or SB_E_NOMEM. Without it runs use the C reference. */
+ * the first run and before the model is shared; a second call replaces the first; changes no result. Cannot fail: weights for
+ * which memory is short stay as they are. Without it runs use the C reference. */
 struct sb_kernels;
-sb_err sb_model_prepare(struct sb_model *model, const struct sb_kernels *kernels) SB_MUST_USE;
+void sb_model_prepare(struct sb_model *model, const struct sb_kernels *kernels);
 
 /* sb_model_free: give the memory back; NULL is allowed. */
 void sb_model_free(struct sb_model *model);

@@ -1,9 +1,10 @@
-/* op.h: what an operator is to the engine: four functions. Private to vm/tensor.
+/* op.h: what an operator is to the engine: four functions, and a fifth for those with weights. Private to vm/tensor.
  *
  *     infer   types, shapes and attributes of a node are right            (once, at load)
  *     prove   no intermediate value overflows; range of the output        (once, at load)
  *     cost    units of work, workspace                                    (once, at load)
  *     run     compute                                                     (each call; cannot fail)
+ *     prepare arrange weights for the kernels in use                      (at sb_model_prepare; changes no result)
  *
  * To add an operator: a line in ops.def, its inputs and attributes in ops.h, a struct sb_op_code in an ops_*.c file, its section in
  * docs/spec/numerics.md, its model in tests/tools/tensor_model.py. A new version of an operator is a new struct. */
@@ -12,6 +13,7 @@
 
 #include "base/util/checked.h"
 #include "vm/tensor/graph.h"
+#include "vm/tensor/kernels.h"
 #include "vm/tensor/ops.h"
 
 /* A node under verification; the messages of its functions are prefixed by the caller with the node's name and operator. */
@@ -35,6 +37,16 @@ struct sb_exec {
     void *out;
     void *workspace; /* workspace_bytes of the node */
     const struct sb_kernels *kernels;
+    const void *prepared; /* for these kernels; or NULL */
+};
+
+/* A node being prepared for the kernels of a CPU level. */
+struct sb_prepare {
+    const int64_t *attrs;
+    struct sb_tensor *in[SB_NODE_INPUTS_MAX];
+    const struct sb_tensor *out;
+    enum sb_cpu_level level;
+    struct sb_arena *memory; /* of the result; it refuses what is beyond the model's share */
 };
 
 struct sb_op_code {
@@ -42,6 +54,9 @@ struct sb_op_code {
     sb_err (*prove)(const struct sb_check *c);
     sb_err (*cost)(const struct sb_check *c);
     void (*run)(const struct sb_exec *x);
+    const void *(*prepare)(
+        const struct sb_prepare
+            *p); /* arrange constants for run's x->prepared, or NULL; may be absent */
     bool
         reads_few; /* constants are read here and there, not streamed: cost charges the bytes that a run reads */
 };

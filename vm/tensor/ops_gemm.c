@@ -42,25 +42,37 @@ static sb_err gemm_prove(const struct sb_check *c)
 
 static sb_err gemm_cost(const struct sb_check *c)
 {
-    struct sb_gemm_dims d = dims_of(c->in[0], c->in[1]);
-    sb_linear_cost(c, d, 1);
-    c->node->workspace_bytes = SB_LINEAR_BLOCK_ROWS * d.n * sizeof(int32_t);
+    sb_linear_cost(c, dims_of(c->in[0], c->in[1]), 1);
     return SB_OK;
+}
+
+static const void *gemm_prepare(const struct sb_prepare *p)
+{
+    const uint32_t *w = p->in[SB_IN_LINEAR_W]->desc.shape.dims;
+    return sb_linear_prepare(p, 1, w[0], w[1]);
 }
 
 static void gemm_run(const struct sb_exec *x)
 {
     struct sb_gemm_dims d = dims_of(x->in_tensor[0], x->in_tensor[1]);
-    struct sb_linear_rows r = {.exec = x, .d = d, .y_stride = d.n};
-    for (size_t row = 0; row < d.m; row += SB_LINEAR_BLOCK_ROWS) {
-        r.d.m = d.m - row < SB_LINEAR_BLOCK_ROWS ? d.m - row : SB_LINEAR_BLOCK_ROWS;
-        sb_linear_run(&r, sb_element_at(x->in[0], x->in_tensor[0]->desc.dtype, row * d.k),
-                      row * d.n, x->workspace);
+    enum sb_dtype dtype = x->in_tensor[0]->desc.dtype;
+    struct sb_product a = sb_linear_product(x->in_tensor, x->out_tensor, 0, d.n, d.k);
+    const void *rows[SB_PRODUCT_ROWS_MAX];
+    a.y_stride = d.n;
+    for (size_t row = 0; row < d.m; row += a.m) {
+        a.m = d.m - row < SB_PRODUCT_ROWS_MAX ? d.m - row : SB_PRODUCT_ROWS_MAX;
+        for (size_t i = 0; i < a.m; i++) {
+            rows[i] = sb_element_at(x->in[0], dtype, (row + i) * d.k);
+        }
+        sb_linear_run(x, &a, 0, rows, row * d.n);
     }
 }
 
-const struct sb_op_code sb_op_gemm = {
-    .infer = gemm_infer, .prove = gemm_prove, .cost = gemm_cost, .run = gemm_run};
+const struct sb_op_code sb_op_gemm = {.infer = gemm_infer,
+                                      .prove = gemm_prove,
+                                      .cost = gemm_cost,
+                                      .run = gemm_run,
+                                      .prepare = gemm_prepare};
 
 static sb_err gemm_fx_infer(const struct sb_check *c)
 {
@@ -77,17 +89,17 @@ static sb_err gemm_fx_cost(const struct sb_check *c)
 {
     struct sb_gemm_dims d = dims_of(c->in[0], c->in[1]);
     sb_linear_fx_cost(c, d, 1);
-    c->node->workspace_bytes = SB_LINEAR_BLOCK_ROWS * d.n * sizeof(int64_t);
+    c->node->workspace_bytes = SB_LINEAR_FX_ROWS_MAX * d.n * sizeof(int64_t);
     return SB_OK;
 }
 
 static void gemm_fx_run(const struct sb_exec *x)
 {
     struct sb_gemm_dims d = dims_of(x->in_tensor[0], x->in_tensor[1]);
-    struct sb_linear_rows r = {
-        .exec = x, .d = d, .y_stride = d.n, .fx_shift = (unsigned)x->attrs[SB_ATTR_GEMM_FX_SHIFT]};
-    for (size_t row = 0; row < d.m; row += SB_LINEAR_BLOCK_ROWS) {
-        r.d.m = d.m - row < SB_LINEAR_BLOCK_ROWS ? d.m - row : SB_LINEAR_BLOCK_ROWS;
+    struct sb_linear_fx_rows r = {
+        .exec = x, .d = d, .y_stride = d.n, .shift = (unsigned)x->attrs[SB_ATTR_GEMM_FX_SHIFT]};
+    for (size_t row = 0; row < d.m; row += SB_LINEAR_FX_ROWS_MAX) {
+        r.d.m = d.m - row < SB_LINEAR_FX_ROWS_MAX ? d.m - row : SB_LINEAR_FX_ROWS_MAX;
         sb_linear_fx_run(&r, (const int32_t *)x->in[0] + row * d.k, row * d.n, x->workspace);
     }
 }

@@ -120,6 +120,7 @@ static void run_node(const struct sb_model *model, const struct sb_node *node, u
         .out = arena + model->tensors[node->output].arena_offset,
         .workspace = arena + model->workspace_offset,
         .kernels = kernels,
+        .prepared = kernels == model->kernels ? node->prepared : NULL,
     };
     for (uint32_t i = 0; i < node->input_count; i++) {
         x.in_tensor[i] = &model->tensors[node->inputs[i]];
