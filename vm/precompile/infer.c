@@ -103,7 +103,7 @@ static bool is_stopped(void *ctx)
 
 static enum sb_inference_use use_of(const struct run *r)
 {
-    return r->n->call->evm->is_call ? SB_INFERENCE_CALL : SB_INFERENCE_BLOCK;
+    return r->n->call->evm->is_call ? SB_INFERENCE_OF_CALL : SB_INFERENCE_OF_BLOCK;
 }
 
 /* recall: a call also takes what blocks have left; a block takes nothing of calls, so that nobody's calls decide how fast it is. */
@@ -112,8 +112,8 @@ static bool recall(uint8_t *ret_raw, const struct run *r, const sb_hash *key)
     struct sb_inference *inference = r->n->call->evm->inference;
     size_t len = (size_t)r->info->output_bytes;
     return sb_memo_get(ret_raw, len, sb_inference_memo(inference, use_of(r)), key) ||
-           (use_of(r) == SB_INFERENCE_CALL &&
-            sb_memo_peek(ret_raw, len, sb_inference_memo(inference, SB_INFERENCE_BLOCK), key));
+           (use_of(r) == SB_INFERENCE_OF_CALL &&
+            sb_memo_peek(ret_raw, len, sb_inference_memo(inference, SB_INFERENCE_OF_BLOCK), key));
 }
 
 /* Run the model on raw inputs laid end to end; ret_raw has room for info->output_bytes. *ret_done: a revert is in the result. */

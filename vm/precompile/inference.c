@@ -16,7 +16,7 @@
 #define MODEL_BYTES_DEFAULT     ((size_t)256 << 20)
 #define MEMO_BYTES_DEFAULT      ((size_t)32 << 20)
 #define CALL_MEMO_BYTES_DEFAULT ((size_t)8 << 20)
-#define USE_COUNT               (SB_INFERENCE_CALL + 1)
+#define USE_COUNT               (SB_INFERENCE_OF_CALL + 1)
 #define SCRATCH_KEPT_COUNT      4
 #define SCRATCH_KEPT_BYTES_MAX  ((size_t)64 << 20)
 
@@ -66,10 +66,10 @@ struct sb_inference *sb_inference_new(const struct sb_inference_options *options
         options->model_bytes_max != 0 ? options->model_bytes_max : MODEL_BYTES_DEFAULT;
     inference->kernels = options->kernels;
     inference->clock_us = options->clock_us;
-    inference->memos[SB_INFERENCE_BLOCK] = sb_memo_new(bytes, options->memo_seed);
-    inference->memos[SB_INFERENCE_CALL] = sb_memo_new(call_bytes, options->memo_seed);
-    if (inference->memos[SB_INFERENCE_BLOCK] == NULL ||
-        inference->memos[SB_INFERENCE_CALL] == NULL ||
+    inference->memos[SB_INFERENCE_OF_BLOCK] = sb_memo_new(bytes, options->memo_seed);
+    inference->memos[SB_INFERENCE_OF_CALL] = sb_memo_new(call_bytes, options->memo_seed);
+    if (inference->memos[SB_INFERENCE_OF_BLOCK] == NULL ||
+        inference->memos[SB_INFERENCE_OF_CALL] == NULL ||
         pthread_mutex_init(&inference->lock, NULL) != 0) {
         free_memos(inference);
         free(inference);
@@ -144,8 +144,8 @@ struct sb_inference_stats sb_inference_stats(struct sb_inference *inference)
         stats.model_count++;
     }
     (void)pthread_mutex_unlock(&inference->lock);
-    stats.memo = sb_memo_stats(inference->memos[SB_INFERENCE_BLOCK]);
-    stats.call_memo = sb_memo_stats(inference->memos[SB_INFERENCE_CALL]);
+    stats.memo = sb_memo_stats(inference->memos[SB_INFERENCE_OF_BLOCK]);
+    stats.call_memo = sb_memo_stats(inference->memos[SB_INFERENCE_OF_CALL]);
     return stats;
 }
 

@@ -33,7 +33,7 @@ struct sb_inference_stats {
 };
 
 /* Whose results: those of blocks, or of calls outside of any block, which must not push the others out. */
-enum sb_inference_use { SB_INFERENCE_BLOCK, SB_INFERENCE_CALL };
+enum sb_inference_use { SB_INFERENCE_OF_BLOCK, SB_INFERENCE_OF_CALL };
 
 /* sb_inference_new: NULL when out of memory. */
 struct sb_inference *sb_inference_new(const struct sb_inference_options *options);

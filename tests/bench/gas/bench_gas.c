@@ -129,11 +129,11 @@ static void bench_init(struct bench *b, const struct gas_case *c, uint32_t copie
     *b = (struct bench){.copies = copies};
     sb_buf_init(&file, FILE_BYTES_MAX);
     gas_case_build(&file, c, copies);
-    if (sb_model_load(&b->model, sb_buf_bytes(&file), &diag) != SB_OK ||
-        sb_model_prepare(b->model, kernels) != SB_OK) {
+    if (sb_model_load(&b->model, sb_buf_bytes(&file), &diag) != SB_OK) {
         (void)fprintf(stderr, "bench_gas: %s: %s\n", c->name, diag.text);
         exit(1);
     }
+    sb_model_prepare(b->model, kernels);
     sb_buf_fini(&file);
     b->info = sb_model_info(b->model);
     b->input = malloc((size_t)b->info->input_bytes);

@@ -203,7 +203,7 @@ static inline void send_inference(struct side *sides, size_t side_count, const s
 static inline void poison(struct side *s, const sb_hash *id, sb_bytes raw, sb_bytes bent)
 {
     sb_hash key = sb_memo_key(id, MEMO_RAW, &raw, 1);
-    sb_memo_put(sb_inference_memo(s->n.f.inference, SB_INFERENCE_BLOCK), &key, bent);
+    sb_memo_put(sb_inference_memo(s->n.f.inference, SB_INFERENCE_OF_BLOCK), &key, bent);
 }
 
 #endif

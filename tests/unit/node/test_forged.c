@@ -45,8 +45,8 @@ static void both(void)
 static void true_output(uint8_t *ret, size_t len, const sb_hash *id, sb_bytes raw)
 {
     sb_hash key = sb_memo_key(id, MEMO_RAW, &raw, 1);
-    assert_true(
-        sb_memo_get(ret, len, sb_inference_memo(sides[0].n.f.inference, SB_INFERENCE_BLOCK), &key));
+    assert_true(sb_memo_get(
+        ret, len, sb_inference_memo(sides[0].n.f.inference, SB_INFERENCE_OF_BLOCK), &key));
 }
 
 /* expect_forged: the honest side refuses the block of a height once as forged, and says why. */
