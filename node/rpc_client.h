@@ -70,8 +70,6 @@ struct sb_wallet {
     sb_addr addr;
     uint64_t chain_id;
     uint64_t nonce; /* of the next transaction */
-    uint64_t
-        gas_spare; /* given beyond the estimate, for what blocks in between change; 0 at first */
 };
 
 /* sb_wallet_init: address, chain id and next nonce. Wipe with sb_wallet_fini. SB_E_RANGE for no valid key, else as sb_rpc_client_call. */

@@ -13,8 +13,6 @@
 
 #define DATA_BYTES_MAX   ((size_t)64 << 10)
 #define OUTPUT_BYTES_MAX ((size_t)4 << 20)
-/* The end of each block makes rewards: a transaction that was estimated before has more to settle, in slots that may have been zero. */
-#define GAS_SPARE UINT64_C(120000)
 
 const sb_addr sb_params_addr = {{[18] = 0x5b, [19] = 0x10}};
 const sb_addr sb_staking_addr = {{[18] = 0x5b, [19] = 0x12}};
@@ -66,7 +64,6 @@ sb_err sb_staking_unlock(struct sb_staking_session *s, struct sb_diag *diag)
     sb_err err = sb_wallet_init(&s->wallet, &s->client, secret, diag);
     sodium_memzero(secret, sizeof secret);
     s->has_wallet = err == SB_OK;
-    s->wallet.gas_spare = GAS_SPARE;
     return err;
 }
 

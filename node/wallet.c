@@ -7,7 +7,6 @@
 #include "base/codec/hex.h"
 #include "base/crypto/secp256k1.h"
 #include "base/types/tx.h"
-#include "base/util/checked.h"
 #include "node/rpc_client.h"
 
 /* Waits between two looks for a receipt: short at first, for instant blocks. */
@@ -134,7 +133,6 @@ sb_err sb_wallet_send(sb_hash *ret_hash, struct sb_wallet *wallet, const sb_addr
     }
     json_t *params = json_pack("[o]", call_json(&wallet->addr, to, value, data));
     SB_TRY(sb_rpc_client_u64(&tx.gas_limit, wallet->client, "eth_estimateGas", params, diag));
-    tx.gas_limit = sat_add_u64(tx.gas_limit, wallet->gas_spare);
     SB_TRY(fill_fees(&tx, wallet, diag));
     return submit(ret_hash, wallet, &tx, diag);
 }

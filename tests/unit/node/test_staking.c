@@ -95,15 +95,16 @@ static void steps(size_t count)
     }
 }
 
-/* send: a transaction in a block of its own, which must succeed. Returns the height of the block. */
-static uint64_t send(int account, const sb_addr *to, uint64_t coins, sb_bytes data)
+/* send_with: a transaction with this gas limit in a block of its own, which must succeed. Returns the height of the block. */
+static uint64_t send_with(uint64_t gas, int account, const sb_addr *to, uint64_t coins,
+                          sb_bytes data)
 {
     struct sb_tx tx = fixture_tx(&s.n.f, account, s.nonces[account]++);
     const sb_u256 coin = sb_u256_from_u64(COIN);
     const struct sb_rpc_block *block;
     tx.to = *to;
     assert_false(sb_u256_mul_u64(&tx.value, &coin, coins));
-    tx.gas_limit = GAS;
+    tx.gas_limit = gas;
     tx.data = data;
     fixture_check(&s.n.f, fixture_add(&s.n.f, &tx, account, NULL));
     step();
@@ -112,6 +113,11 @@ static uint64_t send(int account, const sb_addr *to, uint64_t coins, sb_bytes da
     assert_true(block->receipts[0].success);
     sb_chain_block_release(s.n.f.chain, block);
     return head_number();
+}
+
+static uint64_t send(int account, const sb_addr *to, uint64_t coins, sb_bytes data)
+{
+    return send_with(GAS, account, to, coins, data);
 }
 
 static sb_bytes take(struct sb_buf *buf)
@@ -607,6 +613,80 @@ static void rpc_shows_operators_presence_and_the_end_of_the_pending_block(void *
     sb_backend_free(backend);
 }
 
+/* data_of: a call of Staking with one or two operators and an amount of coins as shares; 0 coins: none. */
+static sb_bytes data_of(const char *signature, const sb_addr *const *operators, size_t count,
+                        uint64_t coins)
+{
+    const sb_u256 coin = sb_u256_from_u64(COIN);
+    sb_u256 shares;
+    struct sb_abi_writer w;
+    struct sb_buf buf;
+    assert_false(sb_u256_mul_u64(&shares, &coin, coins));
+    sb_buf_init(&buf, 256);
+    sb_abi_put_selector(&buf, sb_abi_selector(signature));
+    sb_abi_begin(&w, &buf, count + (coins != 0 ? 1 : 0));
+    for (size_t i = 0; i < count; i++) {
+        sb_abi_put_addr(&w, operators[i]);
+    }
+    if (coins != 0) {
+        sb_abi_put_u256(&w, &shares);
+    }
+    sb_abi_end(&w);
+    return take(&buf);
+}
+
+/* Nothing is accrued in block 1; what is by the time of the transaction is settled with the gas of an estimate of before. */
+static void estimate_has_gas_for_rewards_that_come_before_the_block(void **state)
+{
+    (void)state;
+    const sb_addr staking = sb_system_addr(SB_STAKING_ADDR_LOW);
+    const sb_addr *const a = &s.n.f.addrs[1], *const b = &s.n.f.addrs[2];
+    const struct {
+        int account;
+        uint64_t coins;
+        sb_bytes data;
+    } calls[] = {
+        {3, 1, data_of("delegate(address)", &a, 1, 0)},
+        {0, 0, data_of("redelegate(address,address,uint256)", (const sb_addr *[]){a, b}, 2, 1)},
+        {3, 0, data_of("undelegate(address,uint256)", &a, 1, 1)},
+    };
+    for (int account = 0; account <= 3; account += 3) { /* all positions in block 1 */
+        for (int i = 0; i < 2; i++) {
+            struct sb_tx tx = fixture_tx(&s.n.f, account, s.nonces[account]++);
+            tx.to = staking;
+            tx.value = sb_u256_from_u64(COIN);
+            tx.gas_limit = GAS;
+            tx.data = data_of("delegate(address)", i == 0 ? &a : &b, 1, 0);
+            fixture_check(&s.n.f, fixture_add(&s.n.f, &tx, account, NULL));
+        }
+    }
+    step();
+    const struct sb_backend_options options = {
+        .chain = s.n.f.chain, .mempool = s.n.f.mempool, .clock_ms = now_ms};
+    struct sb_backend *backend;
+    fixture_check(&s.n.f, sb_backend_new(&backend, &options, &s.n.f.diag));
+    const struct sb_rpc_backend table = sb_backend_table(backend);
+    uint64_t gas[3] = {0};
+    for (size_t i = 0; i < 3; i++) {
+        struct sb_rpc_query query = {.block = {.by = SB_RPC_BY_TAG, .tag = SB_RPC_LATEST},
+                                     .call = {.has_from = true,
+                                              .has_to = true,
+                                              .from = s.n.f.addrs[calls[i].account],
+                                              .to = staking,
+                                              .data = calls[i].data}};
+        struct sb_rpc_failure failure = {.code = 0};
+        atomic_bool stop = false;
+        query.call.value = sb_u256_from_u64(calls[i].coins * COIN);
+        assert_int_equal(
+            table.estimate_gas(table.ctx, &s.n.f.arena, &query, &stop, &gas[i], &failure), SB_OK);
+    }
+    sb_backend_free(backend);
+    steps(5);
+    for (size_t i = 0; i < 3; i++) {
+        (void)send_with(gas[i], calls[i].account, &staking, calls[i].coins, calls[i].data);
+    }
+}
+
 /* ---- genesis ---- */
 
 static void genesis_with_staking_and_another_fee_recipient_is_refused(void **state)
@@ -706,6 +786,7 @@ int main(void)
         CASE(rollback_over_set_changes_and_again_gives_the_same),
         CASE(follower_comes_to_the_same_sets_by_the_blocks_alone),
         CASE(rpc_shows_operators_presence_and_the_end_of_the_pending_block),
+        CASE(estimate_has_gas_for_rewards_that_come_before_the_block),
         CASE(genesis_with_staking_and_another_fee_recipient_is_refused),
         CASE(genesis_with_staking_and_too_many_coins_is_refused),
         CASE(validators_that_staking_refuses_make_no_genesis),
