@@ -318,6 +318,8 @@ static void gather_network(struct sb_rpc_metrics *m, struct sb_arena *arena, str
     m->p2p_dial_failures_total = totals.dial_failures;
     m->p2p_handshake_failures_total = totals.handshake_failures;
     m->p2p_bans_total = totals.bans;
+    m->p2p_evicted_total = totals.evicted;
+    m->p2p_overloaded_total = totals.overloaded;
     m->p2p_dropped_messages_total = totals.dropped_messages;
     gather_peers(m, arena, p2p);
 }

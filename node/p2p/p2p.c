@@ -427,6 +427,8 @@ struct sb_p2p_totals sb_p2p_totals(struct sb_p2p *p2p)
                                   .handshake_failures =
                                       atomic_load(&p2p->totals.handshake_failures),
                                   .bans = atomic_load(&p2p->totals.bans),
+                                  .evicted = atomic_load(&p2p->totals.evicted),
+                                  .overloaded = atomic_load(&p2p->totals.overloaded),
                                   .dropped_messages = atomic_load(&p2p->totals.dropped),
                                   .sent_bytes = atomic_load(&p2p->totals.sent_bytes),
                                   .received_bytes = atomic_load(&p2p->totals.received_bytes),

@@ -126,6 +126,8 @@ size_t sb_p2p_peers(struct sb_p2p *p2p, struct sb_p2p_peer_status *ret_peers, si
 
 struct sb_p2p_totals {
     uint64_t accepted, refused, dialled, dial_failures, handshake_failures, bans, dropped_messages;
+    uint64_t evicted;                    /* inbound peers that made room for a newcomer */
+    uint64_t overloaded;                 /* peers that made room for messages half received */
     uint64_t sent_bytes, received_bytes; /* of all peers since start */
     uint64_t known_addresses;
 };

@@ -184,7 +184,8 @@ struct sb_p2p {
 
     struct {
         atomic_uint_least64_t accepted, refused, dialled, dial_failures, handshake_failures, bans;
-        atomic_uint_least64_t dropped, sent_bytes, received_bytes, known_addresses;
+        atomic_uint_least64_t evicted, overloaded, dropped, sent_bytes, received_bytes,
+            known_addresses;
     } totals;
 };
 

@@ -307,6 +307,7 @@ static void make_room(struct sb_p2p *p2p)
     }
     sb_peer victim = sb_evict_holder(p2p->holders, count);
     SB_ASSERT(victim != 0);
+    atomic_fetch_add(&p2p->totals.overloaded, 1);
     sb_conn_end(p2p->slots[victim & (SB_P2P_SLOTS - 1)], SB_GOODBYE_OVERLOADED);
 }
 

@@ -259,6 +259,7 @@ static bool make_room(struct sb_p2p *p2p)
     struct sb_conn *conn = p2p->slots[victim & (SB_P2P_SLOTS - 1)];
     sb_log(p2p->options.log, SB_LOG_DEBUG, "p2p", "a peer makes room for another",
            SB_LOG_STR("remote", conn->info.remote), SB_LOG_END);
+    atomic_fetch_add(&p2p->totals.evicted, 1);
     sb_conn_end(conn, SB_GOODBYE_FULL);
     return true;
 }

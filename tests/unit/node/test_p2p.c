@@ -509,6 +509,7 @@ static void newcomer_takes_the_place_of_one_that_has_not_earned_it(void **state)
     node_dial(&newcomer, a.address);
     WAIT_FOR(get(&newcomer, &newcomer.up_count) == 1);
     WAIT_FOR(get(&a, &a.down_count) == 1 && sb_p2p_peer_count(a.p2p) == 7);
+    assert_int_equal(sb_p2p_totals(a.p2p).evicted, 1);
     assert_int_equal(get(&friend, &friend.down_count), 0);
     for (size_t i = 0; i < 6; i++) {
         node_fini(&others[i]);
