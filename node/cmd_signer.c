@@ -406,11 +406,18 @@ static sb_err history_load(struct sb_signing_history *ret_history, const char *p
     return err;
 }
 
-static void import_say(const struct signing *s, bool raised)
+static void import_say(const struct signing *s, const struct sb_signing_history *history,
+                       bool raised)
 {
     struct sb_journal_place last;
     if (!sb_journal_last_signed(&last, s->journal)) {
         (void)printf("nothing changed: nothing was signed yet\n");
+    } else if (raised &&
+               (last.round != history->last.place.round || last.step != history->last.place.step)) {
+        (void)printf(
+            "imported: height %" PRIu64
+            " was signed in elsewhere and, further, here: nothing more is signed up to it\n",
+            last.height);
     } else if (raised) {
         (void)printf("imported: nothing is signed up to height %" PRIu64 "\n", last.height);
     } else {
@@ -426,7 +433,7 @@ static sb_err import_into(struct signing *s, const struct sb_signing_history *hi
     SB_TRY(journal_open(s, create, diag));
     SB_TRY(sb_signing_history_import(&raised, s->journal, history, &s->domain, s->key.public_key,
                                      diag));
-    import_say(s, raised);
+    import_say(s, history, raised);
     return SB_OK;
 }
 

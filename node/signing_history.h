@@ -34,8 +34,8 @@ void sb_signing_history_emit(struct sb_buf *out, const struct sb_signing_history
 /* sb_signing_history_parse: strict: no key missing, none unknown. SB_E_SYNTAX, SB_E_TYPE, SB_E_RANGE, SB_E_VERSION. */
 sb_err sb_signing_history_parse(struct sb_signing_history *ret_history, sb_bytes text,
                                 struct sb_diag *diag) SB_MUST_USE;
-/* sb_signing_history_import: into the journal of the same chain and key: SB_E_ARG for another one. *ret_raised: the journal's last
- * place was below. Errors of sb_journal_import. */
+/* sb_signing_history_import: into the journal of the same chain and key: SB_E_ARG for another one. *ret_raised and
+ * errors: as sb_journal_import. */
 sb_err sb_signing_history_import(bool *ret_raised, struct sb_journal *journal,
                                  const struct sb_signing_history *history,
                                  const struct sb_chain_domain *domain, const uint8_t public_key[32],

@@ -515,6 +515,19 @@ bool sb_journal_last_signed(struct sb_journal_place *ret_place, const struct sb_
     return true;
 }
 
+/* adds_nothing: of a history that is not later than the journal's own last place: it is of a height that is closed here, as the journal is
+ * beyond it or an imported history forbids it; or it is this journal's own. Else somebody else signed in the height in which this
+ * journal may still sign, with a lock that is not known here. */
+static bool adds_nothing(const struct sb_journal *journal, const struct sb_journal_history *history,
+                         const struct sb_journal_history *last)
+{
+    uint64_t height = history->place.height;
+    bool is_own = sb_journal_place_compare(&history->place, &last->place) == 0 &&
+                  sb_hash_equal(&history->sign_bytes_hash, &last->sign_bytes_hash);
+    return height < last->place.height || is_own ||
+           (journal->has_floor && height <= journal->floor.place.height);
+}
+
 sb_err sb_journal_import(bool *ret_raised, struct sb_journal *journal,
                          const struct sb_journal_history *history, struct sb_diag *diag)
 {
@@ -525,15 +538,16 @@ sb_err sb_journal_import(bool *ret_raised, struct sb_journal *journal,
         return sb_fail(diag, SB_E_ARG, "height 0 or step %d cannot have been signed",
                        (int)history->place.step);
     }
-    struct sb_journal_place last;
-    if (sb_journal_last_signed(&last, journal) &&
-        sb_journal_place_compare(&history->place, &last) <= 0) {
+    struct sb_journal_history last;
+    bool is_later = !sb_journal_history(&last, journal) ||
+                    sb_journal_place_compare(&history->place, &last.place) > 0;
+    if (!is_later && adds_nothing(journal, history, &last)) {
         *ret_raised = false;
         return SB_OK;
     }
     /* Into a new file: an older program knows no floors, and must refuse the file instead of overlooking one. */
     journal->has_floor = true;
-    journal->floor = *history;
+    journal->floor = is_later ? *history : last;
     sb_err err = rotate(journal);
     if (err != SB_OK) {
         journal->failed = true;

@@ -80,7 +80,10 @@ bool sb_journal_last_signed(struct sb_journal_place *ret_place, const struct sb_
 /* sb_journal_history: the same with the hash of what was signed, for an export. */
 bool sb_journal_history(struct sb_journal_history *ret_history, const struct sb_journal *journal);
 /* sb_journal_import: from now on nothing is signed up to and in the height of this place, whatever the round (but what the journal itself
- * has signed there is given again): which lock belongs to a vote that was signed elsewhere is not known here. Durable when it returns. A history that is not above the journal's own changes nothing: *ret_raised is false then.
+ * has signed there is given again): which lock belongs to a vote that was signed elsewhere is not known here. Also when the journal itself
+ * has signed a later place of that height: the last place is the later of the two, and the height is closed all the same. Durable when
+ * it returns. *ret_raised is false when nothing changed: the journal has signed in a later height, the height is closed already, or the
+ * history is the journal's own (its last place, with the same bytes).
  * SB_E_ARG: the place has no valid step, or height 0. */
 sb_err sb_journal_import(bool *ret_raised, struct sb_journal *journal,
                          const struct sb_journal_history *history,

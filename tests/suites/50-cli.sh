@@ -163,7 +163,7 @@ signer_start() { # [options]: the signer in the background, on $signer/socket
     : >"$signer/log"
     "$samebit" signer run --key "$signer/key.json" --journal "$signer/journal" --genesis "$dir/genesis.json" --socket "$signer/socket" >"$signer/log" 2>&1 &
     SIGNER_PID=$!
-    wait_for 60 grep -q 'Signing for' "$signer/log" || true
+    wait_for 60 grep -qs 'Signing for' "$signer/log" || true
 }
 signer_place=(--key "$signer/key.json" --journal "$signer/journal" --genesis "$dir/genesis.json")
 check "signer without a place" 2 '--datadir is missing, or --key and --journal' "$samebit" signer export
@@ -174,6 +174,9 @@ check "what was exported" 0 "\"height\": \"$height\", \"round\": \"0\", \"step\"
 hash_of_chain=$(sed -n 's/.*"genesis_hash": "\(0x[0-9a-f]*\)".*/\1/p' "$signer/history.json")
 check "export by the hash of the chain" 0 "\"height\": \"$height\"" "$samebit" signer export --datadir "$dir" --chain-id 4711 --genesis-hash "$hash_of_chain"
 check "export by another hash" 1 'belongs to another chain' "$samebit" signer export --datadir "$dir" --chain-id 4711 --genesis-hash "0x${hash_of_chain:4}00"
+check "import of the own history" 0 '^nothing changed' "$samebit" signer import "$signer/history.json" --datadir "$dir"
+sed 's/"precommit"/"prevote"/' "$signer/history.json" >"$signer/earlier.json"
+check "import of an earlier place of the same height" 0 "^imported: height $height was signed in elsewhere" "$samebit" signer import "$signer/earlier.json" --datadir "$dir"
 mv "$dir/keys/validator.json" "$signer/key.json"
 check "a key without its journal" 1 'never used without its journal' "$samebit" signer run "${signer_place[@]}" --socket "$signer/socket"
 sed 's/"4711"/"4712"/' "$signer/history.json" >"$signer/other.json"
@@ -398,7 +401,7 @@ check "localnet with a loss that is none" 2 '--loss: "much" is not a share' "$sa
 check "localnet in a folder of other things" 1 'has something in it already' "$samebit" localnet --datadir "$work" --base-port 0
 "$samebit" localnet --datadir "$work/localnet" --base-port 0 --delay 2ms --block-time 0.05 >"$work/localnet.log" 2>&1 &
 NODE_PID=$!
-wait_for 120 grep -q '^Listening on' "$work/localnet.log" || true
+wait_for 120 grep -qs '^Listening on' "$work/localnet.log" || true
 check "its banner has the well-known keys" 0 '^Private key 0: 0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80$' cat "$work/localnet.log"
 same "its nodes" "$(grep -c '^Node [0-3]: ' "$work/localnet.log")" 4
 for URL in $(sed -nE 's/^Node [0-3]: +(http:[^ ]*).*/\1/p' "$work/localnet.log"); do

@@ -91,7 +91,7 @@ node_start "$work/log" --datadir "$work/one" --block-time 0.2 --no-staking
 one=$NODE_URL
 build/samebit dev --port 0 --p2p-port 0 --datadir "$work/two" --block-time 0.2 --no-staking >"$work/log2" 2>&1 &
 others+=($!)
-wait_for 60 grep -q 'Listening on ' "$work/log2" || true
+wait_for 60 grep -qs 'Listening on ' "$work/log2" || true
 two=$(sed -nE 's/.*Listening on (http:[^ ]*).*/\1/p' "$work/log2" | head -n 1)
 target=$(($(height_of "$one") + 6))
 wait_height "$one" $target

@@ -205,6 +205,56 @@ static void import_forbids_everything_up_to_its_height_for_ever(void **state)
     rig_fini(&rig);
 }
 
+/* Two places have signed in one height: this one further, but without the lock of the other. */
+static void import_of_an_earlier_place_of_the_same_height_closes_it(void **state)
+{
+    (void)state;
+    struct rig rig;
+    bool raised = false;
+    struct sb_journal_history own;
+    rig_init(&rig);
+    sign(&rig, place(20, 0, SB_JOURNAL_PREVOTE), "first");
+    sign(&rig, place(20, 2, SB_JOURNAL_PREVOTE), "last");
+    assert_true(sb_journal_history(&own, rig.journal));
+    assert_int_equal(sb_journal_import(&raised, rig.journal, &own, &rig.diag), SB_OK);
+    assert_false(raised); /* its own */
+    assert_int_equal(import(&rig, place(19, 5, SB_JOURNAL_PRECOMMIT), 9, &raised), SB_OK);
+    assert_false(raised); /* that height is over */
+    assert_int_equal(may(&rig, place(20, 2, SB_JOURNAL_PRECOMMIT), "x"), SB_OK);
+    assert_int_equal(import(&rig, place(20, 1, SB_JOURNAL_PRECOMMIT), 9, &raised), SB_OK);
+    assert_true(raised);
+    for (int again = 0; again < 2; again++) {
+        struct sb_journal_history last;
+        assert_true(sb_journal_history(&last, rig.journal)); /* the later of the two */
+        assert_int_equal(sb_journal_place_compare(&last.place, &own.place), 0);
+        assert_true(sb_hash_equal(&last.sign_bytes_hash, &own.sign_bytes_hash));
+        assert_int_equal(may(&rig, place(20, 2, SB_JOURNAL_PREVOTE), "last"), SB_E_EXISTS);
+        assert_int_equal(may(&rig, place(20, 2, SB_JOURNAL_PRECOMMIT), "x"), SB_E_ARG);
+        assert_int_equal(may(&rig, place(20, 3, SB_JOURNAL_PREVOTE), "x"), SB_E_ARG);
+        assert_non_null(strstr(rig.diag.text, "imported"));
+        assert_int_equal(may(&rig, place(21, 0, SB_JOURNAL_PROPOSAL), "x"), SB_OK);
+        rig_reopen(&rig);
+    }
+    assert_int_equal(import(&rig, place(20, 1, SB_JOURNAL_PRECOMMIT), 9, &raised), SB_OK);
+    assert_false(raised); /* closed already */
+    rig_fini(&rig);
+}
+
+/* The same place, but other bytes: not this journal's own vote. */
+static void import_of_the_same_place_with_other_bytes_closes_its_height(void **state)
+{
+    (void)state;
+    struct rig rig;
+    bool raised = false;
+    rig_init(&rig);
+    sign(&rig, place(20, 2, SB_JOURNAL_PREVOTE), "last");
+    assert_int_equal(import(&rig, place(20, 2, SB_JOURNAL_PREVOTE), 9, &raised), SB_OK);
+    assert_true(raised);
+    assert_int_equal(may(&rig, place(20, 2, SB_JOURNAL_PREVOTE), "last"), SB_E_EXISTS);
+    assert_int_equal(may(&rig, place(20, 3, SB_JOURNAL_PREVOTE), "x"), SB_E_ARG);
+    rig_fini(&rig);
+}
+
 static void import_into_an_empty_journal_survives_rotation(void **state)
 {
     (void)state;
@@ -624,6 +674,8 @@ int main(void)
         cmocka_unit_test(guard_refuses_other_bytes_and_earlier_places),
         cmocka_unit_test(guard_gives_stored_signatures_of_the_height_in_work),
         cmocka_unit_test(import_forbids_everything_up_to_its_height_for_ever),
+        cmocka_unit_test(import_of_an_earlier_place_of_the_same_height_closes_it),
+        cmocka_unit_test(import_of_the_same_place_with_other_bytes_closes_its_height),
         cmocka_unit_test(import_into_an_empty_journal_survives_rotation),
         cmocka_unit_test(replay_visits_inputs_in_order_and_stops_when_told),
         cmocka_unit_test(rollback_is_remembered_and_takes_nothing_back),
