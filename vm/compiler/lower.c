@@ -466,6 +466,9 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
     case SB_ONNX_SCATTER_ELEMENTS:
     case SB_ONNX_SCATTER_ND:
         return sb_lower_scatter(l, node);
+    case SB_ONNX_RESIZE:
+    case SB_ONNX_UPSAMPLE:
+        return sb_lower_resize(l, node);
     case SB_ONNX_TENSOR_SCATTER:
         return sb_lower_tensor_scatter(l, node);
     case SB_ONNX_COMPRESS:

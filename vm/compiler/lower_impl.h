@@ -86,6 +86,7 @@ sb_err sb_lower_concat(struct sb_lowering *l, const struct sb_graph_node *node) 
 sb_err sb_lower_pad(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 
 sb_err sb_lower_move(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_resize(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_scatter(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_tensor_scatter(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_cast(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;

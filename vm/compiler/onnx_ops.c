@@ -28,7 +28,6 @@ static const struct {
     {"InstanceNormalization",
      "replace it by batch normalisation, which is folded into the layer before"},
     {"ReduceMean", "use GlobalAveragePool for a mean over the image"},
-    {"Upsample", "use a strided convolution or export without it"},
     {"If", "export without control flow"},
     {"Loop", "export without control flow"},
     {"PRelu", "use LeakyRelu"},

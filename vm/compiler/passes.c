@@ -146,10 +146,12 @@ uint32_t sb_passes_first_shape_input(const struct sb_graph_node *node)
     case SB_ONNX_CENTER_CROP_PAD:
     case SB_ONNX_COMPRESS:
     case SB_ONNX_EXPAND:
+    case SB_ONNX_RESIZE:
     case SB_ONNX_SLICE:
     case SB_ONNX_SPLIT:
     case SB_ONNX_TILE:
     case SB_ONNX_TRILU:
+    case SB_ONNX_UPSAMPLE:
         return 1;
     default:
         return UINT32_MAX;

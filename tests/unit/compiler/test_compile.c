@@ -482,6 +482,27 @@ static void movements_are_close_to_float(void **state)
     maker_fini(&m);
 }
 
+static void resized_images_are_close_to_float(void **state)
+{
+    (void)state;
+    const char *const modes[] = {"nearest", "linear", "cubic"};
+    const double limits[3][2] = {{0.01, 0.01}, {0.02, 0.01}, {0.03, 0.01}};
+    struct sb_dataset rows = random_rows(70, -1, 1);
+    for (size_t i = 0; i < 3; i++) {
+        struct maker m;
+        maker_init(&m, 19);
+        maker_input(&m, "x", 4, (int64_t[]){1, 2, 5, 7});
+        maker_int64s(&m, "sizes", 4, (int64_t[]){1, 2, 9, 4});
+        maker_node(&m, "", "Resize", "x - - sizes", "y");
+        maker_attr_string(&m, "mode", modes[i]);
+        maker_attr_int(&m, "antialias", i == 0 ? 0 : 1);
+        maker_output(&m, "y");
+        expect_all(&m, &rows, limits[i][0], limits[i][1], 1e-5);
+        maker_fini(&m);
+    }
+    sb_dataset_fini(&rows);
+}
+
 /* ---- errors ---- */
 
 static void expect_failure(struct maker *m, const struct sb_dataset *rows,
@@ -506,10 +527,10 @@ static void unknown_operator_is_named(void **state)
     struct maker m;
     maker_init(&m, 13);
     maker_input(&m, "x", 2, (int64_t[]){1, 3});
-    maker_node(&m, "", "Upsample", "x", "y");
+    maker_node(&m, "", "DeformConv", "x", "y");
     maker_output(&m, "y");
     expect_failure(&m, NULL, SB_PRECISION_AUTO, SB_E_UNSUPPORTED,
-                   "operator 'Upsample' of operator set 13 is not supported");
+                   "operator 'DeformConv' of operator set 13 is not supported");
     maker_fini(&m);
 }
 
@@ -717,6 +738,7 @@ int main(void)
         cmocka_unit_test(percentile_and_batch_keep_the_answers),
         cmocka_unit_test(scaled_logistic_regression_agrees),
         cmocka_unit_test(movements_are_close_to_float),
+        cmocka_unit_test(resized_images_are_close_to_float),
         cmocka_unit_test(unknown_operator_is_named),
         cmocka_unit_test(old_operator_set_is_named),
         cmocka_unit_test(quantising_without_samples_is_refused),
