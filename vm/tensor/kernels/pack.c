@@ -27,7 +27,7 @@ size_t sb_pack_columns(size_t k, enum sb_dtype x_dtype)
 
 bool sb_pack_wanted(enum sb_cpu_level level, size_t n)
 {
-    return level == SB_CPU_LEVEL_AVX512_VNNI && n >= ROWS_LEAST;
+    return level != SB_CPU_LEVEL_C && n >= ROWS_LEAST;
 }
 
 size_t sb_pack_weight_bytes(size_t n, size_t k, enum sb_dtype x_dtype)
