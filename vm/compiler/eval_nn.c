@@ -240,21 +240,27 @@ sb_err sb_eval_gemm(struct sb_eval *e)
     bool ta = sb_graph_attr_int(e->node, "transA", 0) != 0;
     bool tb = sb_graph_attr_int(e->node, "transB", 0) != 0;
     double beta = sb_graph_attr_float(e->node, "beta", 1);
-    if (a->rank != 2 || b->rank != 2 || a->dims[ta ? 0 : 1] != b->dims[tb ? 1 : 0]) {
+    uint32_t inner =
+        a->rank > 0 ? a->dims[ta ? 0 : a->rank - 1] : 0; /* rows of any leading shape */
+    if (a->rank < 1 || (ta && a->rank != 2) || b->rank != 2 || inner != b->dims[tb ? 1 : 0]) {
         return sb_graph_fail(e->diag, SB_E_SHAPE, e->node, "the matrices do not fit");
     }
     struct product p = {
-        .m = a->dims[ta ? 1 : 0],
+        .m = ta           ? a->dims[1]
+             : inner == 0 ? 0
+                          : sb_array_count(e->in[0]) / inner,
         .n = b->dims[tb ? 0 : 1],
-        .k = a->dims[ta ? 0 : 1],
+        .k = inner,
         .a = e->in[0]->data,
-        .a_row = ta ? 1 : a->dims[1],
+        .a_row = ta ? 1 : inner,
         .a_column = ta ? a->dims[1] : 1,
         .b = e->in[1]->data,
         .b_row = tb ? 1 : b->dims[1],
         .b_column = tb ? b->dims[1] : 1,
     };
-    struct sb_shape shape = {.rank = 2, .dims = {(uint32_t)p.m, (uint32_t)p.n}};
+    struct sb_shape shape = {.rank = 2, .dims = {(uint32_t)p.m}};
+    shape = ta ? shape : *a;
+    shape.dims[shape.rank - 1] = (uint32_t)p.n;
     SB_TRY(sb_eval_alloc(e, 0, &shape));
     SB_TRY(sb_eval_work(e, sb_shape_count(&shape), p.k));
     const struct sb_array *c = e->in[2];
@@ -273,35 +279,7 @@ sb_err sb_eval_gemm(struct sb_eval *e)
     return SB_OK;
 }
 
-/* Rows of any leading shape times a matrix; products of two stacks of matrices are not needed by the supported families. */
-sb_err sb_eval_mat_mul(struct sb_eval *e)
-{
-    struct sb_shape shape = e->in[0]->shape;
-    const struct sb_shape *b = &e->in[1]->shape;
-    if (shape.rank < 1 || b->rank != 2 || shape.dims[shape.rank - 1] != b->dims[0]) {
-        return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node,
-                             "only a product of rows with one matrix [K, N] is supported");
-    }
-    struct product p = {
-        .m = b->dims[0] == 0 ? 0 : sb_array_count(e->in[0]) / b->dims[0],
-        .n = b->dims[1],
-        .k = b->dims[0],
-        .a = e->in[0]->data,
-        .a_row = b->dims[0],
-        .a_column = 1,
-        .b = e->in[1]->data,
-        .b_row = b->dims[1],
-        .b_column = 1,
-    };
-    shape.dims[shape.rank - 1] = b->dims[1];
-    SB_TRY(sb_eval_alloc(e, 0, &shape));
-    SB_TRY(sb_eval_work(e, sb_shape_count(&shape), p.k));
-    memset(e->out[0].data, 0, sb_shape_count(&shape) * sizeof(double));
-    multiply(e->out[0].data, &p, 1);
-    return SB_OK;
-}
-
-/* ---- normalisation, softmax, argmax ---- */
+/* ---- normalisation, softmax ---- */
 
 sb_err sb_eval_batch_normalization(struct sb_eval *e)
 {
@@ -334,19 +312,31 @@ sb_err sb_eval_batch_normalization(struct sb_eval *e)
     return SB_OK;
 }
 
-static void softmax_row(double *y, const double *x, uint64_t count, uint64_t step)
+/* A row of a softmax: what it is made of, and what is left out. */
+struct softmax_row {
+    const double *x;
+    const double *mask; /* 0 leaves an element out; NULL: none */
+    uint64_t count;
+    uint64_t step;
+    bool log;
+};
+
+static void softmax_row(double *y, const struct softmax_row *r)
 {
     double top = -DBL_MAX;
     double sum = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        top = fmax(top, x[i * step]);
+    for (uint64_t i = 0; i < r->count; i++) {
+        bool in = r->mask == NULL || r->mask[i] != 0;
+        top = in ? fmax(top, r->x[i * r->step]) : top;
     }
-    for (uint64_t i = 0; i < count; i++) {
-        y[i * step] = exp(x[i * step] - top);
-        sum += y[i * step];
+    for (uint64_t i = 0; i < r->count; i++) {
+        bool in = r->mask == NULL || r->mask[i] != 0;
+        y[i * r->step] = in ? exp(r->x[i * r->step] - top) : 0;
+        sum += y[i * r->step];
     }
-    for (uint64_t i = 0; i < count; i++) {
-        y[i * step] /= sum;
+    for (uint64_t i = 0; i < r->count; i++) {
+        double *p = &y[i * r->step];
+        *p = r->log ? r->x[i * r->step] - top - log(sum) : sum > 0 ? *p / sum : 0;
     }
 }
 
@@ -358,17 +348,65 @@ sb_err sb_eval_softmax(struct sb_eval *e)
     uint32_t axis = 0;
     SB_TRY(sb_eval_axis(&axis, e, sb_graph_attr_int(e->node, "axis", rows ? 1 : -1), x->rank));
     SB_TRY(sb_eval_alloc(e, 0, x));
-    uint64_t step = 1;
-    uint64_t len = x->dims[axis];
+    struct softmax_row row = {
+        .count = x->dims[axis], .step = 1, .log = e->node->op->id == SB_ONNX_LOG_SOFTMAX};
     for (uint32_t i = axis + 1; i < x->rank; i++) {
-        step *= rows ? 1 : x->dims[i];
-        len *= rows ? x->dims[i] : 1;
+        row.step *= rows ? 1 : x->dims[i];
+        row.count *= rows ? x->dims[i] : 1;
     }
     uint64_t count = sb_array_count(e->in[0]);
-    for (uint64_t at = 0; len != 0 && at < count; at += len * step) {
-        for (uint64_t i = 0; i < step; i++) {
-            softmax_row(e->out[0].data + at + i, e->in[0]->data + at + i, len, step);
+    for (uint64_t at = 0; row.count != 0 && at < count; at += row.count * row.step) {
+        for (uint64_t i = 0; i < row.step; i++) {
+            row.x = e->in[0]->data + at + i;
+            softmax_row(e->out[0].data + at + i, &row);
         }
+    }
+    return SB_OK;
+}
+
+/* MaskedSoftmax: over the last axis, by a mask and by the order of rows and columns. */
+sb_err sb_eval_masked_softmax(struct sb_eval *e)
+{
+    const struct sb_shape *x = &e->in[0]->shape;
+    bool causal = sb_graph_attr_int(e->node, "causal", 0) != 0;
+    int64_t offset = sb_graph_attr_int(e->node, "offset", 0);
+    SB_TRY(sb_eval_alloc(e, 0, x));
+    uint32_t columns = x->dims[x->rank - 1];
+    uint32_t rows = x->rank > 1 ? x->dims[x->rank - 2] : 1;
+    double *mask = sb_arena_array(e->memory, columns, sizeof *mask);
+    if (mask == NULL) {
+        return sb_graph_fail(e->diag, SB_E_NOMEM, e->node, "out of memory for a mask");
+    }
+    struct softmax_row row = {.mask = mask, .count = columns, .step = 1};
+    for (uint64_t at = 0; at < sb_array_count(e->in[0]); at += columns) {
+        int64_t last = (int64_t)(at / columns % rows) + offset;
+        for (uint32_t j = 0; j < columns; j++) {
+            bool in = e->in[1] == NULL || sb_eval_operand(e, 1, x, at + j) != 0;
+            mask[j] = in && (!causal || j <= last) ? 1 : 0;
+        }
+        row.x = e->in[0]->data + at;
+        softmax_row(e->out[0].data + at, &row);
+    }
+    return SB_OK;
+}
+
+sb_err sb_eval_log_sum_exp(struct sb_eval *e)
+{
+    struct sb_shape shape = e->in[0]->shape;
+    uint32_t len = shape.dims[shape.rank - 1];
+    shape.dims[shape.rank - 1] = 1;
+    SB_TRY(sb_eval_alloc(e, 0, &shape));
+    for (uint64_t row = 0; row < sb_shape_count(&shape); row++) {
+        const double *x = e->in[0]->data + row * len;
+        double top = -INFINITY;
+        double sum = 0;
+        for (uint32_t i = 0; i < len; i++) {
+            top = fmax(top, x[i]);
+        }
+        for (uint32_t i = 0; i < len; i++) {
+            sum += exp(x[i] - top);
+        }
+        e->out[0].data[row] = top + log(sum);
     }
     return SB_OK;
 }

@@ -454,6 +454,18 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
         return sb_lower_unary(l, node);
     case SB_ONNX_DIV:
         return sb_lower_div(l, node);
+    case SB_ONNX_QUANTIZE_LINEAR:
+        return sb_lower_quantize(l, node);
+    case SB_ONNX_MAT_MUL:
+    case SB_ONNX_MAT_MUL_INTEGER:
+        return sb_lower_matmul(l, node);
+    case SB_ONNX_LAYER_NORMALIZATION:
+    case SB_ONNX_RMS_NORMALIZATION:
+        return sb_lower_norm(l, node);
+    case SB_ONNX_LOG_SUM_EXP:
+        return sb_lower_log_sum_exp(l, node);
+    case SB_ONNX_MASKED_SOFTMAX:
+        return sb_lower_masked_softmax(l, node);
     case SB_ONNX_SOFTMAX:
         return sb_lower_softmax(l, node);
     case SB_ONNX_ARG_MAX:

@@ -91,6 +91,11 @@ sb_err sb_lower_scatter(struct sb_lowering *l, const struct sb_graph_node *node)
 sb_err sb_lower_tensor_scatter(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_cast(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 
+sb_err sb_lower_matmul(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_norm(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_log_sum_exp(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_masked_softmax(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_quantize(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_div(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 /* sb_lower_cubics: a function of one number as a table of cubics: any type to the type that the precision gives. sb_lower_log, sb_lower_sqrt,
  * sb_lower_reciprocal: these by their operators. */

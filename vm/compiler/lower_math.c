@@ -209,7 +209,6 @@ sb_err sb_lower_sqrt(struct sb_lowering *l, const struct sb_graph_node *node,
 
 /* ---- division ---- */
 
-
 #define DIVISOR_BITS 60
 
 /* The least |divisor| that is taken as it is: half of the least that samples show, where they show no change of sign. */
@@ -301,4 +300,34 @@ sb_err sb_lower_div(struct sb_lowering *l, const struct sb_graph_node *node)
         y.format = sb_format_of(SB_DTYPE_I32, 1, 0);
     }
     return emit_div(l, node, &target, &in[0], &in[1], node->inputs[1], &y);
+}
+
+/* ---- quantisation as an operator of its own ---- */
+
+/* x / scale rounded, then the zero point: to integers that are held as they are. */
+sb_err sb_lower_quantize(struct sb_lowering *l, const struct sb_graph_node *node)
+{
+    uint32_t value = node->outputs[0];
+    const struct sb_value *scale = sb_graph_input(l->graph, node, 1);
+    const struct sb_value *zero = sb_graph_input(l->graph, node, 2);
+    struct sb_lowered x;
+    bool fits = scale->is_const && sb_array_count(&scale->array) == 1 &&
+                (zero == NULL || (zero->is_const && sb_array_count(&zero->array) == 1));
+    if (!fits) {
+        return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node,
+                             "scales that are computed or differ along an axis");
+    }
+    SB_TRY(sb_lower_get(&x, l, node, 0, SB_LAYOUT_PLAIN));
+    struct sb_format steps = sb_format_of(SB_DTYPE_I32, scale->array.data[0], 0);
+    SB_TRY(sb_lower_convert(&x, l, node, node->inputs[0], &steps));
+    struct sb_shape scalar = {.rank = 0};
+    int32_t zero_point = zero != NULL ? (int32_t)zero->array.data[0] : 0;
+    uint32_t in[2] = {x.tensor};
+    in[1] = sb_build_const(l->build, node->name, SB_DTYPE_I32, &scalar, NULL, &zero_point);
+    int64_t attrs[] = {1, 1, 0};
+    struct sb_target target = {.value = value, .clip_lo = -INFINITY, .clip_hi = INFINITY};
+    SB_TRY(sb_lower_format(&x.format, l, &target, node, INFINITY));
+    x.tensor = sb_lower_emit(l, value, SB_OP_ADD, in, 2, &x.format, &x.shape, attrs);
+    sb_lower_set(l, value, &x, SB_OP_ADD);
+    return SB_OK;
 }

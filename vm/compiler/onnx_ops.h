@@ -5,6 +5,8 @@
 #include "vm/compiler/eval.h"
 #include "vm/compiler/graph.h"
 
+#define SB_ONNX_INTERNAL INT64_MAX /* an operator set that no file has */
+
 /* Which operator, for passes and lowering. */
 enum sb_onnx_op_id {
 #define SB_ONNX_OP(domain, name, id, opset_min, inputs_min, inputs_max, eval) SB_ONNX_##id,

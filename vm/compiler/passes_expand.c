@@ -38,6 +38,7 @@ sb_err sb_expand_node(uint32_t *output, struct sb_expansion *x, const char *op,
                       uint32_t attr_count)
 {
     struct sb_arena *memory = x->graph->memory;
+    const struct sb_onnx_op *found = sb_onnx_op_find("", op);
     if (*output == SB_NO_VALUE) {
         SB_TRY(sb_expand_value(output, x));
     }
@@ -47,7 +48,7 @@ sb_err sb_expand_node(uint32_t *output, struct sb_expansion *x, const char *op,
     struct sb_graph_node *n = &x->nodes[x->count];
     *n = (struct sb_graph_node){
         .name = x->origin->name,
-        .op = sb_onnx_op_find("", op),
+        .op = found != NULL ? found : sb_onnx_op_find("samebit", op),
         .opset = SB_EXPAND_OPSET,
         .input_count = input_count,
         .inputs =
@@ -84,6 +85,37 @@ sb_err sb_expand_ints(uint32_t *ret, struct sb_expansion *x, const int64_t *ints
         x->graph->values[*ret].array.data[i] = (double)ints[i];
     }
     return SB_OK;
+}
+
+sb_err sb_expand_unary(uint32_t *output, struct sb_expansion *x, const char *op, uint32_t a)
+{
+    return sb_expand_node(output, x, op, &a, 1, NULL, 0);
+}
+
+sb_err sb_expand_binary(uint32_t *output, struct sb_expansion *x, const char *op, uint32_t a,
+                        uint32_t b)
+{
+    return sb_expand_node(output, x, op, (uint32_t[]){a, b}, 2, NULL, 0);
+}
+
+sb_err sb_expand_scalar(uint32_t *ret, struct sb_expansion *x, double value)
+{
+    struct sb_shape shape = {.rank = 0};
+    return sb_expand_const(ret, x, SB_ELEM_FLOAT, &shape, &value);
+}
+
+sb_err sb_expand_transpose(uint32_t *output, struct sb_expansion *x, uint32_t a,
+                           const uint32_t *perm, uint32_t rank)
+{
+    int64_t *ints = sb_arena_array(x->graph->memory, SB_TENSOR_RANK_MAX, sizeof *ints);
+    if (ints == NULL) {
+        return sb_pass_nomem(x->diag);
+    }
+    for (uint32_t i = 0; i < rank; i++) {
+        ints[i] = perm[i];
+    }
+    struct sb_attr attr = sb_attr_ints("perm", ints, rank);
+    return sb_expand_node(output, x, "Transpose", &a, 1, &attr, 1);
 }
 
 /* Append a node with one or two inputs. */
@@ -272,18 +304,19 @@ static sb_err expand_node(bool *changed, struct sb_expansion *x)
         }
         break;
     case SB_ONNX_DIV:
-        if (sb_elem_is_integer(x->graph->values[n->inputs[0]].elem)) {
-            return sb_graph_fail(x->diag, SB_E_UNSUPPORTED, n,
-                                 "a division of integers, which cuts the fraction off");
-        }
-        if (second->is_const) {
+        if (second->is_const && !sb_elem_is_integer(x->graph->values[n->inputs[0]].elem)) {
             return expand_inverse(x, "Mul", second);
         }
         break;
     default:
         break;
     }
-    SB_TRY(sb_expand_move(changed, x));
+    *changed = false;
+    static sb_err (*const k_files[])(bool *, struct sb_expansion *) = {
+        sb_expand_move, sb_expand_math, sb_expand_norm, sb_expand_matmul};
+    for (size_t i = 0; i < sizeof k_files / sizeof k_files[0] && !*changed; i++) {
+        SB_TRY(k_files[i](changed, x));
+    }
     if (*changed) {
         return SB_OK;
     }

@@ -30,7 +30,7 @@ struct sb_expansion {
     struct sb_diag *diag;
 };
 
-/* sb_expand_node: append a node of the default domain, operator set SB_EXPAND_OPSET, named after the origin. inputs may hold SB_NO_VALUE for
+/* sb_expand_node: append a node of the default domain (operator set SB_EXPAND_OPSET) or of domain samebit, named after the origin. inputs may hold SB_NO_VALUE for
  * an omitted one. *output SB_NO_VALUE makes a new value; else the node writes that one. attrs are copied, what they point to is not. */
 #define SB_EXPAND_OPSET 18
 sb_err sb_expand_node(uint32_t *output, struct sb_expansion *x, const char *op,
@@ -71,6 +71,22 @@ static inline struct sb_attr sb_attr_string(const char *name, const char *s)
 {
     return (struct sb_attr){.name = name, .kind = SB_ATTR_KIND_STRING, .s = s};
 }
+
+/* sb_expand_unary, sb_expand_binary: nodes without attributes. sb_expand_scalar: a real constant of rank 0. */
+sb_err sb_expand_unary(uint32_t *output, struct sb_expansion *x, const char *op,
+                       uint32_t a) SB_MUST_USE;
+sb_err sb_expand_binary(uint32_t *output, struct sb_expansion *x, const char *op, uint32_t a,
+                        uint32_t b) SB_MUST_USE;
+sb_err sb_expand_scalar(uint32_t *ret, struct sb_expansion *x, double value) SB_MUST_USE;
+/* sb_expand_transpose: by a permutation of `rank` axes. */
+sb_err sb_expand_transpose(uint32_t *output, struct sb_expansion *x, uint32_t a,
+                           const uint32_t *perm, uint32_t rank) SB_MUST_USE;
+
+/* Expansions by file; *changed false: the operator is not theirs, or is as simple as it gets. */
+sb_err sb_expand_math(bool *changed,
+                      struct sb_expansion *x) SB_MUST_USE; /* powers, softmax forms */
+sb_err sb_expand_norm(bool *changed, struct sb_expansion *x) SB_MUST_USE;   /* normalisations */
+sb_err sb_expand_matmul(bool *changed, struct sb_expansion *x) SB_MUST_USE; /* forms of products */
 
 /* sb_pass_linear: bring MatMul, Gemm and Conv to one form and fold the Add and Mul by constants that follow them into them. */
 sb_err sb_pass_linear(struct sb_graph *graph, struct sb_diag *diag) SB_MUST_USE;

@@ -165,12 +165,20 @@ static void fold_reader(struct sb_graph *graph, struct sb_graph_node *node)
     }
 }
 
+/* A MatMul of real rows with one constant matrix is a linear layer; others multiply computed tensors, or integers exactly. */
+static bool is_layer(const struct sb_graph *graph, const struct sb_graph_node *node)
+{
+    const struct sb_value *w = &graph->values[node->inputs[1]];
+    return w->is_const && w->array.shape.rank == 2 && !sb_elem_is_exact(w->elem);
+}
+
 sb_err sb_pass_linear(struct sb_graph *graph, struct sb_diag *diag)
 {
     for (uint32_t n = 0; n < graph->node_count; n++) {
         struct sb_graph_node *node = &graph->nodes[n];
         bool gemm = node->op->id == SB_ONNX_GEMM || node->op->id == SB_ONNX_MAT_MUL;
-        if (node->removed || (!gemm && node->op->id != SB_ONNX_CONV)) {
+        if (node->removed || (!gemm && node->op->id != SB_ONNX_CONV) ||
+            (node->op->id == SB_ONNX_MAT_MUL && !is_layer(graph, node))) {
             continue;
         }
         SB_TRY(gemm ? normalise_gemm(graph, node, diag) : normalise_conv(graph, node, diag));
