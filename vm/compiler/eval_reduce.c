@@ -8,26 +8,23 @@
 #include "vm/compiler/eval_ops.h"
 #include "vm/compiler/onnx_ops.h"
 
-sb_err sb_eval_reduced(uint32_t *ret, const struct sb_graph *graph,
-                       const struct sb_graph_node *node, const struct sb_shape *x,
-                       struct sb_diag *diag)
+/* axes: input 1, or NULL. */
+static sb_err reduced_bits(uint32_t *ret, const struct sb_graph_node *node,
+                           const struct sb_shape *x, const struct sb_array *axes,
+                           struct sb_diag *diag)
 {
     size_t count = 0;
     const int64_t *ints = sb_graph_attr_ints(&count, node, "axes");
-    const struct sb_value *input = sb_graph_input(graph, node, 1);
     uint32_t bits = 0;
-    if (ints == NULL && input != NULL && !input->is_const) {
-        return sb_graph_fail(diag, SB_E_UNSUPPORTED, node, "axes that are not constants");
-    }
-    count = ints == NULL && input != NULL ? (size_t)sb_array_count(&input->array) : count;
+    count = ints == NULL && axes != NULL ? (size_t)sb_array_count(axes) : count;
     if (count == 0) {
         bool none = sb_graph_attr_int(node, "noop_with_empty_axes", 0) != 0;
         *ret = none ? 0 : (1u << x->rank) - 1;
         return SB_OK;
     }
     for (size_t i = 0; i < count; i++) {
-        SB_ASSERT(ints != NULL || input != NULL);
-        double axis = ints != NULL ? (double)ints[i] : input->array.data[i];
+        SB_ASSERT(ints != NULL || axes != NULL);
+        double axis = ints != NULL ? (double)ints[i] : axes->data[i];
         axis = axis < 0 ? axis + x->rank : axis;
         if (!(axis >= 0 && axis < x->rank)) {
             return sb_graph_fail(diag, SB_E_RANGE, node, "axis %g of %u dimensions", axis, x->rank);
@@ -36,6 +33,17 @@ sb_err sb_eval_reduced(uint32_t *ret, const struct sb_graph *graph,
     }
     *ret = bits;
     return SB_OK;
+}
+
+sb_err sb_eval_reduced(uint32_t *ret, const struct sb_graph *graph,
+                       const struct sb_graph_node *node, const struct sb_shape *x,
+                       struct sb_diag *diag)
+{
+    const struct sb_value *axes = sb_graph_input(graph, node, 1);
+    if (axes != NULL && !axes->is_const) {
+        return sb_graph_fail(diag, SB_E_UNSUPPORTED, node, "axes that are not constants");
+    }
+    return reduced_bits(ret, node, x, axes != NULL ? &axes->array : NULL, diag);
 }
 
 /* ---- reductions ---- */
@@ -132,7 +140,7 @@ sb_err sb_eval_reduce(struct sb_eval *e)
     uint32_t bits = 0;
     struct sb_shape shape = {.rank = 0};
     uint64_t n = 1;
-    SB_TRY(sb_eval_reduced(&bits, e->graph, e->node, &x->shape, e->diag));
+    SB_TRY(reduced_bits(&bits, e->node, &x->shape, e->in[1], e->diag));
     for (uint32_t i = 0; i < x->shape.rank; i++) {
         bool reduced = (bits >> i & 1) != 0;
         n *= reduced ? x->shape.dims[i] : 1;

@@ -6,6 +6,7 @@
 
 #include "base/util/assert.h"
 #include "vm/compiler/lower_impl.h"
+#include "vm/tensor/kernels.h"
 
 #define HEADROOM_I16   1.5 /* over the calibrated range */
 #define FX_BITS        29  /* of the calibrated magnitude: a factor of two to spare */
@@ -247,9 +248,10 @@ static void change_layout(struct sb_lowered *x, struct sb_lowering *l, uint32_t 
     x->shape = shape;
 }
 
-/* A constant operand of Add, Mul or Concat: 16 bits, or fixed point; whole numbers as they are. */
+/* A constant operand: in the format given, else 16 bits, or fixed point; whole numbers as they are. */
 static sb_err lower_const(struct sb_lowered *ret, struct sb_lowering *l,
-                          const struct sb_value *value, enum sb_layout layout)
+                          const struct sb_value *value, enum sb_layout layout,
+                          const struct sb_format *format)
 {
     uint64_t count = sb_array_count(&value->array);
     struct sb_range r = {.known = true};
@@ -258,23 +260,23 @@ static sb_err lower_const(struct sb_lowered *ret, struct sb_lowering *l,
         r.min = fmin(r.min, value->array.data[i]);
         r.max = fmax(r.max, value->array.data[i]);
     }
-    int32_t *raw = sb_arena_array(l->memory, count, sizeof *raw);
-    int16_t *raw16 = sb_arena_array(l->memory, count, sizeof *raw16);
-    if (raw == NULL || raw16 == NULL || count == 0) {
+    uint8_t *raw = sb_arena_array(l->memory, count, sizeof(int64_t));
+    if (raw == NULL || count == 0) {
         return sb_fail(l->diag, count == 0 ? SB_E_SHAPE : SB_E_NOMEM,
                        "the constant '%s' is empty, or memory ran out", value->name);
     }
-    bool whole = value->elem == SB_ELEM_BOOL || sb_elem_is_integer(value->elem);
-    bool fx = whole || l->precision == SB_PRECISION_FX32;
+    bool whole = format_whole(&x.format, value->elem);
     double magnitude = fmax(-r.min, r.max);
-    if (whole && magnitude > INT32_MAX) {
+    if (whole && magnitude > (value->elem == SB_ELEM_UINT32 ? UINT32_MAX : INT32_MAX)) {
         return sb_fail(l->diag, SB_E_UNSUPPORTED,
                        "the constant '%s' holds %g; whole numbers are kept in 32 bits", value->name,
                        magnitude);
     }
-    x.format = whole ? sb_format_of(SB_DTYPE_I32, 1, 0)
-               : fx  ? format_fx(&r)
-                     : sb_format_of(SB_DTYPE_I16, magnitude > 0 ? magnitude / 32767 : 1, 0);
+    x.format = format != NULL ? *format
+               : whole        ? x.format
+               : l->precision == SB_PRECISION_FX32
+                   ? format_fx(&r)
+                   : sb_format_of(SB_DTYPE_I16, magnitude > 0 ? magnitude / 32767 : 1, 0);
     /* Broadcasting aligns the last dimensions, so an operand of an NHWC value is made rank 4 first. */
     struct sb_shape wide = {.rank = 4, .dims = {1, 1, 1, 1}};
     for (uint32_t i = 0; layout == SB_LAYOUT_NHWC && i < x.shape.rank; i++) {
@@ -285,12 +287,12 @@ static sb_err lower_const(struct sb_lowered *ret, struct sb_lowering *l,
     for (uint64_t i = 0; i < count; i++) {
         uint64_t image = i / (plane * channels) * plane * channels;
         uint64_t to = image + i % plane * channels + i / plane % channels;
-        raw[to] = (int32_t)sb_format_raw(&x.format, value->array.data[i]);
-        raw16[to] = (int16_t)raw[to];
+        int64_t v = sb_format_raw(&x.format, value->array.data[i]);
+        sb_narrow(sb_element_at_mut(raw, x.format.dtype, to), x.format.dtype, &v, 1);
     }
     x.shape = layout == SB_LAYOUT_NHWC ? sb_lower_shape(&wide, layout) : x.shape;
-    x.tensor = sb_build_const(l->build, value->name, x.format.dtype, &x.shape, &x.format.quant,
-                              fx ? (const void *)raw : (const void *)raw16);
+    x.tensor =
+        sb_build_const(l->build, value->name, x.format.dtype, &x.shape, &x.format.quant, raw);
     *ret = x;
     return SB_OK;
 }
@@ -301,7 +303,7 @@ sb_err sb_lower_get(struct sb_lowered *ret, struct sb_lowering *l, const struct 
     uint32_t value = node->inputs[index];
     const struct sb_value *v = &l->graph->values[value];
     if (v->is_const) {
-        return lower_const(ret, l, v, layout);
+        return lower_const(ret, l, v, layout, NULL);
     }
     struct sb_lowered x = l->lowered[value];
     if (x.layout != layout && layout != SB_LAYOUT_FLAT) {
@@ -310,6 +312,24 @@ sb_err sb_lower_get(struct sb_lowered *ret, struct sb_lowering *l, const struct 
                                  "input '%s' is not an image [N, C, H, W]", v->name);
         }
         change_layout(&x, l, value, layout);
+    }
+    *ret = x;
+    return SB_OK;
+}
+
+sb_err sb_lower_get_as(struct sb_lowered *ret, struct sb_lowering *l,
+                       const struct sb_graph_node *node, uint32_t index, enum sb_layout layout,
+                       const struct sb_format *format)
+{
+    const struct sb_value *v = &l->graph->values[node->inputs[index]];
+    if (v->is_const) {
+        return lower_const(ret, l, v, layout, format);
+    }
+    struct sb_lowered x;
+    SB_TRY(sb_lower_get(&x, l, node, index, layout));
+    if (x.format.dtype != format->dtype || x.format.scale != format->scale ||
+        x.format.quant.zero_point != format->quant.zero_point) {
+        SB_TRY(sb_lower_convert(&x, l, node, node->inputs[index], format));
     }
     *ret = x;
     return SB_OK;
@@ -469,6 +489,7 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
     case SB_ONNX_SOFTMAX:
         return sb_lower_softmax(l, node);
     case SB_ONNX_ARG_MAX:
+    case SB_ONNX_ARG_MIN:
         return sb_lower_arg_max(l, node);
     case SB_ONNX_GATHER:
     case SB_ONNX_GATHER_ELEMENTS:
@@ -505,6 +526,47 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
         return sb_lower_pad(l, node);
     case SB_ONNX_CAST:
         return sb_lower_cast(l, node);
+    case SB_ONNX_ABS:
+    case SB_ONNX_CEIL:
+    case SB_ONNX_FLOOR:
+    case SB_ONNX_NEG:
+    case SB_ONNX_ROUND:
+    case SB_ONNX_SIGN:
+        return sb_lower_map(l, node);
+    case SB_ONNX_AND:
+    case SB_ONNX_BIT_SHIFT:
+    case SB_ONNX_BITWISE_AND:
+    case SB_ONNX_BITWISE_NOT:
+    case SB_ONNX_BITWISE_OR:
+    case SB_ONNX_BITWISE_XOR:
+    case SB_ONNX_MAX:
+    case SB_ONNX_MIN:
+    case SB_ONNX_MOD:
+    case SB_ONNX_NOT:
+    case SB_ONNX_OR:
+    case SB_ONNX_XOR:
+        return sb_lower_combine(l, node);
+    case SB_ONNX_EQUAL:
+    case SB_ONNX_GREATER:
+    case SB_ONNX_GREATER_OR_EQUAL:
+    case SB_ONNX_IS_INF:
+    case SB_ONNX_IS_NAN:
+    case SB_ONNX_LESS:
+    case SB_ONNX_LESS_OR_EQUAL:
+        return sb_lower_compare(l, node);
+    case SB_ONNX_WHERE:
+        return sb_lower_where(l, node);
+    case SB_ONNX_CUM_SUM:
+        return sb_lower_cum_sum(l, node);
+    case SB_ONNX_REDUCE_L1:
+    case SB_ONNX_REDUCE_MAX:
+    case SB_ONNX_REDUCE_MEAN:
+    case SB_ONNX_REDUCE_MIN:
+    case SB_ONNX_REDUCE_SUM:
+    case SB_ONNX_REDUCE_SUM_SQUARE:
+        return sb_lower_reduce(l, node);
+    case SB_ONNX_TOP_K:
+        return sb_lower_top_k(l, node);
     default:
         return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node,
                              "this use cannot be computed in integers yet; %s",
@@ -524,7 +586,7 @@ static sb_err lower_outputs(struct sb_lowering *l)
             return sb_fail(l->diag, SB_E_UNSUPPORTED, "the output '%s' has no elements", v->name);
         }
         if (v->is_const) {
-            SB_TRY(lower_const(x, l, v, SB_LAYOUT_PLAIN));
+            SB_TRY(lower_const(x, l, v, SB_LAYOUT_PLAIN, NULL));
         }
         if (x->tensor == SB_BUILD_NONE) {
             return sb_fail(l->diag, SB_E_UNSUPPORTED,

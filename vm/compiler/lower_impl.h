@@ -41,6 +41,15 @@ void sb_lower_set(struct sb_lowering *l, uint32_t value, const struct sb_lowered
 sb_err sb_lower_get(struct sb_lowered *ret, struct sb_lowering *l, const struct sb_graph_node *node,
                     uint32_t index, enum sb_layout layout) SB_MUST_USE;
 
+/* sb_lower_get_as: as sb_lower_get, in a format: a constant is written in it, a computed value is rescaled to it. */
+sb_err sb_lower_get_as(struct sb_lowered *ret, struct sb_lowering *l,
+                       const struct sb_graph_node *node, uint32_t index, enum sb_layout layout,
+                       const struct sb_format *format) SB_MUST_USE;
+
+/* sb_lower_common_layout: the layout that all inputs can be brought to: NHWC if one of them is held so and the others can be, else PLAIN. */
+enum sb_layout sb_lower_common_layout(const struct sb_lowering *l,
+                                      const struct sb_graph_node *node);
+
 /* sb_lower_convert: bring a tensor to another format with RESCALE. */
 sb_err sb_lower_convert(struct sb_lowered *x, struct sb_lowering *l,
                         const struct sb_graph_node *node, uint32_t value,
@@ -89,6 +98,14 @@ sb_err sb_lower_move(struct sb_lowering *l, const struct sb_graph_node *node) SB
 sb_err sb_lower_resize(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_scatter(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_tensor_scatter(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+
+sb_err sb_lower_combine(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_compare(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_where(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_map(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_reduce(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_cum_sum(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
+sb_err sb_lower_top_k(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 sb_err sb_lower_cast(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;
 
 sb_err sb_lower_matmul(struct sb_lowering *l, const struct sb_graph_node *node) SB_MUST_USE;

@@ -280,6 +280,9 @@ static sb_err readable(struct sb_lowered *x, struct sb_lowering *l,
 
 sb_err sb_lower_div(struct sb_lowering *l, const struct sb_graph_node *node)
 {
+    if (sb_elem_is_exact(l->graph->values[node->outputs[0]].elem)) {
+        return sb_lower_combine(l, node);
+    }
     struct sb_target target = sb_lower_target(l, node, 0);
     struct sb_lowered in[2];
     enum sb_layout layout = SB_LAYOUT_PLAIN;

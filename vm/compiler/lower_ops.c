@@ -76,6 +76,9 @@ static bool add_factors(int64_t ret_attrs[3], const struct sb_format *a, const s
 sb_err sb_lower_binary(struct sb_lowering *l, const struct sb_graph_node *node)
 {
     bool mul = node->op->id == SB_ONNX_MUL;
+    if (sb_elem_is_exact(l->graph->values[node->outputs[0]].elem)) {
+        return sb_lower_combine(l, node);
+    }
     double sign_b = node->op->id == SB_ONNX_SUB ? -1 : 1;
     struct sb_target target = sb_lower_target(l, node, 0);
     struct sb_lowered a;
@@ -340,30 +343,4 @@ sb_err sb_lower_softmax(struct sb_lowering *l, const struct sb_graph_node *node)
         SB_TRY(sb_lower_convert(&x, l, node, node->inputs[0], &to));
     }
     return sb_lower_softmax_of(l, node, &target, &x);
-}
-
-sb_err sb_lower_arg_max(struct sb_lowering *l, const struct sb_graph_node *node)
-{
-    struct sb_lowered x;
-    uint32_t axis = 0;
-    uint32_t value = node->outputs[0];
-    SB_TRY(sb_lower_get(&x, l, node, 0, SB_LAYOUT_FLAT));
-    SB_TRY(last_axis(&axis, l, node, &x, sb_graph_attr_int(node, "axis", 0)));
-    if (axis + 1 != x.shape.rank) {
-        return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node, "ArgMax before an axis of size 1");
-    }
-    int64_t attrs[3] = {axis, sb_graph_attr_int(node, "select_last_index", 0) != 0, 0};
-    struct sb_lowered y = {
-        .layout = SB_LAYOUT_PLAIN, .format = sb_format_of(SB_DTYPE_I32, 1, 0), .shape = x.shape};
-    y.format.lo = 0;
-    y.format.hi = (int64_t)x.shape.dims[axis] - 1;
-    y.shape.rank = axis;
-    y.shape.dims[axis] = 0;
-    y.tensor = sb_lower_emit(l, value, SB_OP_ARG_MAX, &x.tensor, 1, &y.format, &y.shape, attrs);
-    if (l->graph->values[value].array.shape.rank != axis) { /* keepdims */
-        y.shape = l->graph->values[value].array.shape;
-        y.tensor = sb_lower_emit(l, value, SB_OP_RESHAPE, &y.tensor, 1, &y.format, &y.shape, NULL);
-    }
-    sb_lower_set(l, value, &y, SB_OP_ARG_MAX);
-    return SB_OK;
 }

@@ -27,14 +27,10 @@ static const struct {
     {"BatchNormalization", "export the model in inference mode"},
     {"InstanceNormalization",
      "replace it by batch normalisation, which is folded into the layer before"},
-    {"ReduceMean", "use GlobalAveragePool for a mean over the image"},
     {"If", "export without control flow"},
     {"Loop", "export without control flow"},
     {"PRelu", "use LeakyRelu"},
-    {"Max", "use Relu or Clip for a maximum with a constant"},
-    {"Min", "use Clip for a minimum with a constant"},
     {"Gelu", "use Relu, or HardSwish"},
-    {"Sum", "use Add"},
 };
 
 const struct sb_onnx_op *sb_onnx_op_find(const char *domain, const char *name)

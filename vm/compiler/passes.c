@@ -145,11 +145,24 @@ uint32_t sb_passes_first_shape_input(const struct sb_graph_node *node)
     case SB_ONNX_PAD:
     case SB_ONNX_CENTER_CROP_PAD:
     case SB_ONNX_COMPRESS:
+    case SB_ONNX_CUM_SUM:
     case SB_ONNX_EXPAND:
+    case SB_ONNX_ONE_HOT:
+    case SB_ONNX_REDUCE_L1:
+    case SB_ONNX_REDUCE_L2:
+    case SB_ONNX_REDUCE_LOG_SUM:
+    case SB_ONNX_REDUCE_LOG_SUM_EXP:
+    case SB_ONNX_REDUCE_MAX:
+    case SB_ONNX_REDUCE_MEAN:
+    case SB_ONNX_REDUCE_MIN:
+    case SB_ONNX_REDUCE_PROD:
+    case SB_ONNX_REDUCE_SUM:
+    case SB_ONNX_REDUCE_SUM_SQUARE:
     case SB_ONNX_RESIZE:
     case SB_ONNX_SLICE:
     case SB_ONNX_SPLIT:
     case SB_ONNX_TILE:
+    case SB_ONNX_TOP_K:
     case SB_ONNX_TRILU:
     case SB_ONNX_UPSAMPLE:
         return 1;

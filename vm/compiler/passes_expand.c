@@ -299,12 +299,12 @@ static sb_err expand_node(bool *changed, struct sb_expansion *x)
     case SB_ONNX_BATCH_NORMALIZATION:
         return expand_batch_normalization(x);
     case SB_ONNX_SUB:
-        if (second->is_const) {
+        if (second->is_const && !sb_elem_is_exact(second->elem)) {
             return expand_inverse(x, "Add", second);
         }
         break;
     case SB_ONNX_DIV:
-        if (second->is_const && !sb_elem_is_integer(x->graph->values[n->inputs[0]].elem)) {
+        if (second->is_const && !sb_elem_is_exact(second->elem)) {
             return expand_inverse(x, "Mul", second);
         }
         break;
@@ -313,7 +313,7 @@ static sb_err expand_node(bool *changed, struct sb_expansion *x)
     }
     *changed = false;
     static sb_err (*const k_files[])(bool *, struct sb_expansion *) = {
-        sb_expand_move, sb_expand_math, sb_expand_norm, sb_expand_matmul};
+        sb_expand_move, sb_expand_choice, sb_expand_math, sb_expand_norm, sb_expand_matmul};
     for (size_t i = 0; i < sizeof k_files / sizeof k_files[0] && !*changed; i++) {
         SB_TRY(k_files[i](changed, x));
     }
