@@ -12,12 +12,12 @@
 static const int64_t k_exp2_coeffs[COEFF_COUNT] = {2147483648, -1488515590, 515789246,
                                                    -118765909, 19784458,    -2034029};
 
-/* 2^-f for f in Q31, 0 <= f <= 1. */
+/* 2^-f for f in Q31, 0 <= f < 1. Every p but the last fits int32, so the lower half of the shifted product is all of it. */
 static int64_t exp2_neg_fraction(int64_t f)
 {
     int64_t p = k_exp2_coeffs[COEFF_COUNT - 1];
     for (int i = COEFF_COUNT - 2; i >= 0; i--) {
-        p = k_exp2_coeffs[i] + sb_shr_i64(p * f, 31);
+        p = k_exp2_coeffs[i] + (int32_t)(uint32_t)((uint64_t)(p * f) >> 31);
     }
     return p;
 }

@@ -9,6 +9,15 @@
 
 #define SB_FX_ONE_Q31 ((int64_t)1 << 31)
 
+/* sb_fx_to_q26: a distance of raw elements (0 .. 2^32 - 1) in Q26, at most 2^32 - 1 (about 64). mult 1 .. 2^31 - 1, shift 0 .. 62: the
+ * product and the half stay below 2^64. (9) */
+static inline uint32_t sb_fx_to_q26(uint64_t distance, uint64_t mult, unsigned shift)
+{
+    uint64_t half = shift == 0 ? 0 : (uint64_t)1 << (shift - 1);
+    uint64_t a = (distance * mult + half) >> shift;
+    return a > UINT32_MAX ? UINT32_MAX : (uint32_t)a;
+}
+
 /* sb_fx_exp_neg: e^-a, a in Q26: 0 .. 2^31. (9.1) */
 int64_t sb_fx_exp_neg(uint32_t a);
 

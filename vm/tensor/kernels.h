@@ -62,6 +62,22 @@ struct sb_product {
     struct sb_requantise_params y;
 };
 
+/* A function of one element: q26 by mult and shift, out_shift and the range of y. */
+enum sb_function_kind {
+    SB_FUNCTION_EXP,
+    SB_FUNCTION_SIGMOID,
+    SB_FUNCTION_TANH,
+};
+
+struct sb_function {
+    enum sb_function_kind kind;
+    uint32_t mult;      /* 1 .. 2^31 - 1 */
+    unsigned shift;     /* 0 .. 62 */
+    unsigned out_shift; /* 0 .. 31 */
+    int32_t lo;
+    int32_t hi;
+};
+
 /* The CPU levels (kernels/cpu.h says which a machine has). */
 enum sb_cpu_level {
 #define SB_CPU_LEVEL(name, symbol, needs) SB_CPU_LEVEL_##name,

@@ -1,22 +1,13 @@
 /* ops_function.c: EXP, SIGMOID, TANH, SOFTMAX. Spec: docs/spec/numerics.md 9; the functions themselves are in fxmath.c.
  *
- *     raw difference --to_q26 (MULT, SHIFT)--> a in Q26 --fxmath--> Q31 --OUT_SHIFT--> y */
+ *     raw difference --q26 (MULT, SHIFT)--> a in Q26 --function, exp_sum (kernels)--> Q31 --OUT_SHIFT--> y */
 #include "vm/tensor/fxmath.h"
 #include "vm/tensor/kernels.h"
 #include "vm/tensor/op.h"
-#include "vm/tensor/round.h"
 
 #define BLOCK           256u
 #define SOFTMAX_ROW_MAX ((uint32_t)1 << 20) /* then a row sums to at most 2^51 */
 #define FUNCTION_DTYPES (SB_DTYPE_BIT(I8) | SB_DTYPE_BIT(I16) | SB_DTYPE_BIT(I32))
-
-/* A distance of raw elements (0 .. 2^32 - 1) in Q26, at most 2^32 - 1 (about 64). The product and the half stay below 2^64. */
-static uint32_t to_q26(uint64_t distance, uint64_t mult, unsigned shift)
-{
-    uint64_t half = shift == 0 ? 0 : (uint64_t)1 << (shift - 1);
-    uint64_t a = (distance * mult + half) >> shift;
-    return a > UINT32_MAX ? UINT32_MAX : (uint32_t)a;
-}
 
 static sb_err to_q26_infer(const struct sb_check *c)
 {
@@ -41,26 +32,26 @@ static sb_err function_cost(const struct sb_check *c)
     return SB_OK;
 }
 
-typedef int64_t (*function_fn)(uint32_t a, int negative);
-
-static void run_function(const struct sb_exec *x, function_fn fn)
+static void run_function(const struct sb_exec *x, enum sb_function_kind kind)
 {
-    int64_t values[BLOCK];
+    int32_t lanes[BLOCK];
+    int32_t values[BLOCK];
+    const struct sb_element_kernels *k = x->kernels->element;
     const struct sb_tensor_desc *xd = &x->in_tensor[0]->desc;
     const struct sb_tensor_desc *yd = &x->out_tensor->desc;
-    uint64_t mult = (uint64_t)x->attrs[SB_ATTR_FUNCTION_MULT];
-    unsigned shift = (unsigned)x->attrs[SB_ATTR_FUNCTION_SHIFT];
-    unsigned out_shift = (unsigned)x->attrs[SB_ATTR_FUNCTION_OUT_SHIFT];
+    struct sb_function f = {.kind = kind,
+                            .mult = (uint32_t)x->attrs[SB_ATTR_FUNCTION_MULT],
+                            .shift = (unsigned)x->attrs[SB_ATTR_FUNCTION_SHIFT],
+                            .out_shift = (unsigned)x->attrs[SB_ATTR_FUNCTION_OUT_SHIFT],
+                            .lo = (int32_t)yd->lo,
+                            .hi = (int32_t)yd->hi};
     size_t total = (size_t)x->out_tensor->count;
     for (size_t at = 0; at < total; at += BLOCK) {
         size_t count = total - at < BLOCK ? total - at : BLOCK;
-        sb_widen(values, sb_element_at(x->in[0], xd->dtype, at), xd->dtype, count);
-        for (size_t i = 0; i < count; i++) {
-            int64_t v = values[i] - xd->quant.zero_point;
-            uint32_t a = to_q26(v < 0 ? (uint64_t)-v : (uint64_t)v, mult, shift);
-            values[i] = sb_clamp_i64(sb_round_shr(fn(a, v < 0), out_shift), yd->lo, yd->hi);
-        }
-        sb_narrow(sb_element_at_mut(x->out, yd->dtype, at), yd->dtype, values, count);
+        k->load[xd->dtype](lanes, sb_element_at(x->in[0], xd->dtype, at), count,
+                           xd->quant.zero_point);
+        x->kernels->function(values, lanes, count, &f);
+        k->store[yd->dtype](sb_element_at_mut(x->out, yd->dtype, at), values, count);
     }
 }
 
@@ -72,7 +63,7 @@ static sb_err sigmoid_prove(const struct sb_check *c)
 
 static void sigmoid_run(const struct sb_exec *x)
 {
-    run_function(x, sb_fx_sigmoid);
+    run_function(x, SB_FUNCTION_SIGMOID);
 }
 
 const struct sb_op_code sb_op_sigmoid = {
@@ -86,21 +77,11 @@ static sb_err tanh_prove(const struct sb_check *c)
 
 static void tanh_run(const struct sb_exec *x)
 {
-    run_function(x, sb_fx_tanh);
+    run_function(x, SB_FUNCTION_TANH);
 }
 
 const struct sb_op_code sb_op_tanh = {
     .infer = function_infer, .prove = tanh_prove, .cost = function_cost, .run = tanh_run};
-
-/* Values of 2^62 and more stand for "too large": they leave the type of y after any OUT_SHIFT but 31, where 2^31 does. */
-static int64_t exp_value(uint32_t a, int negative)
-{
-    if (negative) {
-        return sb_fx_exp_neg(a);
-    }
-    struct sb_fx_scaled e = sb_fx_exp_pos(a);
-    return e.exponent > 31 ? (int64_t)1 << 62 : e.mantissa << e.exponent;
-}
 
 static sb_err exp_prove(const struct sb_check *c)
 {
@@ -110,7 +91,7 @@ static sb_err exp_prove(const struct sb_check *c)
 
 static void exp_run(const struct sb_exec *x)
 {
-    run_function(x, exp_value);
+    run_function(x, SB_FUNCTION_EXP);
 }
 
 const struct sb_op_code sb_op_exp = {
@@ -151,41 +132,32 @@ static sb_err softmax_prove(const struct sb_check *c)
 static sb_err softmax_cost(const struct sb_check *c)
 {
     const struct sb_shape *shape = &c->in[0]->desc.shape;
+    uint64_t len = shape->dims[shape->rank - 1];
     sb_units_add(&c->node->units, SB_GAS_CLASS_SOFTMAX, c->out->count);
-    c->node->workspace_bytes = 2 * (uint64_t)shape->dims[shape->rank - 1] * sizeof(int64_t);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, 2 * (c->out->count / len));
+    c->node->workspace_bytes = len * (sizeof(int32_t) + sizeof(uint32_t));
     return SB_OK;
-}
-
-/* p_i = min(floor((e_i * 2^16 + floor(S / 2)) / S), 65535). e_i <= 2^31, so the numerator is below 2^47 + 2^50. */
-static void softmax_row(int64_t *values, int64_t *e, size_t count, const struct sb_exec *x)
-{
-    const struct sb_tensor_desc *yd = &x->out_tensor->desc;
-    uint64_t mult = (uint64_t)x->attrs[SB_ATTR_SOFTMAX_MULT];
-    unsigned shift = (unsigned)x->attrs[SB_ATTR_SOFTMAX_SHIFT];
-    int64_t max = values[0];
-    for (size_t i = 1; i < count; i++) {
-        max = values[i] > max ? values[i] : max;
-    }
-    int64_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        e[i] = sb_fx_exp_neg(to_q26((uint64_t)(max - values[i]), mult, shift));
-        sum += e[i];
-    }
-    for (size_t i = 0; i < count; i++) {
-        int64_t p = (e[i] * 65536 + sum / 2) / sum;
-        values[i] = sb_clamp_i64(p < UINT16_MAX ? p : UINT16_MAX, yd->lo, yd->hi);
-    }
 }
 
 static void softmax_run(const struct sb_exec *x)
 {
     const struct sb_tensor_desc *xd = &x->in_tensor[0]->desc;
+    const struct sb_tensor_desc *yd = &x->out_tensor->desc;
+    uint32_t mult = (uint32_t)x->attrs[SB_ATTR_SOFTMAX_MULT];
+    unsigned shift = (unsigned)x->attrs[SB_ATTR_SOFTMAX_SHIFT];
     size_t len = xd->shape.dims[xd->shape.rank - 1];
-    int64_t *values = x->workspace;
+    int32_t *lanes = x->workspace;
+    uint32_t *e = (uint32_t *)x->workspace + len;
     for (size_t at = 0; at < x->out_tensor->count; at += len) {
-        sb_widen(values, sb_element_at(x->in[0], xd->dtype, at), xd->dtype, len);
-        softmax_row(values, values + len, len, x);
-        sb_narrow((uint16_t *)x->out + at, SB_DTYPE_U16, values, len);
+        x->kernels->element->load[xd->dtype](lanes, sb_element_at(x->in[0], xd->dtype, at), len, 0);
+        int32_t max = lanes[0];
+        for (size_t i = 1; i < len; i++) {
+            max = lanes[i] > max ? lanes[i] : max;
+        }
+        uint64_t sum = 0;
+        x->kernels->exp_sum(e, &sum, lanes, len, max, mult, shift);
+        x->kernels->softmax((uint16_t *)x->out + at, e, len, sum, (uint16_t)yd->lo,
+                            (uint16_t)yd->hi);
     }
 }
 
