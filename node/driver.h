@@ -36,7 +36,9 @@ enum sb_driver_taken {
     SB_TAKEN_EARLY,    /* of a height or round that is not yet held here: ask again later */
     SB_TAKEN_CONFLICT, /* validly signed, and a second vote of its validator: evidence, pass it on */
     SB_TAKEN_INVALID,  /* signature, form or sender are wrong: the peer that sent it is at fault */
-    SB_TAKEN_UNDECIDED, /* a block of sync that the application cannot judge yet: hand it in again later */
+    /* A block of sync that the application cannot judge yet, or whose commit is one of two in its round and not the one held here, which
+     * a third of dishonest power can bring about: its sender is not at fault; hand it in again later. */
+    SB_TAKEN_UNDECIDED,
 };
 
 /* What the driver needs of its surroundings. None of these may call into the driver, but for its status. */

@@ -96,6 +96,7 @@ struct sb_driver {
     struct sb_driver_question questions[SB_DRIVER_QUESTIONS_MAX];
     size_t question_count;
 
+    uint64_t told_fork; /* the height that not_decided has told of; 0: none */
     bool has_undecided; /* a block waits that the application could not judge yet */
     bool is_deciding;   /* decided, and not yet committed */
     struct sb_commit decided;

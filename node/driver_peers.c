@@ -331,6 +331,24 @@ static sb_err sync_idle(enum sb_driver_taken *ret_taken, struct sb_driver *drive
     return sb_driver_committed(driver, commit, diag);
 }
 
+/* not_decided: what to say of a block with a valid commit that did not decide the height in work. */
+static enum sb_driver_taken not_decided(struct sb_driver *driver, const struct sb_commit *commit)
+{
+    const struct sb_held_block *block = sb_driver_block_find(driver, &commit->block_id);
+    if (block == NULL || (block->is_judged && !block->verdict.valid)) {
+        return SB_TAKEN_INVALID; /* the bytes were no use */
+    }
+    if (block->is_judged && driver->told_fork != commit->height) {
+        driver->told_fork = commit->height;
+        sb_log(driver->options.log, SB_LOG_ERROR, "consensus",
+               "two blocks of one round have more than two thirds of the power each: at least a "
+               "third of it is dishonest, and this chain is forked",
+               SB_LOG_U64("height", commit->height), SB_LOG_I64("round", commit->round),
+               SB_LOG_HEX("block", commit->block_id.b, sizeof commit->block_id.b), SB_LOG_END);
+    }
+    return SB_TAKEN_UNDECIDED;
+}
+
 /* sync_started: the height in work is decided by its certificate and block, through the core. */
 static sb_err sync_started(enum sb_driver_taken *ret_taken, struct sb_driver *driver,
                            sb_bytes encoded, const struct sb_commit *commit, struct sb_diag *diag)
@@ -350,9 +368,7 @@ static sb_err sync_started(enum sb_driver_taken *ret_taken, struct sb_driver *dr
     }
     if (head_height(driver) < height) {
         SB_TRY(sb_driver_check_final(driver, &commit->block_id, diag));
-        const struct sb_held_block *block = sb_driver_block_find(driver, &commit->block_id);
-        bool waits = block != NULL && !block->is_judged && block->verdict.undecided;
-        *ret_taken = waits ? SB_TAKEN_UNDECIDED : SB_TAKEN_INVALID; /* the bytes were no use */
+        *ret_taken = not_decided(driver, commit);
     }
     return SB_OK;
 }

@@ -822,6 +822,30 @@ static void sync_refuses_wrong_bytes_and_stops_where_results_differ(void **state
     sb_arena_fini(&one.arena);
 }
 
+/* More than a third of the power is dishonest: whoever brings the other block of the two has done nothing wrong. */
+static void second_decided_block_of_a_round_accuses_nobody(void **state)
+{
+    (void)state;
+    log_begin();
+    net_init(net, 4, 4);
+    struct net_node *node = &net->nodes[3];
+    node->is_off = true;
+    run(2);
+    struct stored one = load(&net->nodes[0], 1);
+    check(node, sb_driver_start_height(node->driver, &node->diag)); /* height 1 */
+    const sb_hash other = {{0xaa}};
+    for (int i = 0; i < 3; i++) {
+        struct sb_vote vote =
+            make_vote(&net->nodes[i], SB_VOTE_PRECOMMIT, 1, one.commit.round, &other);
+        assert_int_equal(hand_vote(node, &vote), SB_TAKEN_NEW);
+    }
+    assert_int_equal(hand_sync(node, one.encoded, &one.commit), SB_TAKEN_UNDECIDED);
+    assert_int_equal(hand_sync(node, one.encoded, &one.commit), SB_TAKEN_UNDECIDED);
+    assert_int_equal(stub_application_height(node->app), 0);
+    sb_arena_fini(&one.arena);
+    assert_int_equal(log_end("this chain is forked"), 1);
+}
+
 /* ---- crashes ---- */
 
 /* restart: a new life, which may end once more in the middle of its recovery. */
@@ -1247,6 +1271,7 @@ int main(void)
         CASE(bytes_that_come_after_their_verdict_are_judged),
         CASE(quorum_of_a_later_round_asks_for_the_block_too),
         CASE(sync_refuses_wrong_bytes_and_stops_where_results_differ),
+        CASE(second_decided_block_of_a_round_accuses_nobody),
         CASE(crash_at_every_place_alone_loses_and_signs_nothing_twice),
         CASE(power_cut_at_every_place_alone_loses_and_signs_nothing_twice),
         CASE(torn_journal_at_every_place_alone_loses_and_signs_nothing_twice),
