@@ -101,6 +101,36 @@ sb_err sb_eval_mat_mul(struct sb_eval *e)
     return multiply(e, 1, NULL, NULL);
 }
 
+/* Product: alpha * a * b, or b transposed in its last axes. */
+sb_err sb_eval_product(struct sb_eval *e)
+{
+    double alpha = sb_graph_attr_float(e->node, "alpha", 1);
+    struct sb_array turned = *e->in[1];
+    const struct sb_array *given = e->in[1];
+    if (sb_graph_attr_int(e->node, "transB", 0) != 0) {
+        uint64_t rows = dim_from_end(&given->shape, 1);
+        uint64_t columns = dim_from_end(&given->shape, 0);
+        uint64_t count = sb_array_count(given);
+        turned.shape.dims[given->shape.rank - 1] = (uint32_t)rows;
+        turned.shape.dims[given->shape.rank - 2] = (uint32_t)columns;
+        turned.data = sb_arena_array(e->memory, count, sizeof *turned.data);
+        if (turned.data == NULL) {
+            return sb_graph_fail(e->diag, SB_E_NOMEM, e->node, "out of memory for a result");
+        }
+        for (uint64_t i = 0; i < count; i++) {
+            uint64_t at = i % (rows * columns);
+            turned.data[i - at + at % columns * rows + at / columns] = given->data[i];
+        }
+        e->in[1] = &turned;
+    }
+    sb_err err = multiply(e, 1, NULL, NULL);
+    e->in[1] = given;
+    for (uint64_t i = 0; err == SB_OK && i < sb_array_count(&e->out[0]); i++) {
+        e->out[0].data[i] *= alpha;
+    }
+    return err;
+}
+
 sb_err sb_eval_mat_mul_integer(struct sb_eval *e)
 {
     return multiply(e, 1, e->in[2], e->in[3]);

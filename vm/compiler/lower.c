@@ -478,6 +478,7 @@ static sb_err lower_node(struct sb_lowering *l, const struct sb_graph_node *node
         return sb_lower_quantize(l, node);
     case SB_ONNX_MAT_MUL:
     case SB_ONNX_MAT_MUL_INTEGER:
+    case SB_ONNX_PRODUCT:
         return sb_lower_matmul(l, node);
     case SB_ONNX_LAYER_NORMALIZATION:
     case SB_ONNX_RMS_NORMALIZATION:

@@ -70,7 +70,12 @@ sb_err sb_lower_matmul(struct sb_lowering *l, const struct sb_graph_node *node)
         SB_TRY(fit_operands(in, l, node, k));
     }
     double magnitude = k * sb_lower_magnitude(&in[0].format) * sb_lower_magnitude(&in[1].format);
-    double unit = in[0].format.scale * in[1].format.scale;
+    double alpha = sb_graph_attr_float(node, "alpha", 1);
+    if (!(alpha > 0)) {
+        return sb_graph_fail(l->diag, SB_E_UNSUPPORTED, node, "a scale of %g; scale the queries",
+                             alpha);
+    }
+    double unit = in[0].format.scale * in[1].format.scale * alpha;
     SB_TRY(sb_lower_format(&y.format, l, &target, node, magnitude * unit));
     struct sb_factor f;
     int pre = 0;

@@ -143,16 +143,38 @@ sb_err sb_lower_log_sum_exp(struct sb_lowering *l, const struct sb_graph_node *n
     return SB_OK;
 }
 
+/* A mask as bytes. */
+static sb_err mask_of(uint32_t *ret_tensor, struct sb_lowering *l, const struct sb_graph_node *node)
+{
+    const struct sb_value *v = &l->graph->values[node->inputs[1]];
+    struct sb_lowered mask;
+    if (!v->is_const) {
+        SB_TRY(sb_lower_get(&mask, l, node, 1, SB_LAYOUT_PLAIN));
+        *ret_tensor = mask.tensor;
+        return SB_OK;
+    }
+    uint64_t count = sb_array_count(&v->array);
+    uint8_t *bytes = sb_arena_array(l->memory, count, sizeof *bytes);
+    if (bytes == NULL) {
+        return nomem(l);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        bytes[i] = v->array.data[i] != 0 ? 1 : 0;
+    }
+    *ret_tensor = sb_build_const(l->build, v->name, SB_DTYPE_U8, &v->array.shape, NULL, bytes);
+    return SB_OK;
+}
+
 sb_err sb_lower_masked_softmax(struct sb_lowering *l, const struct sb_graph_node *node)
 {
     uint32_t value = node->outputs[0];
     struct sb_lowered x;
-    struct sb_lowered mask = {.tensor = SB_BUILD_NONE};
     struct sb_factor f;
+    uint32_t in[2] = {SB_BUILD_NONE, SB_BUILD_NONE};
     SB_TRY(sb_lower_get(&x, l, node, 0, SB_LAYOUT_PLAIN));
     SB_TRY(readable(&x, l, node));
     if (node->input_count > 1) {
-        SB_TRY(sb_lower_get(&mask, l, node, 1, SB_LAYOUT_PLAIN));
+        SB_TRY(mask_of(&in[1], l, node));
     }
     if (!sb_factor_of(&f, x.format.scale * 0x1p26, 1, INT32_MAX, 61)) {
         return sb_lower_no_factor(l, node);
@@ -161,7 +183,7 @@ sb_err sb_lower_masked_softmax(struct sb_lowering *l, const struct sb_graph_node
     y.format = sb_format_of(SB_DTYPE_U16, 0x1p-16, 0);
     int64_t attrs[] = {f.mult, f.shift, sb_graph_attr_int(node, "causal", 0),
                        sb_graph_attr_int(node, "offset", 0)};
-    uint32_t in[2] = {x.tensor, mask.tensor};
+    in[0] = x.tensor;
     y.tensor = sb_lower_emit(l, value, SB_OP_MASKED_SOFTMAX, in, node->input_count, &y.format,
                              &y.shape, attrs);
     sb_lower_set(l, value, &y, SB_OP_MASKED_SOFTMAX);

@@ -88,6 +88,7 @@ sb_err sb_expand_math(bool *changed,
                       struct sb_expansion *x) SB_MUST_USE; /* powers, softmax forms */
 sb_err sb_expand_norm(bool *changed, struct sb_expansion *x) SB_MUST_USE;   /* normalisations */
 sb_err sb_expand_matmul(bool *changed, struct sb_expansion *x) SB_MUST_USE; /* forms of products */
+sb_err sb_expand_attention(bool *changed, struct sb_expansion *x) SB_MUST_USE;
 
 /* sb_pass_linear: bring MatMul, Gemm and Conv to one form and fold the Add and Mul by constants that follow them into them. */
 sb_err sb_pass_linear(struct sb_graph *graph, struct sb_diag *diag) SB_MUST_USE;
