@@ -55,12 +55,6 @@ static sb_err binary_infer(const struct sb_check *c)
     return sb_broadcast_infer(c);
 }
 
-static sb_err binary_cost(const struct sb_check *c)
-{
-    sb_broadcast_cost(c);
-    return SB_OK;
-}
-
 struct binary {
     const struct sb_element_kernels *kernels;
     struct sb_affine affine;
@@ -98,6 +92,12 @@ static void add_block(int32_t *ret, const int32_t *a, const int32_t *b, size_t c
     op->kernels->add(ret, a, b, count, &op->affine);
 }
 
+static sb_err add_cost(const struct sb_check *c)
+{
+    sb_broadcast_cost(c);
+    return SB_OK;
+}
+
 static void add_run(const struct sb_exec *x)
 {
     int64_t mult_a = x->attrs[SB_ATTR_ADD_MULT_A];
@@ -112,7 +112,7 @@ static void add_run(const struct sb_exec *x)
 }
 
 const struct sb_op_code sb_op_add = {
-    .infer = add_infer, .prove = add_prove, .cost = binary_cost, .run = add_run};
+    .infer = add_infer, .prove = add_prove, .cost = add_cost, .run = add_run};
 
 static sb_err mul_infer(const struct sb_check *c)
 {
@@ -137,10 +137,25 @@ static void mul_block(int32_t *ret, const int32_t *a, const int32_t *b, size_t c
     op->kernels->mul(ret, a, b, count, &op->affine);
 }
 
+static uint64_t product_of(const struct sb_tensor *a, const struct sb_tensor *b)
+{
+    return sat_mul_u64(magnitude(a), magnitude(b));
+}
+
+/* A product beyond int32 that is scaled besides takes a 64-bit multiplication. */
+static sb_err mul_cost(const struct sb_check *c)
+{
+    sb_broadcast_cost(c);
+    if (product_of(c->in[0], c->in[1]) > INT32_MAX && c->attrs[SB_ATTR_MUL_MULT] != 1) {
+        sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, c->out->count);
+    }
+    return SB_OK;
+}
+
 static void mul_run(const struct sb_exec *x)
 {
     int64_t mult = x->attrs[SB_ATTR_MUL_MULT];
-    uint64_t product = sat_mul_u64(magnitude(x->in_tensor[0]), magnitude(x->in_tensor[1]));
+    uint64_t product = product_of(x->in_tensor[0], x->in_tensor[1]);
     struct binary op = {.kernels = x->kernels->element,
                         .affine = affine_of(x, (unsigned)x->attrs[SB_ATTR_MUL_SHIFT],
                                             sat_mul_u64(product, magnitude_of(mult)))};
@@ -150,7 +165,7 @@ static void mul_run(const struct sb_exec *x)
 }
 
 const struct sb_op_code sb_op_mul = {
-    .infer = mul_infer, .prove = mul_prove, .cost = binary_cost, .run = mul_run};
+    .infer = mul_infer, .prove = mul_prove, .cost = mul_cost, .run = mul_run};
 
 /* ---- one operand ---- */
 

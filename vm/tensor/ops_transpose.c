@@ -34,12 +34,6 @@ static sb_err transpose_infer(const struct sb_check *c)
     return sb_check_shape(c, c->out, "output", &want);
 }
 
-static sb_err transpose_cost(const struct sb_check *c)
-{
-    sb_units_add(&c->node->units, SB_GAS_CLASS_GATHER_BYTE, c->out->bytes);
-    return SB_OK;
-}
-
 static sb_err transpose_prove(const struct sb_check *c)
 {
     return sb_prove_moved(c, (struct sb_interval){.lo = c->in[0]->lo, .hi = c->in[0]->hi});
@@ -54,11 +48,12 @@ struct layout {
     size_t size;
 };
 
-static struct layout merged_layout(const struct sb_exec *x)
+static struct layout merged_layout(const struct sb_tensor *x, const struct sb_tensor *y,
+                                   const int64_t *perm)
 {
-    const struct sb_shape *xs = &x->in_tensor[0]->desc.shape;
-    const struct sb_shape *ys = &x->out_tensor->desc.shape;
-    struct layout l = {.size = sb_dtype_bytes(x->out_tensor->desc.dtype)};
+    const struct sb_shape *xs = &x->desc.shape;
+    const struct sb_shape *ys = &y->desc.shape;
+    struct layout l = {.size = sb_dtype_bytes(y->desc.dtype)};
     size_t x_stride[SB_TENSOR_RANK_MAX];
     size_t stride = 1;
     for (uint32_t i = xs->rank; i-- > 0;) {
@@ -66,7 +61,7 @@ static struct layout merged_layout(const struct sb_exec *x)
         stride *= xs->dims[i];
     }
     for (uint32_t i = 0; i < ys->rank; i++) {
-        size_t step = x_stride[x->attrs[SB_ATTR_TRANSPOSE_PERM + i]];
+        size_t step = x_stride[perm[i]];
         if (ys->dims[i] == 1) {
             continue;
         }
@@ -98,11 +93,80 @@ static void fold_last(struct layout *l)
     }
 }
 
-static struct layout layout_of(const struct sb_exec *x)
+static struct layout layout_of(const struct sb_tensor *x, const struct sb_tensor *y,
+                               const int64_t *perm)
 {
-    struct layout l = merged_layout(x);
+    struct layout l = merged_layout(x, y, perm);
     fold_last(&l);
     return l;
+}
+
+static size_t elements_of(const struct layout *l)
+{
+    size_t count = 1;
+    for (uint32_t i = 0; i < l->rank; i++) {
+        count *= l->dims[i];
+    }
+    return count;
+}
+
+/* How the elements are moved: the three ways of the picture above. */
+enum way {
+    COPY_ROWS,
+    COPY_ALONG,
+    BLOCKS,
+};
+
+struct plan {
+    enum way way;
+    uint32_t x_last; /* dimension of y that is x's last */
+    uint32_t along;  /* the longest of the others; the rank if there is none */
+};
+
+static struct plan plan_of(const struct layout *l)
+{
+    struct plan p = {.way = COPY_ROWS, .along = l->rank};
+    if (l->size > 8 || (l->size & (l->size - 1)) != 0 || l->rank < 2) {
+        return p;
+    }
+    for (uint32_t i = 0; i + 1 < l->rank; i++) {
+        p.x_last = l->x_step[i] == 1 ? i : p.x_last;
+    }
+    for (uint32_t i = 0; i + 1 < l->rank; i++) {
+        if (i != p.x_last && (p.along == l->rank || l->dims[i] > l->dims[p.along])) {
+            p.along = i;
+        }
+    }
+    size_t block = l->dims[l->rank - 1] * l->dims[p.x_last];
+    bool tiny = block < TINY_BLOCK && p.along < l->rank && l->dims[p.along] > block;
+    p.way = tiny ? COPY_ALONG : BLOCKS;
+    return p;
+}
+
+static size_t chunk_of(const struct layout *l)
+{
+    return l->rank > 3 ? CHUNK_IN_TURN : CHUNK;
+}
+
+static sb_err transpose_cost(const struct sb_check *c)
+{
+    struct layout l = layout_of(c->in[0], c->out, c->attrs);
+    struct plan p = plan_of(&l);
+    size_t elements = elements_of(&l);
+    size_t rows = elements;
+    if (p.way == COPY_ROWS) {
+        sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE, c->out->bytes);
+    } else {
+        size_t halves = elements * l.size / 2;
+        sb_units_add(&c->node->units, SB_GAS_CLASS_GATHER_BYTE,
+                     elements > halves ? elements : halves);
+        size_t chunk = p.way == BLOCKS                  ? l.dims[l.rank - 1] * l.dims[p.x_last]
+                       : l.dims[p.along] < chunk_of(&l) ? l.dims[p.along]
+                                                        : chunk_of(&l);
+        rows = (elements + chunk - 1) / chunk;
+    }
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, rows);
+    return SB_OK;
 }
 
 /* A place in the dimensions that are walked one by one (those with walked[i] > 1). */
@@ -179,7 +243,7 @@ static void copy_along(const struct sb_exec *x, const struct layout *l, uint32_t
     uint32_t y_last = l->rank - 1;
     size_t x_along = l->x_step[along];
     size_t y_along = l->y_step[along];
-    size_t chunk = l->rank > 3 ? CHUNK_IN_TURN : CHUNK;
+    size_t chunk = chunk_of(l);
     for (size_t first = 0; first < l->dims[along]; first += chunk) {
         size_t count = l->dims[along] - first < chunk ? l->dims[along] - first : chunk;
         struct place p = first_place(x, l);
@@ -213,26 +277,18 @@ static void transpose_blocks(const struct sb_exec *x, const struct layout *l, ui
 
 static void transpose_run(const struct sb_exec *x)
 {
-    struct layout l = layout_of(x);
-    if (l.size > 8 || (l.size & (l.size - 1)) != 0 || l.rank < 2) {
+    struct layout l = layout_of(x->in_tensor[0], x->out_tensor, x->attrs);
+    struct plan p = plan_of(&l);
+    switch (p.way) {
+    case COPY_ROWS:
         copy_rows(x, &l);
         return;
-    }
-    uint32_t x_last = 0;
-    uint32_t along = l.rank;
-    for (uint32_t i = 0; i + 1 < l.rank; i++) {
-        x_last = l.x_step[i] == 1 ? i : x_last;
-    }
-    for (uint32_t i = 0; i + 1 < l.rank; i++) {
-        if (i != x_last && (along == l.rank || l.dims[i] > l.dims[along])) {
-            along = i;
-        }
-    }
-    size_t block = l.dims[l.rank - 1] * l.dims[x_last];
-    if (block < TINY_BLOCK && along < l.rank && l.dims[along] > block) {
-        copy_along(x, &l, along, x_last);
-    } else {
-        transpose_blocks(x, &l, x_last);
+    case COPY_ALONG:
+        copy_along(x, &l, p.along, p.x_last);
+        return;
+    case BLOCKS:
+        transpose_blocks(x, &l, p.x_last);
+        return;
     }
 }
 

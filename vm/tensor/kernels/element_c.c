@@ -1,4 +1,5 @@
 /* element_c.c: the element kernels of the portable level; see element.h. */
 #include "vm/tensor/kernels/element_loops.h"
 
-const struct sb_element_kernels sb_element_kernels_c = {ELEMENT_KERNELS_OF_LOOPS};
+#define ELEMENT_BEST(name) name
+const struct sb_element_kernels sb_element_kernels_c = {ELEMENT_KERNELS_OF_LEVEL};

@@ -261,8 +261,8 @@ DEFINE_TRANSPOSE(transpose_4, uint32_t)
 DEFINE_TRANSPOSE(transpose_8, uint64_t)
 #undef DEFINE_TRANSPOSE
 
-/* The table of a level that has nothing better than these loops. */
-#define ELEMENT_KERNELS_OF_LOOPS                                                                   \
+/* The table of a level; ELEMENT_BEST(name) is the level's own function in place of a loop, or the loop. */
+#define ELEMENT_KERNELS_OF_LEVEL                                                                   \
     .load = {[SB_DTYPE_I8] = load_i8,                                                              \
              [SB_DTYPE_U8] = load_u8,                                                              \
              [SB_DTYPE_I16] = load_i16,                                                            \
@@ -278,13 +278,15 @@ DEFINE_TRANSPOSE(transpose_8, uint64_t)
               [SB_DTYPE_I16] = clamp_type_i16, [SB_DTYPE_U16] = clamp_type_u16,                    \
               [SB_DTYPE_I32] = clamp_type_i32, [SB_DTYPE_I64] = clamp_type_i64,                    \
               [SB_DTYPE_BOOL] = clamp_type_u8},                                                    \
-    .lookup8 = lookup8, .lookup16 = lookup16, .lookup32 = lookup32, .interpolate = interpolate,    \
+    .lookup8 = ELEMENT_BEST(lookup8), .lookup16 = lookup16, .lookup32 = lookup32,                  \
+    .interpolate = ELEMENT_BEST(interpolate),                                                      \
     .pool_max = {[SB_DTYPE_I8] = pool_max_i8,                                                      \
                  [SB_DTYPE_U8] = pool_max_u8,                                                      \
                  [SB_DTYPE_I16] = pool_max_i16,                                                    \
                  [SB_DTYPE_I32] = pool_max_i32},                                                   \
     .pool_sum =                                                                                    \
         {[SB_DTYPE_I8] = pool_sum_i8, [SB_DTYPE_U8] = pool_sum_u8, [SB_DTYPE_I16] = pool_sum_i16}, \
-    .transpose = {transpose_1, transpose_2, transpose_4, transpose_8}
+    .transpose = {ELEMENT_BEST(transpose_1), ELEMENT_BEST(transpose_2), ELEMENT_BEST(transpose_4), \
+                  transpose_8}
 
 #endif
