@@ -1,6 +1,7 @@
 /* bench_infer.c: CPU time of one inference beside the limit that its gas sets (1 gas = 10 ns).
  *
  *     bench_infer [--json] MODEL.sbm ...
+ *     bench_infer --nodes MODEL.sbm ...        also the time of each node, beside its gas
  *
  * Each model runs on pseudo-random inputs inside its declared ranges, a fresh one each time, in batches of about 20 ms; the figure is
  * the median batch. Time is the thread's CPU time, so a busy machine changes it little. ratio = time / (gas * 10 ns): below 1 the
@@ -18,6 +19,7 @@
 #define BATCH_NS   20000000
 #define NS_PER_GAS 10.0
 #define INPUT_SETS 16
+#define NODE_RUNS  15
 #define FILE_MAX   SB_MODEL_FILE_BYTES_MAX
 
 static uint64_t cpu_ns(void)
@@ -81,7 +83,67 @@ static uint8_t *make_inputs(const struct sb_model_info *info)
     return all;
 }
 
-static double measure(const struct sb_model *model)
+/* ---- the time of each node ---- */
+
+/* The least time of each node over some runs: the engine asks before each node whether to go on. */
+struct node_clock {
+    double *best_ns; /* [node_count] */
+    uint32_t next;   /* node that begins now */
+    uint64_t begun_ns;
+};
+
+static bool tick(void *ctx)
+{
+    struct node_clock *c = ctx;
+    uint64_t now = cpu_ns();
+    if (c->next > 0) {
+        double passed = (double)(now - c->begun_ns);
+        double *best = &c->best_ns[c->next - 1];
+        *best = passed < *best ? passed : *best;
+    }
+    c->next++;
+    c->begun_ns = cpu_ns();
+    return false;
+}
+
+static void shape_text(char *ret, size_t len, const struct sb_tensor_desc *d)
+{
+    int at = snprintf(ret, len, "%s", sb_dtype_name(d->dtype));
+    for (uint32_t i = 0; i < d->shape.rank; i++) {
+        at += snprintf(ret + at, len - (size_t)at, "%c%u", i == 0 ? ' ' : 'x', d->shape.dims[i]);
+    }
+}
+
+static void print_nodes(const struct sb_model *model, struct sb_run *run)
+{
+    uint32_t count = sb_model_info(model)->node_count;
+    struct node_clock c = {.best_ns = calloc(count, sizeof *c.best_ns)};
+    for (uint32_t i = 0; i < count; i++) {
+        c.best_ns[i] = 1e30;
+    }
+    for (int i = 0; i < NODE_RUNS; i++) {
+        c.next = 0;
+        if (c.best_ns == NULL || sb_model_run_until(NULL, run, tick, &c) != SB_OK) {
+            abort();
+        }
+        (void)tick(&c); /* the last node, with the copying of the outputs */
+    }
+    (void)printf("  %4s %-12s %-22s %-22s %10s %10s %7s\n", "node", "operator", "input", "output",
+                 "us", "limit us", "ratio");
+    for (uint32_t i = 0; i < count; i++) {
+        struct sb_model_node n = sb_model_node(model, i);
+        double limit = (double)sb_cost_gas(&n.units, sb_rates_genesis()) * NS_PER_GAS;
+        char in[64];
+        char out[64];
+        shape_text(in, sizeof in, sb_model_tensor(model, n.inputs[0]));
+        shape_text(out, sizeof out, sb_model_tensor(model, n.outputs[0]));
+        (void)printf("  %4u %-12s %-22s %-22s %10.2f %10.2f %7.2f\n", i, n.op_name, in, out,
+                     c.best_ns[i] / 1000.0, limit / 1000.0, c.best_ns[i] / limit);
+    }
+    free(c.best_ns);
+}
+
+static double measure(const struct sb_model *model, bool nodes)
 {
     const struct sb_model_info *info = sb_model_info(model);
     uint8_t *inputs = make_inputs(info);
@@ -117,6 +179,14 @@ static double measure(const struct sb_model *model)
         } while (cpu_ns() - begin < BATCH_NS);
         batches[b] = (double)(cpu_ns() - begin) / (double)runs;
     }
+    if (nodes) {
+        struct sb_run run = {.model = model,
+                             .inputs = in,
+                             .ret_outputs = out,
+                             .scratch = scratch,
+                             .scratch_bytes = (size_t)info->arena_bytes};
+        print_nodes(model, &run);
+    }
     free(inputs);
     free(output);
     free(scratch);
@@ -127,17 +197,19 @@ static double measure(const struct sb_model *model)
 int main(int argc, char **argv)
 {
     bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    if (argc < 2 + json) {
-        (void)fprintf(stderr, "usage: bench_infer [--json] MODEL.sbm ...\n");
+    bool nodes = argc > 1 && strcmp(argv[1], "--nodes") == 0;
+    int first = 1 + (json || nodes);
+    if (argc <= first) {
+        (void)fprintf(stderr, "usage: bench_infer [--json | --nodes] MODEL.sbm ...\n");
         return 2;
     }
     (void)printf(json ? "[" : "%-28s %12s %12s %12s %8s\n", "model", "us a run", "gas (warm)",
                  "limit us", "ratio");
-    for (int i = 1 + json; i < argc; i++) {
+    for (int i = first; i < argc; i++) {
         struct sb_model *model = load(argv[i]);
         const char *base = strrchr(argv[i], '/') != NULL ? strrchr(argv[i], '/') + 1 : argv[i];
         uint64_t gas = sb_cost_gas(&sb_model_info(model)->units, sb_rates_genesis());
-        double ns = measure(model);
+        double ns = measure(model, nodes);
         double limit = (double)gas * NS_PER_GAS;
         (void)printf(
             json ? "%s{\"model\":\"%s\",\"us\":%.2f,\"gas\":%llu,\"limit_us\":%.2f,\"ratio\":%.2f}"
