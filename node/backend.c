@@ -355,8 +355,15 @@ static sb_err why_no_state(struct sb_backend *b, const struct sb_rpc_block_ref *
     uint64_t number;
     struct sb_header header;
     sb_hash hash;
-    if (sb_chain_resolve(&number, b->chain, ref) != SB_OK ||
-        sb_chain_header(&header, &hash, b->chain, number) != SB_OK) {
+    bool is_block = sb_chain_resolve(&number, b->chain, ref) == SB_OK;
+    uint64_t oldest = sb_store_oldest(sb_chain_store(b->chain));
+    if (is_block && number < oldest) {
+        return sb_backend_fail(failure, SB_E_NOT_FOUND, SB_RPC_PRUNED,
+                               "pruned history unavailable: blocks below %llu are not kept by this "
+                               "node",
+                               (unsigned long long)oldest);
+    }
+    if (!is_block || sb_chain_header(&header, &hash, b->chain, number) != SB_OK) {
         return sb_backend_fail(failure, SB_E_NOT_FOUND, SB_RPC_SERVER_ERROR, "header not found");
     }
     char root[2 * sizeof(sb_hash) + 1];

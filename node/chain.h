@@ -68,7 +68,8 @@ struct sb_store *sb_chain_store(const struct sb_chain *chain);
 const struct sb_rotation *sb_chain_rotation(struct sb_chain *chain, uint64_t height);
 /* sb_chain_validators: the set that decides the block to come. Life as above. */
 const struct sb_validator_set *sb_chain_validators(struct sb_chain *chain);
-/* sb_chain_validators_at: the set of any height from 1 to head + 2, in the arena. SB_E_NOT_FOUND outside. */
+/* sb_chain_validators_at: the set of any height from 1 to head + 2, in the arena. SB_E_NOT_FOUND outside, and
+ * where sb_chain_past knows nothing. */
 sb_err sb_chain_validators_at(struct sb_validator_set *ret_set, struct sb_arena *arena,
                               struct sb_chain *chain, uint64_t height) SB_MUST_USE;
 
@@ -122,7 +123,7 @@ uint64_t sb_chain_version_at(const struct sb_chain_head *head, uint64_t height);
 /* ---- blocks ---- */
 
 /* sb_chain_block: a block by number, hash or tag, as a counted reference to be given back with sb_chain_block_release. latest, safe
- * and finalized are the head; earliest is genesis. SB_E_NOT_FOUND: no such block; SB_E_ARG: the tag `pending`, which the chain does not
+ * and finalized are the head; earliest is the lowest block that is here: genesis unless blocks were pruned or never here. SB_E_NOT_FOUND: no such block; SB_E_ARG: the tag `pending`, which the chain does not
  * know (see builder.h). The head and cached blocks need no I/O. */
 sb_err sb_chain_block(const struct sb_rpc_block **ret_block, struct sb_chain *chain,
                       const struct sb_rpc_block_ref *ref) SB_MUST_USE;

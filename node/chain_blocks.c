@@ -241,7 +241,7 @@ static sb_err resolve_tag(uint64_t *ret_number, struct sb_chain *chain, enum sb_
         *ret_number = sb_chain_head_number(chain);
         return SB_OK;
     case SB_RPC_EARLIEST:
-        *ret_number = 0;
+        *ret_number = sb_store_oldest(chain->store);
         return SB_OK;
     case SB_RPC_PENDING:
         break;

@@ -143,7 +143,8 @@ sb_err sb_chain_sets_load(struct sb_chain *chain, uint64_t head, struct sb_diag 
 sb_err sb_chain_sets_follow(struct sb_chain *chain, struct sb_record_list *records, uint64_t height,
                             const struct sb_validator_change *changes,
                             size_t change_count) SB_MUST_USE;
-/* sb_chain_stored_set: the set of a height as its record has it, whatever the head is; heights beyond head + 2 give the newest. */
+/* sb_chain_stored_set: the set of a height as its record has it, whatever the head is; heights beyond head + 2 give the newest. SB_E_NOT_FOUND
+ * below the lowest known height. */
 sb_err sb_chain_stored_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
                            struct sb_chain *chain, uint64_t height) SB_MUST_USE;
 /* sb_chain_set_in: the same from a database alone. */

@@ -172,7 +172,7 @@ sb_err sb_chain_set_in(struct sb_validator_set *ret_set, struct sb_arena *arena,
     SB_TRY(
         sb_store_record_scan(store, sb_span(key, 1), sb_span(key, sizeof key), take_set, &found));
     if (!found.found) {
-        return SB_E_CORRUPT;
+        return SB_E_NOT_FOUND;
     }
     *ret_set = found.set;
     return SB_OK;

@@ -154,7 +154,8 @@ static sb_err set_before(struct sb_validator_set *ret_set, struct finish *f)
         *ret_set = s->at->parts.validators;
         return SB_OK;
     }
-    return sb_chain_set_in(ret_set, &f->arena, sb_restore_store(s->restore), s->height - 1);
+    sb_err err = sb_chain_set_in(ret_set, &f->arena, sb_restore_store(s->restore), s->height - 1);
+    return err == SB_E_NOT_FOUND ? SB_E_INTERNAL : err;
 }
 
 static sb_err sets_put(struct finish *f, const struct sb_validator_set *before)

@@ -9,7 +9,30 @@ sb_err sb_rpc_block_get(struct sb_rpc_ctx *ctx, const struct sb_rpc_block **ret_
                         const struct sb_rpc_block_ref *ref)
 {
     const struct sb_rpc_backend *backend = &ctx->services->backend;
-    return backend->block(backend->ctx, ref, ret_block);
+    sb_err err = backend->block(backend->ctx, ref, ret_block);
+    if (err == SB_E_NOT_FOUND && ref->by == SB_RPC_BY_NUMBER) {
+        SB_TRY(sb_rpc_need_kept(ctx, ref->number));
+    }
+    return err;
+}
+
+/* oldest_block: the lowest that is here. */
+static uint64_t oldest_block(const struct sb_rpc_ctx *ctx)
+{
+    const struct sb_rpc_backend *backend = &ctx->services->backend;
+    return backend->oldest_block != NULL ? backend->oldest_block(backend->ctx) : 0;
+}
+
+sb_err sb_rpc_need_kept(struct sb_rpc_ctx *ctx, uint64_t number)
+{
+    uint64_t oldest = oldest_block(ctx);
+    if (number >= oldest) {
+        return SB_OK;
+    }
+    return sb_rpc_fail(ctx, SB_E_NOT_FOUND, SB_RPC_PRUNED,
+                       "pruned history unavailable: blocks below %llu are not kept by this node: "
+                       "ask from there on, or another node",
+                       (unsigned long long)oldest);
 }
 
 void sb_rpc_block_put(struct sb_rpc_ctx *ctx, const struct sb_rpc_block *block)
@@ -22,7 +45,7 @@ sb_err sb_rpc_block_need(struct sb_rpc_ctx *ctx, const struct sb_rpc_block **ret
                          const struct sb_rpc_block_ref *ref)
 {
     sb_err err = sb_rpc_block_get(ctx, ret_block, ref);
-    if (err != SB_E_NOT_FOUND) {
+    if (err != SB_E_NOT_FOUND || ctx->failure->code != 0) {
         return err;
     }
     if (ref->by == SB_RPC_BY_HASH) {
@@ -84,5 +107,5 @@ uint64_t sb_rpc_resolve_number(const struct sb_rpc_ctx *ctx, const struct sb_rpc
     if (ref->by == SB_RPC_BY_NUMBER) {
         return ref->number;
     }
-    return ref->tag == SB_RPC_EARLIEST ? 0 : sb_rpc_head_number(ctx);
+    return ref->tag == SB_RPC_EARLIEST ? oldest_block(ctx) : sb_rpc_head_number(ctx);
 }

@@ -5,13 +5,17 @@
 #include "rpc/format.h"
 #include "rpc/params.h"
 
-/* sb_rpc_block_get: a reference to the block, given back by sb_rpc_block_put. SB_E_NOT_FOUND without a failure: answer null. */
+/* sb_rpc_block_get: a reference to the block, given back by sb_rpc_block_put. SB_E_NOT_FOUND without a failure: answer null; with one: a
+ * number below the oldest block that is kept. */
 sb_err sb_rpc_block_get(struct sb_rpc_ctx *ctx, const struct sb_rpc_block **ret_block,
                         const struct sb_rpc_block_ref *ref) SB_MUST_USE;
 void sb_rpc_block_put(struct sb_rpc_ctx *ctx, const struct sb_rpc_block *block);
 /* sb_rpc_block_need: as sb_rpc_block_get, but an unknown block is the error "block ... not found". */
 sb_err sb_rpc_block_need(struct sb_rpc_ctx *ctx, const struct sb_rpc_block **ret_block,
                          const struct sb_rpc_block_ref *ref) SB_MUST_USE;
+
+/* sb_rpc_need_kept: SB_E_NOT_FOUND with the failure SB_RPC_PRUNED when blocks of this number are not kept. */
+sb_err sb_rpc_need_kept(struct sb_rpc_ctx *ctx, uint64_t number) SB_MUST_USE;
 
 /* A view of the state of one block. */
 struct sb_rpc_state {

@@ -31,6 +31,7 @@ enum sb_rpc_code {
     SB_RPC_TX_REJECTED = -32003,
     SB_RPC_LIMIT = -32005,
     SB_RPC_REVERTED = 3,
+    SB_RPC_PRUNED = 4444, /* history that this node does not keep (EIP-4444) */
 };
 
 /* Why a request failed, as the client will see it. data is owned by the arena of the request. */

@@ -273,6 +273,7 @@ static void write_history(struct sb_rpc_ctx *ctx, const struct fee_history *hist
 
 sb_err sb_rpc_do_eth_feeHistory(struct sb_rpc_ctx *ctx)
 {
+    const struct sb_rpc_backend *backend = &ctx->services->backend;
     struct fee_history history = {.oldest = 0};
     struct sb_rpc_block_ref ref;
     uint64_t count = 0;
@@ -299,6 +300,9 @@ sb_err sb_rpc_do_eth_feeHistory(struct sb_rpc_ctx *ctx)
         sb_json_object_end(ctx->out);
         return SB_OK;
     }
+    SB_TRY(sb_rpc_need_kept(ctx, last));
+    uint64_t oldest = backend->oldest_block != NULL ? backend->oldest_block(backend->ctx) : 0;
+    count = last >= oldest && count > last + 1 - oldest ? last + 1 - oldest : count;
     history.count = (size_t)count;
     history.oldest = last + 1 - count;
     SB_TRY(fill_rows(ctx, &history));

@@ -22,14 +22,7 @@ static sb_err log_range(struct sb_rpc_ctx *ctx, uint64_t *ret_first, uint64_t *r
                            "invalid block range params: fromBlock %llu is above toBlock %llu",
                            (unsigned long long)first, (unsigned long long)last);
     }
-    const struct sb_rpc_backend *backend = &ctx->services->backend;
-    uint64_t oldest = backend->oldest_block != NULL ? backend->oldest_block(backend->ctx) : 0;
-    if (first < oldest && oldest > 1) {
-        return sb_rpc_fail(ctx, SB_E_NOT_FOUND, SB_RPC_SERVER_ERROR,
-                           "blocks below %llu are not kept by this node: ask from there on, or "
-                           "another node",
-                           (unsigned long long)oldest);
-    }
+    SB_TRY(sb_rpc_need_kept(ctx, first));
     *ret_first = first;
     *ret_last = last < head ? last : head;
     return SB_OK;

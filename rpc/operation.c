@@ -147,6 +147,9 @@ sb_err sb_rpc_do_samebit_getValidators(struct sb_rpc_ctx *ctx)
         height = sb_rpc_head_number(ctx) + 1;
     }
     sb_err err = backend->validators(backend->ctx, ctx->arena, height, &set);
+    if (err == SB_E_NOT_FOUND) {
+        SB_TRY(sb_rpc_need_kept(ctx, height));
+    }
     if (err != SB_OK) {
         return sb_rpc_or_null(ctx, err);
     }

@@ -105,6 +105,7 @@ static sb_err read_light_block(struct sb_rpc_ctx *ctx, struct sb_rpc_light_block
     if (number > sb_rpc_head_number(ctx) && ref.by == SB_RPC_BY_TAG) {
         number = sb_rpc_head_number(ctx); /* `pending` has no commit */
     }
+    SB_TRY(sb_rpc_need_kept(ctx, number));
     return backend->light_block(backend->ctx, ctx->arena, number, ret_block);
 }
 

@@ -98,7 +98,7 @@ node build/samebit two "${sync[@]}" "$(peer_of honest),$(peer_of stale)"
 check newcomer_beside_a_stale_snapshot_follows follows two
 check liar_about_the_snapshot_is_named dropped two stale
 
-check old_block_is_null grep -q '"result":null' <(rpc many eth_getBlockByNumber '["0x5",false]')
+check old_block_is_an_error grep -q '"code":4444' <(rpc many eth_getBlockByNumber '["0x5",false]')
 check logs_of_old_blocks_are_an_error grep -q 'are not kept by this node' <(rpc many eth_getLogs '[{"fromBlock":"0x1"}]')
 
 make wrong

@@ -29,6 +29,7 @@ struct fake_backend {
     size_t pool_count;
     atomic_int running;
     _Atomic enum sb_rpc_condition condition;
+    atomic_uint_least64_t oldest;
 };
 
 #define MUST(expr) SB_ASSERT((expr) == SB_OK)
@@ -293,6 +294,11 @@ static uint64_t get_zero(void *ctx)
     return 0;
 }
 
+static uint64_t get_oldest_block(void *ctx)
+{
+    return atomic_load(&((struct fake_backend *)ctx)->oldest);
+}
+
 static sb_u256 get_blob_base_fee(void *ctx, uint64_t number)
 {
     (void)ctx;
@@ -315,9 +321,9 @@ static sb_err find_block(void *ctx, const struct sb_rpc_block_ref *ref,
     struct fake_backend *fake = ctx;
     uint64_t number = ref->number;
     if (ref->by == SB_RPC_BY_TAG) {
-        number = ref->tag == SB_RPC_EARLIEST ? 0 : FAKE_HEAD;
+        number = ref->tag == SB_RPC_EARLIEST ? atomic_load(&fake->oldest) : FAKE_HEAD;
     }
-    for (uint64_t i = 0; i <= FAKE_HEAD; i++) {
+    for (uint64_t i = atomic_load(&fake->oldest); i <= FAKE_HEAD; i++) {
         const struct sb_rpc_block *block = &fake->blocks[i];
         if (ref->by == SB_RPC_BY_HASH ? sb_hash_equal(&block->hash, &ref->hash) : i == number) {
             *ret_block = block;
@@ -337,7 +343,7 @@ static sb_err get_header(void *ctx, uint64_t number, struct sb_header *ret_heade
                          sb_hash *ret_hash)
 {
     struct fake_backend *fake = ctx;
-    if (number > FAKE_HEAD) {
+    if (number > FAKE_HEAD || number < atomic_load(&fake->oldest)) {
         return SB_E_NOT_FOUND;
     }
     *ret_header = fake->blocks[number].block.header;
@@ -837,6 +843,11 @@ void fake_backend_set_condition(struct fake_backend *fake, enum sb_rpc_condition
     atomic_store(&fake->condition, condition);
 }
 
+void fake_backend_set_oldest(struct fake_backend *fake, uint64_t oldest)
+{
+    atomic_store(&fake->oldest, oldest);
+}
+
 struct sb_rpc_backend fake_backend_table(struct fake_backend *fake)
 {
     return (struct sb_rpc_backend){.ctx = fake,
@@ -848,6 +859,7 @@ struct sb_rpc_backend fake_backend_table(struct fake_backend *fake)
                                    .blob_base_fee = get_blob_base_fee,
                                    .blob_gas_limit = get_blob_gas_limit,
                                    .oldest_state = get_zero,
+                                   .oldest_block = get_oldest_block,
                                    .health = get_health,
                                    .metrics = get_metrics,
                                    .validators = get_validators,

@@ -32,6 +32,9 @@ int fake_backend_calls_running(const struct fake_backend *fake);
 /* fake_backend_set_condition: what health tells; SB_RPC_READY at first. */
 void fake_backend_set_condition(struct fake_backend *fake, enum sb_rpc_condition condition);
 
+/* fake_backend_set_oldest: blocks below this one are not kept; 0 at first. */
+void fake_backend_set_oldest(struct fake_backend *fake, uint64_t oldest);
+
 /* The account that sends everything, and the contract of block 1. */
 sb_addr fake_backend_sender(const struct fake_backend *fake);
 sb_addr fake_backend_contract(const struct fake_backend *fake);

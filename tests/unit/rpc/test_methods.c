@@ -423,6 +423,40 @@ static void log_and_filter_methods_answer(void **state)
     }
 }
 
+static void pruned_blocks_are_an_error_that_names_the_oldest(void **state)
+{
+#define PRUNED                                                                                     \
+    "\"error\":{\"code\":4444,\"message\":\"pruned history unavailable: blocks below 2 are not "   \
+    "kept "                                                                                        \
+    "by this node: ask from there on, or another node\"}"
+    static const struct row rows[] = {
+        {"eth_getBlockByNumber", "\"0x1\",false", PRUNED},
+        {"eth_getBlockByNumber", "\"0x0\",true", PRUNED},
+        {"eth_getBlockByNumber", "\"0x3\",false", "\"result\":null"},
+        {"eth_getBlockByNumber", "\"earliest\",false", "~\"hash\":\"$2\""},
+        {"eth_getBlockByHash", "\"$1\",false", "\"result\":null"},
+        {"eth_getBlockTransactionCountByNumber", "\"0x1\"", PRUNED},
+        {"eth_getTransactionByBlockNumberAndIndex", "\"0x1\",\"0x0\"", PRUNED},
+        {"eth_getBlockReceipts", "\"0x1\"", PRUNED},
+        {"eth_getLogs", "{\"fromBlock\":\"0x1\"}", PRUNED},
+        {"eth_getLogs", "{\"fromBlock\":\"0x0\",\"toBlock\":\"0x1\"}", PRUNED},
+        {"eth_getLogs", "{\"fromBlock\":\"earliest\"}", "~\"blockNumber\":\"0x2\""},
+        {"eth_feeHistory", "\"0x8\",\"0x1\",[]", PRUNED},
+        {"eth_feeHistory", "\"0x8\",\"latest\",[]", "~\"oldestBlock\":\"0x2\""},
+        {"debug_getRawBlock", "\"0x1\"", PRUNED},
+        {"debug_getRawHeader", "\"0x1\"", PRUNED},
+        {"debug_traceBlockByNumber", "\"0x1\"", PRUNED},
+        {"samebit_getCommit", "\"0x1\"", PRUNED},
+        {"samebit_getLightBlock", "\"0x1\"", PRUNED},
+        {"eth_capabilities", "", "~\"oldestBlock\":\"0x2\""},
+    };
+    (void)state;
+    fake_backend_set_oldest(g_fake, 2);
+    run_rows(rows, sizeof rows / sizeof rows[0]);
+    fake_backend_set_oldest(g_fake, 0);
+#undef PRUNED
+}
+
 static void pool_methods_answer(void **state)
 {
     static const struct row rows[] = {
@@ -557,6 +591,7 @@ int main(void)
         cmocka_unit_test(call_methods_answer),
         cmocka_unit_test(fee_methods_answer),
         cmocka_unit_test(log_and_filter_methods_answer),
+        cmocka_unit_test(pruned_blocks_are_an_error_that_names_the_oldest),
         cmocka_unit_test(pool_methods_answer),
         cmocka_unit_test(samebit_methods_answer),
         cmocka_unit_test(proof_methods_answer),
