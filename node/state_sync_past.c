@@ -6,8 +6,9 @@
 #include "node/state_sync_impl.h"
 #include "vm/exec/system.h"
 
-#define HASHES_COUNT 256
-#define PARAMS_LOW   0x5b10
+#define HASHES_COUNT     256
+#define PARAMS_LOW       0x5b10
+#define HEADER_BYTES_MAX 4096
 
 /* read_slot: of the Params contract in the state at S. */
 static sb_err read_slot(uint64_t *ret_value, struct state_sync *s, uint64_t slot)
@@ -42,6 +43,25 @@ static sb_err ethereum_put(void *ctx, uint64_t height, sb_bytes header, struct s
 {
     struct state_sync *s = ctx;
     return sb_restore_header(s->restore, height, header, diag);
+}
+
+/* genesis_put: block 0 is a height like the others below to BLOCKHASH and to the randomness of block 1. */
+static sb_err genesis_put(struct state_sync *s, struct sb_diag *diag)
+{
+    struct sb_header header;
+    struct sb_buf buf;
+    if (s->height > HASHES_COUNT) {
+        return SB_OK;
+    }
+    SB_TRY(sb_genesis_header(&header, s->o->genesis));
+    sb_buf_init(&buf, HEADER_BYTES_MAX);
+    sb_header_encode(&buf, &header);
+    sb_err err = sb_buf_err(&buf);
+    if (err == SB_OK) {
+        err = sb_restore_header(s->restore, 0, sb_buf_bytes(&buf), diag);
+    }
+    sb_buf_fini(&buf);
+    return err;
 }
 
 static bool is_enough(const struct state_sync *s, const struct sb_past *past)
@@ -91,8 +111,9 @@ sb_err sync_past(struct state_sync *s)
 {
     struct sb_past past = {.ctx = s};
     struct sb_params params;
+    struct sb_diag diag = {.text = ""};
     SB_TRY(read_params(&params, s));
-    sb_err err = SB_OK;
+    sb_err err = genesis_put(s, &diag);
     bool any = false;
     for (size_t i = 0; err == SB_OK && !any && i < SB_STATE_SYNC_PEERS_MAX; i++) {
         struct sync_peer *peer = &s->peers[i];

@@ -5,16 +5,13 @@
 #include <time.h>
 
 #include "node/chain_impl.h"
-#include "node/snap_answer.h"
-#include "node/state_sync.h"
-#include "storage/snapshot.h"
+#include "tests/unit/node/sync_fixture.h"
 #include "tests/unit/node/validators_fixture.h"
 
 #define SNAPSHOT      420
 #define BLOCKS        425
 #define PUNISHED      5 /* evidence of this height is in an early block */
 #define ANSWER_COUNT  100
-#define PACKETS_MAX   128
 #define LIAR          1
 #define SILENT        2
 #define EMPTY         3
@@ -25,21 +22,10 @@
 
 static struct net n; /* the chain that has everything */
 
-struct packet {
-    uint8_t *bytes;
-    size_t len;
-};
-
 static struct {
     char snapshots_dir[64], dir[64];
     struct sb_snapshots *snapshots;
     struct sb_snap_source source;
-    /* of the state sync */
-    bool is_told;
-    struct packet packets[PACKETS_MAX];
-    size_t first, count;
-    uint8_t *shown;
-    uint64_t now_ms;
     /* of the backfill */
     struct sb_backfill *backfill;
     atomic_size_t allowed, answered; /* answers that honest peers give */
@@ -133,34 +119,11 @@ static void open_all(uint64_t age_blocks, bool has_changes)
 
 static void close_all(void)
 {
-    for (; w.count > 0; w.count--, w.first = (w.first + 1) % PACKETS_MAX) {
-        free(w.packets[w.first].bytes);
-    }
-    free(w.shown);
     sb_snapshots_close(w.snapshots);
     net_fini(&n);
 }
 
 /* ---- answers ---- */
-
-/* shorten: at most some heights, so that there is much to ask. */
-static void shorten(struct sb_buf *content)
-{
-    struct sb_rlp in = sb_rlp_open(sb_buf_bytes(content)), list;
-    struct sb_buf out;
-    sb_buf_init(&out, SB_SNAP_CONTENT_BYTES_MAX);
-    size_t mark = sb_rlp_list_begin(&out);
-    assert_int_equal(sb_rlp_read_list(&list, &in), SB_OK);
-    for (int i = 0; i < ANSWER_COUNT && !sb_rlp_done(&list); i++) {
-        struct sb_rlp_item item;
-        assert_int_equal(sb_rlp_read_item(&item, &list), SB_OK);
-        sb_rlp_put_raw(&out, item.raw);
-    }
-    sb_rlp_list_end(&out, mark);
-    sb_buf_reset(content);
-    sb_buf_add(content, out.data, out.len);
-    sb_buf_fini(&out);
-}
 
 /* answer_to: the encoded answer to an encoded question. */
 static void answer_to(struct sb_buf *ret, sb_bytes raw, sb_peer peer)
@@ -171,7 +134,7 @@ static void answer_to(struct sb_buf *ret, sb_bytes raw, sb_peer peer)
     sb_buf_init(&content, SB_SNAP_CONTENT_BYTES_MAX);
     bool found = peer != EMPTY && sb_snap_answer(&content, &w.source, &question) == SB_OK;
     if (found && question.what == SB_SNAP_PAST) {
-        shorten(&content);
+        sync_shorten(&content, ANSWER_COUNT);
     }
     if (peer == LIAR) {
         content.data[content.len / 2] ^= 1;
@@ -186,61 +149,6 @@ static void answer_to(struct sb_buf *ret, sb_bytes raw, sb_peer peer)
 
 /* ---- the state sync ---- */
 
-static bool sync_send(void *ctx, sb_peer peer, sb_bytes message)
-{
-    struct sb_buf out;
-    (void)ctx;
-    assert_true(w.count < PACKETS_MAX);
-    sb_buf_init(&out, 2 * SB_SNAP_CONTENT_BYTES_MAX);
-    answer_to(&out, message, HONEST + peer);
-    w.packets[(w.first + w.count++) % PACKETS_MAX] =
-        (struct packet){.bytes = out.data, .len = out.len};
-    return true;
-}
-
-static void sync_wait(void *ctx, struct sb_state_sync_event *ret, uint64_t timeout_ms)
-{
-    (void)ctx;
-    *ret = (struct sb_state_sync_event){.kind = SB_STATE_SYNC_NOTHING, .peer = HONEST};
-    free(w.shown);
-    w.shown = NULL;
-    if (!w.is_told) {
-        w.is_told = true;
-        ret->kind = SB_STATE_SYNC_UP;
-        return;
-    }
-    if (w.count == 0) {
-        w.now_ms += timeout_ms;
-        return;
-    }
-    struct packet *packet = &w.packets[w.first];
-    w.first = (w.first + 1) % PACKETS_MAX;
-    w.count--;
-    w.shown = packet->bytes;
-    ret->kind = SB_STATE_SYNC_MESSAGE;
-    ret->message = sb_span(packet->bytes, packet->len);
-}
-
-static void sync_report(void *ctx, sb_peer peer, enum sb_offence offence, const char *why)
-{
-    (void)ctx;
-    (void)peer;
-    (void)offence;
-    fail_msg("an honest peer is reported: %s", why);
-}
-
-static uint64_t sync_now(void *ctx)
-{
-    (void)ctx;
-    return w.now_ms;
-}
-
-static uint64_t sync_wall(void *ctx)
-{
-    (void)ctx;
-    return n.f.now_ms;
-}
-
 static struct sb_chain *open_other(void)
 {
     struct sb_chain *chain;
@@ -254,20 +162,7 @@ static struct sb_chain *open_other(void)
 static struct sb_chain *begin_at_snapshot(void)
 {
     struct sb_state_sync_report report;
-    struct sb_chain_past first;
-    assert_int_equal(sb_chain_past(&first, &n.f.arena, n.f.chain, 1), SB_OK);
-    const struct sb_state_sync_options options = {.db_dir = w.dir,
-                                                  .genesis = &n.f.genesis,
-                                                  .wire = {.send = sync_send,
-                                                           .wait = sync_wait,
-                                                           .report = sync_report,
-                                                           .monotonic_ms = sync_now,
-                                                           .wall_ms = sync_wall},
-                                                  .trust_height = 1,
-                                                  .trust_hash =
-                                                      sb_consensus_block_id(&first.header),
-                                                  .past_later = true};
-    fixture_check(&n.f, sb_state_sync(&report, &options, &n.f.diag));
+    sync_from(&report, &n.f, &w.source, w.dir, ANSWER_COUNT, true);
     assert_int_equal(report.height, SNAPSHOT);
     assert_int_equal(report.past_count, 300); /* 256 and what came with them */
     return open_other();
