@@ -199,24 +199,3 @@ sb_err sb_eval_scaler(struct sb_eval *e)
     }
     return SB_OK;
 }
-
-sb_err sb_eval_normalizer(struct sb_eval *e)
-{
-    uint64_t rows = 0;
-    uint64_t columns = 0;
-    const char *norm = sb_graph_attr_string(e->node, "norm", "MAX");
-    SB_TRY(rows_of(&rows, &columns, e));
-    SB_TRY(sb_eval_alloc(e, 0, &e->in[0]->shape));
-    for (uint64_t r = 0; r < rows; r++) {
-        const double *x = e->in[0]->data + r * columns;
-        double n = 0;
-        for (uint64_t i = 0; i < columns; i++) {
-            n = norm[0] == 'M' ? fmax(n, x[i]) : n + (norm[1] == '2' ? x[i] * x[i] : fabs(x[i]));
-        }
-        n = norm[0] != 'M' && norm[1] == '2' ? sqrt(n) : n;
-        for (uint64_t i = 0; i < columns; i++) {
-            e->out[0].data[r * columns + i] = n != 0 ? x[i] / n : x[i];
-        }
-    }
-    return SB_OK;
-}

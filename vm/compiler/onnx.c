@@ -389,7 +389,8 @@ static sb_err read_attr(struct sb_attr *ret, struct loader *l, const SbOnnx__Att
     }
     ret->i = a->i;
     ret->f = (double)a->f;
-    if (a->has_f && !isfinite(a->f)) {
+    bool may_be_missing = strcmp(name, "replaced_value_float") == 0; /* Imputer: not a number */
+    if (a->has_f && !isfinite(a->f) && !may_be_missing) {
         return sb_fail(l->diag, SB_E_RANGE, "attribute '%s' is not a finite number", name);
     }
     ret->s = a->has_s ? keep_text(l, a->s.data, a->s.len) : "";
