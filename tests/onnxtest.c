@@ -123,6 +123,11 @@ static sb_err read_samples(uint32_t *ret_count, struct sample *ret, uint32_t max
             break;
         }
         sb_err err = sb_onnx_tensor(&s->array, &s->elem, s->file, &t->memory, diag);
+        for (uint64_t i = 0; err == SB_OK && i < sb_array_count(&s->array); i++) {
+            err = isfinite(s->array.data[i])
+                      ? SB_OK
+                      : sb_fail(diag, SB_E_RANGE, "element %" PRIu64 " is not finite", i);
+        }
         if (err != SB_OK) {
             sb_diag_prefix(diag, "%s_%" PRIu32 ".pb", kind, count);
             return err;

@@ -33,30 +33,75 @@ double sb_lower_magnitude(const struct sb_format *format)
 
 /* ---- formats ---- */
 
-/* A reader that gains from more than 8 bits: it ends in a result, or compares close values. */
-static bool wants_wide(const struct sb_lowering *l, const struct sb_graph_node *reader)
+/* A reader that gains from more than 8 bits: it ends in a result, compares close values, or is one of the cheap steps of a transformer
+ * between its products: residual sums, rotations, gates and norms stay in 16 bits, and only what a product reads is rounded to 8. */
+static bool wants_wide(const struct sb_lowering *l, const struct sb_graph_node *reader,
+                       bool transformer)
 {
-    enum sb_onnx_op_id op = reader->op->id;
-    bool function = op == SB_ONNX_SIGMOID || op == SB_ONNX_TANH;
-    return op == SB_ONNX_SOFTMAX || op == SB_ONNX_ARG_MAX ||
-           (function && l->graph->values[reader->outputs[0]].is_output);
+    uint32_t result = reader->outputs[0];
+    switch ((int)reader->op->id) {
+    case SB_ONNX_SOFTMAX:
+    case SB_ONNX_MASKED_SOFTMAX:
+    case SB_ONNX_ARG_MAX:
+    case SB_ONNX_LAYER_NORMALIZATION:
+    case SB_ONNX_RMS_NORMALIZATION:
+        return true;
+    case SB_ONNX_SIGMOID:
+    case SB_ONNX_TANH:
+        return transformer || l->graph->values[result].is_output;
+    case SB_ONNX_ADD:
+    case SB_ONNX_SUB:
+    case SB_ONNX_MUL:
+    case SB_ONNX_DIV:
+    case SB_ONNX_SWISH:
+    case SB_ONNX_GELU:
+    case SB_ONNX_CONCAT:
+        return transformer;
+    case SB_ONNX_SLICE:
+    case SB_ONNX_RESHAPE:
+    case SB_ONNX_TRANSPOSE:
+    case SB_ONNX_SQUEEZE:
+    case SB_ONNX_UNSQUEEZE:
+        return transformer && result != SB_NO_VALUE && l->wide[result];
+    default:
+        return false;
+    }
 }
 
-static bool is_wide(const struct sb_lowering *l, uint32_t value)
+/* Movements keep the format of what they move, so that one wide reader decides for them all. */
+static bool moves(const struct sb_graph_node *node)
 {
-    bool used = l->graph->values[value].is_output;
-    for (uint32_t n = 0; n < l->graph->node_count; n++) {
-        const struct sb_graph_node *node = &l->graph->nodes[n];
+    enum sb_onnx_op_id op = node->op->id;
+    return op == SB_ONNX_SLICE || op == SB_ONNX_RESHAPE || op == SB_ONNX_TRANSPOSE ||
+           op == SB_ONNX_SQUEEZE || op == SB_ONNX_UNSQUEEZE;
+}
+
+/* Which values are held in 16 bits where others have 8: all readers want it, or one that moves. From the last node to the first. */
+static void find_wide(struct sb_lowering *l)
+{
+    const struct sb_graph *g = l->graph;
+    bool transformer = false;
+    for (uint32_t n = 0; n < g->node_count; n++) {
+        enum sb_onnx_op_id op = g->nodes[n].op->id;
+        transformer = transformer || (!g->nodes[n].removed && (op == SB_ONNX_LAYER_NORMALIZATION ||
+                                                               op == SB_ONNX_RMS_NORMALIZATION));
+    }
+    for (uint32_t v = 0; v < g->value_count; v++) {
+        l->wide[v] = true; /* until a reader is met that does not want it */
+    }
+    for (uint32_t n = g->node_count; n-- > 0;) {
+        const struct sb_graph_node *node = &g->nodes[n];
         for (uint32_t i = 0; !node->removed && i < node->input_count; i++) {
-            if (node->inputs[i] == value) {
-                if (!wants_wide(l, node)) {
-                    return false;
-                }
-                used = true;
+            if (node->inputs[i] != SB_NO_VALUE) {
+                bool wants = wants_wide(l, node, transformer);
+                l->wide[node->inputs[i]] = l->wide[node->inputs[i]] && wants;
             }
         }
+        for (uint32_t i = 0; !node->removed && moves(node) && i < 1; i++) {
+            uint32_t x = node->inputs[0];
+            l->wide[x] = l->wide[x] || wants_wide(l, node, transformer);
+        }
     }
-    return used;
 }
 
 static struct sb_format format_i8(const struct sb_range *r)
@@ -127,7 +172,7 @@ sb_err sb_lower_format(struct sb_format *ret, const struct sb_lowering *l,
         *ret = format_fx(&r);
     } else if (given->present && l->precision == SB_PRECISION_I8) {
         *ret = sb_format_of(given->dtype, given->scale, given->zero_point);
-    } else if (r.known && l->precision == SB_PRECISION_I8 && !is_wide(l, target->value)) {
+    } else if (r.known && l->precision == SB_PRECISION_I8 && !l->wide[target->value]) {
         *ret = format_i8(&r);
     } else if (r.known) {
         *ret = format_i16(fmax(fabs(r.min), fabs(r.max)));
@@ -257,8 +302,10 @@ static sb_err lower_const(struct sb_lowered *ret, struct sb_lowering *l,
     struct sb_range r = {.known = true};
     struct sb_lowered x = {.layout = layout, .shape = value->array.shape};
     for (uint64_t i = 0; i < count; i++) {
-        r.min = fmin(r.min, value->array.data[i]);
-        r.max = fmax(r.max, value->array.data[i]);
+        if (isfinite(value->array.data[i])) {
+            r.min = fmin(r.min, value->array.data[i]);
+            r.max = fmax(r.max, value->array.data[i]);
+        }
     }
     uint8_t *raw = sb_arena_array(l->memory, count, sizeof(int64_t));
     if (raw == NULL || count == 0) {
@@ -643,12 +690,14 @@ static sb_err make_tables(struct sb_lowering *l)
     l->probed = sb_arena_zalloc(l->memory, count * sizeof *l->probed);
     l->ops = sb_arena_zalloc(l->memory, count * sizeof *l->ops);
     l->melted = sb_arena_zalloc(l->memory, count * sizeof *l->melted);
+    l->wide = sb_arena_zalloc(l->memory, count * sizeof *l->wide);
     l->order_count = 0;
     l->probed_count = 0;
     if (l->lowered == NULL || l->order == NULL || l->probed == NULL || l->ops == NULL ||
-        l->melted == NULL) {
+        l->melted == NULL || l->wide == NULL) {
         return sb_fail(l->diag, SB_E_NOMEM, "out of memory for lowering");
     }
+    find_wide(l);
     for (uint32_t v = 0; v < count; v++) {
         l->lowered[v].tensor = SB_BUILD_NONE;
     }

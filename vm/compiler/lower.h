@@ -50,6 +50,7 @@ struct sb_lowering {
     uint32_t probed_count;
     const char **ops; /* [value_count]: engine operator that made the value */
     bool *melted;     /* [value_count]: made by a Relu or Clip that is part of the node before it */
+    bool *wide;       /* [value_count]: 16 bits where precision i8 has 8 */
     struct sb_report *report; /* receives notes; may be NULL */
     struct sb_arena *memory;
     struct sb_build *build;

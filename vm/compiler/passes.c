@@ -439,6 +439,9 @@ sb_err sb_passes_run(struct sb_graph *graph, struct sb_diag *diag)
     SB_TRY(infer_shapes(graph, diag));
     SB_TRY(drop_identities(graph, diag));
     drop_dead(graph);
+    refresh_writers(graph);
+    SB_TRY(sb_pass_fuse(graph, diag));
+    drop_dead(graph);
     SB_TRY(expand(graph, diag));
     SB_TRY(sb_pass_linear(graph, diag));
     drop_dead(graph);

@@ -91,6 +91,10 @@ sb_err sb_expand_norm(bool *changed, struct sb_expansion *x) SB_MUST_USE;   /* n
 sb_err sb_expand_matmul(bool *changed, struct sb_expansion *x) SB_MUST_USE; /* forms of products */
 sb_err sb_expand_attention(bool *changed, struct sb_expansion *x) SB_MUST_USE;
 
+/* sb_pass_fuse: bring patterns that exporters write out (norms, GELU, SiLU, attention) back to one operator. Shapes are known and writers up
+ * to date; nodes that nobody reads any more stay, for the caller to drop. */
+sb_err sb_pass_fuse(struct sb_graph *graph, struct sb_diag *diag) SB_MUST_USE;
+
 /* sb_pass_linear: bring MatMul, Gemm and Conv to one form and fold the Add and Mul by constants that follow them into them. */
 sb_err sb_pass_linear(struct sb_graph *graph, struct sb_diag *diag) SB_MUST_USE;
 
