@@ -11,8 +11,13 @@
 #include "vm/tensor/op.h"
 #include "vm/tensor/round.h"
 
-#define LEAF             (-1)
-#define CACHE_LINE_BYTES 64u /* what a visit of a node brings from memory at least */
+#define LEAF           (-1)
+#define OWN_BYTES_MAX  ((uint64_t)1 << 20) /* nodes that fit the core's own cache */
+#define NEAR_BYTES_MAX ((uint64_t)1 << 22) /* nodes that a shared cache holds */
+#define NODE_BYTES     16u
+#define LONELY_VISIT   3u /* a visit with no other beside it, in visits */
+#define LANES          8u /* walks side by side */
+#define STEPS          4u /* before it is looked which of them have ended */
 
 struct trees {
     size_t tree_count;
@@ -214,11 +219,16 @@ static sb_err tree_prove(const struct sb_check *c)
     return SB_OK;
 }
 
-/* Sum over the trees of the most nodes that a walk visits. */
-static sb_err count_visits(uint64_t *ret, const struct sb_check *c, const struct trees *t)
+/* What a row of x visits at most: nodes of all trees, and of the deepest one. */
+struct visits {
+    uint64_t all;
+    uint64_t deepest;
+};
+
+static sb_err count_visits(struct visits *ret, const struct sb_check *c, const struct trees *t)
 {
     uint32_t *depth = sb_arena_zalloc(c->scratch, t->node_count * sizeof *depth);
-    uint64_t visits = 0;
+    struct visits v = {0, 0};
     if (depth == NULL) {
         return sb_fail(c->diag, SB_E_NOMEM, "out of memory for %zu tree nodes", t->node_count);
     }
@@ -231,23 +241,36 @@ static sb_err count_visits(uint64_t *ret, const struct sb_check *c, const struct
                 *below = *below > depth[node] + 1 ? *below : depth[node] + 1;
             }
         }
-        visits += (uint64_t)deepest + 1;
+        v.all += (uint64_t)deepest + 1;
+        v.deepest = v.deepest > (uint64_t)deepest + 1 ? v.deepest : (uint64_t)deepest + 1;
     }
-    *ret = visits;
+    *ret = v;
     return SB_OK;
 }
 
+/* What a visit brings from memory, by the size of the forest: nothing from the core's own cache, part of a line's price from the
+ * next, one and a half lines (and an entry of the page tables) from beyond. */
+static uint64_t fetched_bytes(uint64_t node_count)
+{
+    uint64_t bytes = node_count * NODE_BYTES;
+    return bytes > NEAR_BYTES_MAX ? 96 : bytes > OWN_BYTES_MAX ? 16 : 0;
+}
+
+/* Walks go on side by side, so a visit costs little while there are enough of them; alone it waits for memory at each step. */
 static sb_err tree_cost(const struct sb_check *c)
 {
     struct trees t = trees_of(c->in);
-    uint64_t visits = 0;
-    SB_TRY(count_visits(&visits, c, &t));
+    struct visits v;
+    SB_TRY(count_visits(&v, c, &t));
     uint64_t rows = c->in[SB_IN_TREE_X]->desc.shape.dims[0];
-    sb_units_add(&c->node->units, SB_GAS_CLASS_TREE_VISIT, sat_mul_u64(rows, visits));
-    sb_units_add(&c->node->units, SB_GAS_CLASS_WEIGHT_BYTE,
-                 sat_mul_u64(rows, visits * CACHE_LINE_BYTES +
+    uint64_t alone = LONELY_VISIT * v.deepest;
+    struct sb_units *units = &c->node->units;
+    sb_units_add(units, SB_GAS_CLASS_TREE_VISIT, sat_mul_u64(rows, v.all > alone ? v.all : alone));
+    sb_units_add(units, SB_GAS_CLASS_ROW, sat_mul_u64(rows, t.tree_count + 1));
+    sb_units_add(units, SB_GAS_CLASS_WEIGHT_BYTE,
+                 sat_mul_u64(rows, v.all * fetched_bytes(t.node_count) +
                                        t.tree_count * t.leaf_width * sizeof(int64_t)));
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE,
+    sb_units_add(units, SB_GAS_CLASS_ELEMENTWISE,
                  sat_mul_u64(rows, sat_mul_u64(t.tree_count, t.leaf_width) + t.class_count +
                                        t.feature_count));
     c->node->workspace_bytes = t.feature_count * sizeof(int64_t);
@@ -265,21 +288,88 @@ static size_t walk(const struct trees *t, size_t root, const int64_t *features)
     return (size_t)t->child[2 * node];
 }
 
-static void tree_row(const struct trees *t, const struct sb_tensor_desc *yd, int64_t *y,
-                     const int64_t *features)
+static void add_leaf(const struct trees *t, int64_t *y, size_t tree, size_t row)
 {
-    for (size_t k = 0; k < t->class_count; k++) {
-        y[k] = t->base[k];
+    const int64_t *leaf = t->leaf + row * t->leaf_width;
+    int64_t *sum = y + t->tree_class[tree];
+    for (size_t j = 0; j < t->leaf_width; j++) {
+        sum[j] += leaf[j];
     }
+}
+
+static void walk_one_by_one(const struct trees *t, int64_t *y, const int64_t *features)
+{
     for (size_t tree = 0; tree < t->tree_count; tree++) {
-        const int64_t *leaf = t->leaf + walk(t, (size_t)t->roots[tree], features) * t->leaf_width;
-        int64_t *sum = y + t->tree_class[tree];
-        for (size_t j = 0; j < t->leaf_width; j++) {
-            sum[j] += leaf[j];
-        }
+        add_leaf(t, y, tree, walk(t, (size_t)t->roots[tree], features));
     }
-    for (size_t k = 0; k < t->class_count; k++) {
-        y[k] = sb_clamp_i64(y[k], yd->lo, yd->hi);
+}
+
+/* A node as prepared: one piece of memory; a leaf leads to itself, so steps need no test, and its threshold is its row of `leaf`. Thresholds
+ * of 64 bits are not prepared. */
+struct packed_node {
+    uint32_t feature;
+    int32_t threshold;
+    uint32_t child[2];
+};
+
+static const void *tree_prepare(const struct sb_prepare *p)
+{
+    struct trees t = trees_of((const struct sb_tensor *const *)p->in);
+    struct packed_node *nodes = NULL;
+    if (!t.wide) {
+        nodes = sb_arena_array(p->memory, t.node_count, sizeof *nodes);
+    }
+    for (size_t i = 0; nodes != NULL && i < t.node_count; i++) {
+        bool is_leaf = t.feature[i] == LEAF;
+        nodes[i] = (struct packed_node){
+            .feature = is_leaf ? 0 : (uint32_t)t.feature[i],
+            .threshold = is_leaf ? t.child[2 * i] : (int32_t)threshold_of(&t, i),
+            .child = {is_leaf ? (uint32_t)i : (uint32_t)t.child[2 * i],
+                      is_leaf ? (uint32_t)i : (uint32_t)t.child[2 * i + 1]}};
+    }
+    return nodes;
+}
+
+static inline uint32_t step(const struct packed_node *nodes, uint32_t at, const int64_t *features)
+{
+    const struct packed_node *n = &nodes[at];
+    return n->child[features[n->feature] > n->threshold ? 1 : 0];
+}
+
+/* LANES walks at a time; one that has ended makes room for the next tree. */
+static void walk_side_by_side(const struct trees *t, const struct packed_node *nodes, int64_t *y,
+                              const int64_t *features)
+{
+    uint32_t at[LANES];
+    size_t tree[LANES];
+    size_t active = 0;
+    size_t next = 0;
+    while (true) {
+        for (; active < LANES && next < t->tree_count; active++) {
+            at[active] = (uint32_t)t->roots[next];
+            tree[active] = next++;
+        }
+        for (size_t s = 0; s < STEPS && active == LANES; s++) {
+            for (size_t j = 0; j < LANES; j++) {
+                at[j] = step(nodes, at[j], features);
+            }
+        }
+        for (size_t s = 0; s < STEPS && active < LANES; s++) {
+            for (size_t j = 0; j < active; j++) {
+                at[j] = step(nodes, at[j], features);
+            }
+        }
+        for (size_t j = active; j-- > 0;) {
+            if (nodes[at[j]].child[0] == at[j]) {
+                add_leaf(t, y, tree[j], (size_t)nodes[at[j]].threshold);
+                active--;
+                at[j] = at[active];
+                tree[j] = tree[active];
+            }
+        }
+        if (active == 0 && next == t->tree_count) {
+            return;
+        }
     }
 }
 
@@ -287,11 +377,21 @@ static void tree_run(const struct sb_exec *x)
 {
     struct trees t = trees_of(x->in_tensor);
     const struct sb_tensor_desc *xd = &x->in_tensor[SB_IN_TREE_X]->desc;
+    const struct sb_tensor_desc *yd = &x->out_tensor->desc;
     int64_t *features = x->workspace;
-    for (size_t row = 0; row < xd->shape.dims[0]; row++) {
+    int64_t *y = x->out;
+    for (size_t row = 0; row < xd->shape.dims[0]; row++, y += t.class_count) {
         sb_widen(features, sb_element_at(x->in[SB_IN_TREE_X], xd->dtype, row * t.feature_count),
                  xd->dtype, t.feature_count);
-        tree_row(&t, &x->out_tensor->desc, (int64_t *)x->out + row * t.class_count, features);
+        memcpy(y, t.base, t.class_count * sizeof *y);
+        if (x->prepared != NULL) {
+            walk_side_by_side(&t, x->prepared, y, features);
+        } else {
+            walk_one_by_one(&t, y, features);
+        }
+        for (size_t k = 0; k < t.class_count; k++) {
+            y[k] = sb_clamp_i64(y[k], yd->lo, yd->hi);
+        }
     }
 }
 
@@ -299,4 +399,5 @@ const struct sb_op_code sb_op_tree_ensemble = {.infer = tree_infer,
                                                .prove = tree_prove,
                                                .cost = tree_cost,
                                                .run = tree_run,
+                                               .prepare = tree_prepare,
                                                .reads_few = true};
