@@ -57,18 +57,28 @@ static void gemm_fx_checked(int64_t *ret_acc, const int32_t *x, const int32_t *w
     }
 }
 
-static void depthwise_checked(int32_t *ret_acc, const int16_t *patch, const int16_t *w,
-                              const int32_t *bias, struct sb_depthwise_dims d)
-{
-    for (size_t o = 0; o < d.channels * d.multiplier; o++) {
-        ret_acc[o] = bias[o];
-        for (size_t tap = 0; tap < d.taps; tap++) {
-            int32_t product =
-                patch[tap * d.channels + o / d.multiplier] * w[tap * d.channels * d.multiplier + o];
-            SB_ASSERT(!__builtin_add_overflow(ret_acc[o], product, &ret_acc[o]));
-        }
+#define DEFINE_DEPTHWISE_CHECKED(name, type)                                                       \
+    static void name(void *ret_y, const void *const *taps, const size_t *steps,                    \
+                     const struct sb_depthwise *a)                                                 \
+    {                                                                                              \
+        size_t outputs = a->channels * a->multiplier;                                              \
+        for (size_t i = 0; i < a->m * outputs; i++) {                                              \
+            size_t o = i % outputs;                                                                \
+            size_t pixel = i / outputs;                                                            \
+            int32_t sum = a->bias[o];                                                              \
+            for (size_t t = 0; t < a->taps; t++) {                                                 \
+                const type *x = (const void *)((const uint8_t *)taps[t] + pixel * steps[t]);       \
+                int32_t product =                                                                  \
+                    (x[o / a->multiplier] - a->x_zero_point) * a->w[o * a->taps + t];              \
+                SB_ASSERT(!__builtin_add_overflow(sum, product, &sum));                            \
+            }                                                                                      \
+            sb_kernels_c.requantise(sb_element_at_mut(ret_y, a->y.dtype, pixel * a->y_stride + o), \
+                                    &sum, a->mult + o, a->shift + o, 1, 1, 1, &a->y);              \
+        }                                                                                          \
     }
-}
+DEFINE_DEPTHWISE_CHECKED(depthwise_i8_checked, int8_t)
+DEFINE_DEPTHWISE_CHECKED(depthwise_u8_checked, uint8_t)
+DEFINE_DEPTHWISE_CHECKED(depthwise_i16_checked, int16_t)
 
 static struct sb_kernels checked_kernels(void)
 {
@@ -77,7 +87,9 @@ static struct sb_kernels checked_kernels(void)
     k.product_u8 = product_u8_checked;
     k.product_i16 = product_i16_checked;
     k.gemm_fx = gemm_fx_checked;
-    k.depthwise = depthwise_checked;
+    k.depthwise_i8 = depthwise_i8_checked;
+    k.depthwise_u8 = depthwise_u8_checked;
+    k.depthwise_i16 = depthwise_i16_checked;
     return k;
 }
 

@@ -19,13 +19,6 @@ struct sb_gemm_dims {
     size_t k;
 };
 
-/* A depthwise window: elements of it, channels of x, outputs for each channel. */
-struct sb_depthwise_dims {
-    size_t taps;
-    size_t channels;
-    size_t multiplier;
-};
-
 /* How an output element ends: zero point, type, range (numerics 3.4). */
 struct sb_requantise_params {
     enum sb_dtype dtype; /* of y: i8, u8, i16 or i32 */
@@ -76,6 +69,28 @@ struct sb_function {
     unsigned out_shift; /* 0 .. 31 */
     int32_t lo;
     int32_t hi;
+};
+
+/* Bytes that are readable behind a pixel of padding. */
+#define SB_DEPTHWISE_PAD_BYTES 64u
+
+/* A row of pixels of a depthwise convolution (numerics 5.2, as many groups as channels). */
+struct sb_depthwise {
+    size_t m;
+    size_t taps;
+    size_t channels;
+    size_t multiplier; /* outputs of each channel */
+    size_t y_stride;   /* elements between pixels of y */
+    int32_t x_zero_point;
+    const int8_t *w; /* [channels * multiplier][taps], in [-127, 127] */
+    const int32_t *bias;
+    const int32_t *mult;
+    const uint8_t *shift;
+    const struct sb_packed
+        *packed; /* by sb_pack_depthwise for the table's level, or NULL: the reference does it */
+    const uint8_t
+        *x_end; /* end of the memory of x: kernels may read over a pixel's end, but not over this */
+    struct sb_requantise_params y;
 };
 
 /* The CPU levels (kernels/cpu.h says which a machine has). */

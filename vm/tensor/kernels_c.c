@@ -49,24 +49,6 @@ DEFINE_GEMM_C(sb_kernel_gemm_u8_c, uint8_t)
 DEFINE_GEMM_C(sb_kernel_gemm_i16_c, int16_t)
 #undef DEFINE_GEMM_C
 
-void sb_kernel_depthwise_c(int32_t *ret_acc, const int16_t *patch, const int16_t *w,
-                           const int32_t *bias, struct sb_depthwise_dims d)
-{
-    size_t outputs = d.channels * d.multiplier;
-    memcpy(ret_acc, bias, outputs * sizeof *ret_acc);
-    for (size_t tap = 0; tap < d.taps; tap++, patch += d.channels, w += outputs) {
-        if (d.multiplier == 1) {
-            for (size_t o = 0; o < outputs; o++) {
-                ret_acc[o] += patch[o] * w[o];
-            }
-            continue;
-        }
-        for (size_t o = 0; o < outputs; o++) {
-            ret_acc[o] += patch[o / d.multiplier] * w[o];
-        }
-    }
-}
-
 void sb_kernel_gemm_fx_c(int64_t *ret_acc, const int32_t *x, const int32_t *w, const int64_t *bias,
                          struct sb_gemm_dims d)
 {

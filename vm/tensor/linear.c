@@ -188,12 +188,11 @@ struct sb_product sb_linear_product(const struct sb_tensor *const *in, const str
     };
 }
 
-/* Memory for arranged weights, on a cache line; NULL: there is no more. */
-static int8_t *weights_alloc(struct sb_arena *memory, size_t bytes)
+void *sb_linear_alloc(struct sb_arena *memory, size_t bytes)
 {
     uint8_t *place = sb_arena_alloc(memory, bytes + SB_TENSOR_ALIGN_BYTES);
     size_t misfit = (uintptr_t)place % SB_TENSOR_ALIGN_BYTES;
-    return place == NULL ? NULL : (int8_t *)(place + (SB_TENSOR_ALIGN_BYTES - misfit));
+    return place == NULL ? NULL : place + (SB_TENSOR_ALIGN_BYTES - misfit);
 }
 
 /* The weights of all groups, arranged once for all operators without groups that share them. */
@@ -206,7 +205,7 @@ static const int8_t *prepare_weights(const struct sb_prepare *p, size_t groups, 
     if (groups == 1 && w->packed[kind] != NULL) {
         return w->packed[kind];
     }
-    int8_t *packed = weights_alloc(p->memory, groups * group_bytes);
+    int8_t *packed = sb_linear_alloc(p->memory, groups * group_bytes);
     for (size_t g = 0; packed != NULL && g < groups; g++) {
         struct sb_product a =
             sb_linear_product((const struct sb_tensor *const *)p->in, p->out, g, n, k);

@@ -34,6 +34,9 @@ void sb_linear_fx_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t
 struct sb_product sb_linear_product(const struct sb_tensor *const *in, const struct sb_tensor *out,
                                     size_t group, size_t n, size_t k);
 
+/* sb_linear_alloc: memory for arranged weights, 64-aligned; NULL: there is no more. */
+void *sb_linear_alloc(struct sb_arena *memory, size_t bytes);
+
 /* sb_linear_prepare: arranged weights of `groups` products of n outputs and k elements each: an array of a struct sb_packed a group, or
  * NULL. sb_linear_run: the product with the kernel for x's type; group as in prepare; y_index: element of the output where its row 0
  * begins. */

@@ -6,8 +6,8 @@
  *
  * A tap in the padding points at a pixel of zero points, which contributes nothing. Where the channels of a pixel are few, or the type is
  * i32, windows are gathered into rows instead. The workspace holds the pad pixel, the pointers and the rows (and the sums, for i32).
- * Depthwise layers (one input channel a group) gather whole pixels and use a kernel of their own: window | window centred in int16 |
- * weights by tap | sums. */
+ * Depthwise layers (one input channel a group) have a kernel of their own, which takes a row of output pixels. */
+#include "vm/tensor/kernels/pack.h"
 #include "vm/tensor/linear.h"
 #include "vm/tensor/window.h"
 
@@ -82,15 +82,6 @@ static void cost_gather(const struct sb_check *c, const struct conv *v)
     sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(taps, pixel_bytes));
 }
 
-static size_t depthwise_workspace(const struct conv *v, enum sb_dtype dtype)
-{
-    size_t elements = v->taps * v->win.channels;
-    return (size_t)(sb_align_up(elements * sb_dtype_bytes(dtype)) +
-                    sb_align_up(elements * sizeof(int16_t)) +
-                    sb_align_up(v->taps * v->out_channels * sizeof(int16_t))) +
-           v->out_channels * sizeof(int32_t);
-}
-
 /* Rows of windows, row_bytes apart: pixels first .. first + count - 1, `channels` channels of x from `channel` on. */
 static void gather_block(void *ret_rows, const struct conv *v, const struct sb_exec *x,
                          size_t first, size_t count, size_t channel, size_t channels,
@@ -153,6 +144,26 @@ static struct place place_of(const struct conv *v, enum sb_dtype dtype, void *wo
     return at;
 }
 
+struct depthwise_place {
+    const void **taps; /* [taps] */
+    size_t *steps;     /* [taps] */
+    uint8_t *pad;      /* a pixel of zero points */
+    size_t bytes;      /* all of it */
+};
+
+static struct depthwise_place depthwise_place_of(const struct conv *v, enum sb_dtype dtype,
+                                                 void *workspace)
+{
+    size_t list_bytes = (size_t)sb_align_up(v->taps * POINTER_BYTES);
+    struct depthwise_place at;
+    at.pad = (uint8_t *)workspace + 2 * list_bytes;
+    at.taps = workspace;
+    at.steps = (size_t *)(void *)((uint8_t *)workspace + list_bytes);
+    at.bytes = 2 * list_bytes + (size_t)sb_align_up(v->win.channels * sb_dtype_bytes(dtype)) +
+               SB_DEPTHWISE_PAD_BYTES;
+    return at;
+}
+
 static sb_err conv2d_infer(const struct sb_check *c)
 {
     SB_TRY(infer_shapes(c));
@@ -171,7 +182,7 @@ static sb_err conv2d_cost(const struct sb_check *c)
         sb_units_add(&c->node->units, SB_GAS_CLASS_DEPTHWISE_MAC,
                      sat_mul_u64(c->out->count, v.taps));
         sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
-        c->node->workspace_bytes = depthwise_workspace(&v, c->in[0]->desc.dtype);
+        c->node->workspace_bytes = depthwise_place_of(&v, c->in[0]->desc.dtype, NULL).bytes;
     } else {
         sb_linear_cost(
             c, (struct sb_gemm_dims){.m = v.pixels, .n = v.group_out, .k = v.patch_elements},
@@ -182,40 +193,134 @@ static sb_err conv2d_cost(const struct sb_check *c)
     return SB_OK;
 }
 
-static void depthwise_run(const struct sb_exec *x, const struct conv *v)
+/* ---- depthwise ---- */
+
+static struct sb_depthwise depthwise_of(const struct conv *v, const struct sb_tensor *const *in,
+                                        const struct sb_tensor *out)
 {
-    const struct sb_tensor_desc *xd = &x->in_tensor[SB_IN_LINEAR_X]->desc;
-    const struct sb_tensor_desc *yd = &x->out_tensor->desc;
-    size_t elements = v->taps * v->win.channels;
-    uint8_t *window = x->workspace;
-    int16_t *centred =
-        (int16_t *)(void *)(window + sb_align_up(elements * sb_dtype_bytes(xd->dtype)));
-    int16_t *weights =
-        (int16_t *)(void *)((uint8_t *)centred + sb_align_up(elements * sizeof *centred));
-    int32_t *acc = (int32_t *)(void *)((uint8_t *)weights +
-                                       sb_align_up(v->taps * v->out_channels * sizeof *weights));
-    struct sb_depthwise_dims d = {
-        .taps = v->taps, .channels = v->win.channels, .multiplier = v->group_out};
-    struct sb_requantise_params q = {
-        .dtype = yd->dtype, .zero_point = yd->quant.zero_point, .lo = yd->lo, .hi = yd->hi};
-    for (size_t i = 0; i < v->taps * v->out_channels; i++) {
-        weights[i % v->taps * v->out_channels + i / v->taps] =
-            ((const int8_t *)x->in[SB_IN_LINEAR_W])[i];
+    const struct sb_tensor_desc *y = &out->desc;
+    return (struct sb_depthwise){
+        .taps = v->taps,
+        .channels = v->win.channels,
+        .multiplier = v->group_out,
+        .y_stride = v->out_channels,
+        .x_zero_point = in[SB_IN_LINEAR_X]->desc.quant.zero_point,
+        .w = in[SB_IN_LINEAR_W]->data,
+        .bias = in[SB_IN_LINEAR_BIAS]->data,
+        .mult = in[SB_IN_LINEAR_MULT]->data,
+        .shift = in[SB_IN_LINEAR_SHIFT]->data,
+        .y = {.dtype = y->dtype, .zero_point = y->quant.zero_point, .lo = y->lo, .hi = y->hi},
+    };
+}
+
+static const struct sb_packed *depthwise_prepare(const struct sb_prepare *p, const struct conv *v)
+{
+    enum sb_dtype dtype = p->in[0]->desc.dtype;
+    struct sb_depthwise a = depthwise_of(v, (const struct sb_tensor *const *)p->in, p->out);
+    if (!sb_pack_depthwise_wanted(p->level, a.multiplier)) {
+        return NULL;
     }
-    for (size_t p = 0; p < v->pixels; p++) {
-        gather_block(window, v, x, p, 1, 0, v->win.channels, 0);
-        sb_centre(centred, window, xd->dtype, xd->quant.zero_point, elements);
-        x->kernels->depthwise(acc, centred, weights, x->in[SB_IN_LINEAR_BIAS], d);
-        x->kernels->requantise(sb_element_at_mut(x->out, yd->dtype, p * v->out_channels), acc,
-                               x->in[SB_IN_LINEAR_MULT], x->in[SB_IN_LINEAR_SHIFT], 1,
-                               v->out_channels, v->out_channels, &q);
+    struct sb_packed *packed = sb_arena_alloc(p->memory, sizeof *packed);
+    void *memory =
+        sb_linear_alloc(p->memory, sb_pack_depthwise_bytes(p->level, dtype, a.channels, a.taps));
+    if (packed == NULL || memory == NULL) {
+        return NULL;
+    }
+    sb_pack_depthwise(packed, memory, &a, dtype, p->level);
+    return packed;
+}
+
+static void fill_pad(uint8_t *ret_pad, const struct sb_tensor_desc *d, size_t channels)
+{
+    int64_t zero_point = d->quant.zero_point;
+    for (size_t c = 0; c < channels; c++) {
+        sb_narrow(sb_element_at_mut(ret_pad, d->dtype, c), d->dtype, &zero_point, 1);
     }
 }
+
+/* A row of output pixels, or the part of it whose taps stay on one side of each edge. */
+struct strip {
+    size_t b;
+    size_t oy;
+    size_t ox;
+    size_t count;
+};
+
+static void run_strip(const struct sb_exec *x, const struct conv *v,
+                      const struct depthwise_place *at, struct sb_depthwise *a,
+                      const struct strip *s)
+{
+    enum sb_dtype dtype = x->in_tensor[0]->desc.dtype;
+    const struct sb_window *w = &v->win;
+    size_t pixel_bytes = w->channels * sb_dtype_bytes(dtype);
+    size_t tap = 0;
+    for (size_t ky = 0; ky < (size_t)w->h.kernel; ky++) {
+        int64_t y = sb_window_tap(&w->h, s->oy, ky);
+        for (size_t kx = 0; kx < (size_t)w->w.kernel; kx++, tap++) {
+            int64_t column = sb_window_tap(&w->w, s->ox, kx);
+            bool inside = y >= 0 && y < w->h.in && column >= 0 && column < w->w.in;
+            size_t pixel =
+                inside ? (s->b * (size_t)w->h.in + (size_t)y) * (size_t)w->w.in + (size_t)column
+                       : 0;
+            at->taps[tap] = inside ? (const uint8_t *)x->in[0] + pixel * pixel_bytes : at->pad;
+            at->steps[tap] = inside ? (size_t)w->w.stride * pixel_bytes : 0;
+        }
+    }
+    size_t first = (s->b * (size_t)w->h.out + s->oy) * (size_t)w->w.out + s->ox;
+    void *out = sb_element_at_mut(x->out, a->y.dtype, first * v->out_channels);
+    a->m = s->count;
+    if (dtype == SB_DTYPE_I8) {
+        x->kernels->depthwise_i8(out, at->taps, at->steps, a);
+    } else if (dtype == SB_DTYPE_U8) {
+        x->kernels->depthwise_u8(out, at->taps, at->steps, a);
+    } else {
+        x->kernels->depthwise_i16(out, at->taps, at->steps, a);
+    }
+}
+
+/* Output columns whose windows lie inside the image: from *ret_first up to *ret_end; none if they are equal. */
+static void inner_columns(size_t *ret_first, size_t *ret_end, const struct sb_window_axis *w)
+{
+    size_t first = 0;
+    size_t end = (size_t)w->out;
+    while (first < end && sb_window_tap(w, first, 0) < 0) {
+        first++;
+    }
+    while (end > first && sb_window_tap(w, end - 1, (size_t)w->kernel - 1) >= w->in) {
+        end--;
+    }
+    *ret_first = first;
+    *ret_end = end;
+}
+
+static void depthwise_run(const struct sb_exec *x, const struct conv *v)
+{
+    const struct sb_tensor *in = x->in_tensor[0];
+    struct depthwise_place at = depthwise_place_of(v, in->desc.dtype, x->workspace);
+    struct sb_depthwise a = depthwise_of(v, x->in_tensor, x->out_tensor);
+    size_t out_w = (size_t)v->win.w.out;
+    size_t inner_first = 0;
+    size_t inner_end = 0;
+    a.packed = x->prepared;
+    a.x_end = (const uint8_t *)x->in[0] + in->bytes;
+    fill_pad(at.pad, &in->desc, v->win.channels);
+    inner_columns(&inner_first, &inner_end, &v->win.w);
+    for (size_t row = 0; row < v->win.batch * (size_t)v->win.h.out; row++) {
+        struct strip s = {.b = row / (size_t)v->win.h.out, .oy = row % (size_t)v->win.h.out};
+        for (s.ox = 0; s.ox < out_w; s.ox += s.count) {
+            s.count = s.ox == inner_first && inner_first < inner_end ? inner_end - inner_first : 1;
+            run_strip(x, v, &at, &a, &s);
+        }
+    }
+}
+
+/* ---- products ---- */
 
 static const void *conv2d_prepare(const struct sb_prepare *p)
 {
     struct conv v = conv_of(p->attrs, p->in[0], p->in[1]);
-    return is_depthwise(&v) ? NULL : sb_linear_prepare(p, v.groups, v.group_out, v.patch_elements);
+    return is_depthwise(&v) ? depthwise_prepare(p, &v)
+                            : sb_linear_prepare(p, v.groups, v.group_out, v.patch_elements);
 }
 
 /* Output pixels from (b, oy, ox) on in one row of y: `count` of them. */
@@ -282,14 +387,6 @@ static void point_block(const void **ret_x, const struct conv *v, const uint8_t 
     }
 }
 
-static void fill_pad(uint8_t *ret_pad, const struct conv *v, const struct sb_tensor_desc *d)
-{
-    int64_t zero_point = d->quant.zero_point;
-    for (size_t c = 0; c < v->group_in; c++) {
-        sb_narrow(sb_element_at_mut(ret_pad, d->dtype, c), d->dtype, &zero_point, 1);
-    }
-}
-
 /* One block of output pixels of one group. */
 static void run_block(const struct sb_exec *x, const struct conv *v, const struct place *at,
                       struct sb_product *a, size_t first, size_t group)
@@ -317,7 +414,7 @@ static void conv2d_run(const struct sb_exec *x)
     }
     const struct sb_tensor_desc *d = &x->in_tensor[0]->desc;
     struct place at = place_of(&v, d->dtype, x->workspace);
-    fill_pad(at.pad, &v, d);
+    fill_pad(at.pad, d, v.group_in);
     for (size_t g = 0; g < v.groups; g++) {
         struct sb_product a =
             sb_linear_product(x->in_tensor, x->out_tensor, g, v.group_out, v.patch_elements);

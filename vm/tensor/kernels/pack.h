@@ -37,4 +37,34 @@ void sb_pack_weights(int8_t *ret_w, const struct sb_product *a, enum sb_dtype x_
 void sb_pack_ends(struct sb_packed *ret, void *memory, const int8_t *packed_w,
                   const struct sb_product *a, enum sb_dtype x_dtype, enum sb_cpu_level level);
 
+/* ---- depthwise ---- */
+
+/* How a level arranges the weights of a depthwise convolution of this many outputs.
+ *
+ *     lanes 0:      w[tap][output], rounded up to 16 outputs, in natural order: i16
+ *     lanes 2, 4:   blocks of 16 * lanes outputs, the last one ending with the last output:
+ *                       for each four taps, for j in 0..3, for each lane:   four taps of each of the outputs 16 * lane + 4 * j + 0..3
+ *
+ * The second is what comes of interleaving the bytes of four pixels by unpack instructions, which work in lanes of 16 bytes; start,
+ * mult and shift are in the same order. */
+struct sb_depthwise_plan {
+    size_t lanes;
+    size_t block; /* outputs of a block */
+    size_t
+        blocks; /* overlapping if block does not divide the outputs; 1 if they are fewer than a block */
+    size_t quads; /* fours of taps */
+};
+struct sb_depthwise_plan sb_depthwise_plan_of(enum sb_cpu_level level, enum sb_dtype x_dtype,
+                                              size_t outputs, size_t taps);
+/* sb_depthwise_first: the output with which a block begins. */
+size_t sb_depthwise_first(const struct sb_depthwise_plan *plan, size_t outputs, size_t block);
+
+/* sb_pack_depthwise_wanted: the level has kernels for it. sb_pack_depthwise_bytes: memory for it. sb_pack_depthwise: *ret points into
+ * memory (64-aligned). */
+bool sb_pack_depthwise_wanted(enum sb_cpu_level level, size_t multiplier);
+size_t sb_pack_depthwise_bytes(enum sb_cpu_level level, enum sb_dtype x_dtype, size_t outputs,
+                               size_t taps);
+void sb_pack_depthwise(struct sb_packed *ret, void *memory, const struct sb_depthwise *a,
+                       enum sb_dtype x_dtype, enum sb_cpu_level level);
+
 #endif

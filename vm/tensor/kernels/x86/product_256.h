@@ -5,11 +5,7 @@
  *
  *         each step:   two vectors of weights   x   four bytes of each row, repeated over the lanes
  *
- * avx2: VPMADDUBSW multiplies unsigned by signed bytes and adds pairs with saturation to int16, so it takes |x| and sign(w, x): pairs
- * reach at most 2 * 128 * 127 = 32512 and never saturate (w is in [-127, 127], so it can be negated). VPMADDWD with ones joins pairs of pairs.
- * It needs x with a sign: u8 has its top bit flipped, which takes off 128.
- * avx_vnni: VPDPBUSD as in product_avx512_vnni.c; i8 has its top bit flipped, which adds 128. (pack.h takes both off again.)
- * i16: VPMADDWD, or VPDPWSSD. All sums are exact modulo 2^32. */
+ * dot_256.h says why the sums are exact modulo 2^32. */
 #ifndef SB_VM_TENSOR_KERNELS_X86_PRODUCT_256_H
 #define SB_VM_TENSOR_KERNELS_X86_PRODUCT_256_H
 
@@ -17,42 +13,16 @@
 
 #include "vm/tensor/kernels/functions.h"
 #include "vm/tensor/kernels/pack.h"
+#include "vm/tensor/kernels/x86/dot_256.h"
 #include "vm/tensor/kernels/x86/requantise_avx2.h"
 
-#define INLINE       static inline __attribute__((always_inline))
-#define LANES        8u
-#define VECTORS      2u
-#define STEP_BYTES   4u
-#define FLIP_SIGN_X4 ((int32_t)0x80808080)
+#define VECTORS    2u
+#define STEP_BYTES 4u
 #ifdef __AVXVNNI__
-#define ROWS_MAX  6u
-#define FLIP_KIND KIND_I8 /* whose top bits are flipped */
+#define ROWS_MAX 6u
 #else
-#define ROWS_MAX  4u
-#define FLIP_KIND KIND_U8
+#define ROWS_MAX 4u
 #endif
-
-enum kind { KIND_I8, KIND_U8, KIND_I16 };
-
-/* Four bytes of x against weights; x_abs is |x| where the level needs it. */
-INLINE __m256i dot(__m256i sum, __m256i x, __m256i x_abs, __m256i w, enum kind kind)
-{
-#ifdef __AVXVNNI__
-    (void)x_abs;
-    if (kind == KIND_I16) {
-        __asm__("%{vex%} vpdpwssd %2,%1,%0" : "+x"(sum) : "x"(x), "x"(w));
-    } else {
-        __asm__("%{vex%} vpdpbusd %2,%1,%0" : "+x"(sum) : "x"(x), "x"(w));
-    }
-    return sum;
-#else
-    if (kind == KIND_I16) {
-        return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
-    }
-    __m256i pairs = _mm256_maddubs_epi16(x_abs, _mm256_sign_epi8(w, x));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-#endif
-}
 
 /* Weights of 8 outputs for one step. */
 INLINE __m256i load_weights(const int8_t *w, enum kind kind)
@@ -68,8 +38,7 @@ INLINE __m256i load_x(const uint8_t *x, size_t bytes, enum kind kind)
 {
     int32_t four = 0;
     memcpy(&four, x, bytes);
-    __m256i v = _mm256_set1_epi32(four);
-    return kind == FLIP_KIND ? _mm256_xor_si256(v, _mm256_set1_epi32(FLIP_SIGN_X4)) : v;
+    return flip(_mm256_set1_epi32(four), kind);
 }
 
 struct tile {
@@ -88,9 +57,8 @@ INLINE void step(__m256i sums[ROWS_MAX][VECTORS], const uint8_t *const *row, siz
 #pragma GCC unroll 6
     for (size_t r = 0; r < rows; r++) {
         __m256i x = load_x(row[r] + at, bytes, kind);
-        __m256i x_abs = _mm256_abs_epi8(x);
-        sums[r][0] = dot(sums[r][0], x, x_abs, w0, kind);
-        sums[r][1] = dot(sums[r][1], x, x_abs, w1, kind);
+        sums[r][0] = dot(sums[r][0], x, w0, kind);
+        sums[r][1] = dot(sums[r][1], x, w1, kind);
     }
 }
 
