@@ -81,14 +81,25 @@ sb_err sb_eval_pads(int64_t ret[2 * SB_TENSOR_RANK_MAX], const struct sb_eval *e
 /* sb_eval_scatter_mode: the attribute `reduction` of the scatters; false if it is not known. */
 bool sb_eval_scatter_mode(enum sb_scatter_mode *ret, const struct sb_graph_node *node);
 
-/* sb_eval_window: geometry of a pooling or convolution window over an NCHW image, from the node's attributes. */
+/* sb_eval_window: geometry of a pooling or convolution window over an image [N, C, (D,) (H,) W], from the node's attributes. Always three
+ * axes; those that the image lacks come first, with one element. out counts the windows that ceil_mode adds; they reach `beyond` elements
+ * past the padding. kernel: one number for each dimension of the image. sb_eval_pool_window: the same for a pool, global or not. */
+#define SB_EVAL_WINDOW_AXES 3
 struct sb_eval_window {
-    int64_t kernel[2], stride[2], dilation[2], pad_before[2], pad_after[2];
-    int64_t in[2], out[2];
+    uint32_t rank; /* of the image: 1 .. 3 */
+    int64_t kernel[SB_EVAL_WINDOW_AXES], stride[SB_EVAL_WINDOW_AXES], dilation[SB_EVAL_WINDOW_AXES];
+    int64_t pad_before[SB_EVAL_WINDOW_AXES], pad_after[SB_EVAL_WINDOW_AXES];
+    int64_t in[SB_EVAL_WINDOW_AXES], out[SB_EVAL_WINDOW_AXES], beyond[SB_EVAL_WINDOW_AXES];
 };
 sb_err sb_eval_window(struct sb_eval_window *ret, const struct sb_graph_node *node,
-                      const struct sb_shape *x, const int64_t kernel[2],
+                      const struct sb_shape *x, const int64_t *kernel,
                       struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_eval_pool_window(struct sb_eval_window *ret, const struct sb_graph_node *node,
+                           const struct sb_shape *x, struct sb_diag *diag) SB_MUST_USE;
+/* sb_eval_transposed: of a ConvTranspose: y[i * stride + k * dilation - pad_before] gets x[i] * w[k]; pad_after is not used. */
+sb_err sb_eval_transposed(struct sb_eval_window *ret, const struct sb_graph_node *node,
+                          const struct sb_shape *x, const struct sb_shape *weights,
+                          struct sb_diag *diag) SB_MUST_USE;
 
 /* The function of an elementwise operator of one input (Sigmoid, LeakyRelu, ...), for tables; false if the node is not one. */
 bool sb_eval_unary_of(double *ret, const struct sb_graph_node *node, double x);

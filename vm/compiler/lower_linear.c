@@ -55,14 +55,14 @@ static sb_err read_conv(struct layer *y, struct sb_lowering *l, const struct sb_
     SB_TRY(sb_eval_window(&w, y->node, &onnx_x, (int64_t[]){d[2], d[3]}, l->diag));
     y->weight_shape = (struct sb_shape){.rank = 4, .dims = {d[0], d[2], d[3], d[1]}};
     y->out_shape = sb_lower_shape(&g->values[y->node->outputs[0]].array.shape, SB_LAYOUT_NHWC);
-    y->attrs[SB_ATTR_CONV_STRIDE_H] = w.stride[0];
-    y->attrs[SB_ATTR_CONV_STRIDE_W] = w.stride[1];
-    y->attrs[SB_ATTR_CONV_PAD_TOP] = w.pad_before[0];
-    y->attrs[SB_ATTR_CONV_PAD_LEFT] = w.pad_before[1];
-    y->attrs[SB_ATTR_CONV_PAD_BOTTOM] = w.pad_after[0];
-    y->attrs[SB_ATTR_CONV_PAD_RIGHT] = w.pad_after[1];
-    y->attrs[SB_ATTR_CONV_DILATION_H] = w.dilation[0];
-    y->attrs[SB_ATTR_CONV_DILATION_W] = w.dilation[1];
+    y->attrs[SB_ATTR_CONV_STRIDE_H] = w.stride[1];
+    y->attrs[SB_ATTR_CONV_STRIDE_W] = w.stride[2];
+    y->attrs[SB_ATTR_CONV_PAD_TOP] = w.pad_before[1];
+    y->attrs[SB_ATTR_CONV_PAD_LEFT] = w.pad_before[2];
+    y->attrs[SB_ATTR_CONV_PAD_BOTTOM] = w.pad_after[1];
+    y->attrs[SB_ATTR_CONV_PAD_RIGHT] = w.pad_after[2];
+    y->attrs[SB_ATTR_CONV_DILATION_H] = w.dilation[1];
+    y->attrs[SB_ATTR_CONV_DILATION_W] = w.dilation[2];
     y->attrs[SB_ATTR_CONV_GROUPS] = sb_graph_attr_int(y->node, "group", 1);
     return SB_OK;
 }

@@ -132,16 +132,6 @@ sb_err sb_lower_clamp(struct sb_lowering *l, const struct sb_graph_node *node)
 
 /* ---- pools ---- */
 
-static sb_err pool_window(struct sb_eval_window *ret, struct sb_lowering *l,
-                          const struct sb_graph_node *node)
-{
-    const struct sb_shape *x = &l->graph->values[node->inputs[0]].array.shape;
-    size_t count = 0;
-    const int64_t *kernel = sb_graph_attr_ints(&count, node, "kernel_shape");
-    int64_t whole[2] = {x->dims[2], x->dims[3]};
-    return sb_eval_window(ret, node, x, count == 2 ? kernel : whole, l->diag);
-}
-
 sb_err sb_lower_pool(struct sb_lowering *l, const struct sb_graph_node *node)
 {
     bool max = node->op->id == SB_ONNX_MAX_POOL || node->op->id == SB_ONNX_GLOBAL_MAX_POOL;
@@ -149,14 +139,19 @@ sb_err sb_lower_pool(struct sb_lowering *l, const struct sb_graph_node *node)
     struct sb_lowered x;
     struct sb_eval_window w;
     SB_TRY(sb_lower_get(&x, l, node, 0, SB_LAYOUT_NHWC));
-    SB_TRY(pool_window(&w, l, node));
+    SB_TRY(sb_eval_pool_window(&w, node, &l->graph->values[node->inputs[0]].array.shape, l->diag));
     struct sb_lowered y = {
         .layout = SB_LAYOUT_NHWC,
         .format = x.format,
         .shape = sb_lower_shape(&l->graph->values[node->outputs[0]].array.shape, SB_LAYOUT_NHWC)};
-    int64_t attrs[SB_ATTR_AVG_POOL_SHIFT + 1] = {w.kernel[0],    w.kernel[1],     w.stride[0],
-                                                 w.stride[1],    w.pad_before[0], w.pad_before[1],
-                                                 w.pad_after[0], w.pad_after[1]};
+    int64_t attrs[SB_ATTR_AVG_POOL_SHIFT + 1] = {w.kernel[1],
+                                                 w.kernel[2],
+                                                 w.stride[1],
+                                                 w.stride[2],
+                                                 w.pad_before[1],
+                                                 w.pad_before[2],
+                                                 w.pad_after[1] + w.beyond[1],
+                                                 w.pad_after[2] + w.beyond[2]};
     if (max) {
         sb_lower_clip(&y.format, &target);
     } else {
@@ -164,7 +159,7 @@ sb_err sb_lower_pool(struct sb_lowering *l, const struct sb_graph_node *node)
         struct sb_factor f;
         SB_TRY(sb_lower_format(&y.format, l, &target, node, reach * x.format.scale));
         if (!sb_factor_of(&f, x.format.scale / y.format.scale,
-                          4 * reach * (double)(w.kernel[0] * w.kernel[1]), INT32_MAX, 31)) {
+                          4 * reach * (double)(w.kernel[1] * w.kernel[2]), INT32_MAX, 31)) {
             return sb_lower_no_factor(l, node);
         }
         attrs[SB_ATTR_AVG_POOL_INCLUDE_PAD] = sb_graph_attr_int(node, "count_include_pad", 0) != 0;

@@ -29,7 +29,6 @@ static const struct {
      "replace it by batch normalisation, which is folded into the layer before"},
     {"If", "export without control flow"},
     {"Loop", "export without control flow"},
-    {"PRelu", "use LeakyRelu"},
     {"Gelu", "use Relu, or HardSwish"},
 };
 
