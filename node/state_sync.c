@@ -165,7 +165,7 @@ static sb_err explain(sb_err err, struct sb_diag *diag)
         return sb_fail(diag, SB_E_NOT_FOUND,
                        "no peer gave a snapshot that can be used, at or above the trusted height: "
                        "are there peers, do they take snapshots (snapshotInterval), is the trusted "
-                       "block one of this chain?");
+                       "block one of this chain, and not so old that they dropped it?");
     }
     if (err == SB_E_CANCELLED) {
         return sb_fail(diag, err, "the state sync was stopped: it goes on at the next start");

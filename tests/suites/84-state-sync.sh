@@ -71,6 +71,14 @@ follows() {
     params="[\"$(printf '0x%x' "$height")\",false]"
     [ "$(rpc "$1" eth_getBlockByNumber "$params" | sha256sum)" = "$(rpc honest eth_getBlockByNumber "$params" | sha256sum)" ]
 }
+# line NAME TEXT: number of the first line of its log with that text
+line() { grep -n "$2" "$work/$1.log" | head -n 1 | cut -d: -f1; }
+# fills_up NAME: it was up before it had all headers that evidence may be about, and then got them
+fills_up() {
+    for _ in $(seq 1 300); do grep -q 'all headers that evidence may be about are here' "$work/$1.log" && break; sleep 0.1; done
+    [ "$(line "$1" 'the node is up')" -lt "$(line "$1" 'all headers that evidence may be about are here')" ] &&
+        grep 'all headers that evidence may be about are here' "$work/$1.log" | grep -q 'lowest=1 '
+}
 # dropped NEWCOMER LIAR: the newcomer's log names the liar as dropped
 dropped() { grep 'a peer is dropped' "$work/$1.log" | grep -q "$(id_of "$2" | cut -c1-16)"; }
 not_dropped() { ! dropped "$@"; }
@@ -89,6 +97,7 @@ sync=(--state-sync --trust-height 5 --trust-hash "$trust" --persistent-peers)
 make many
 node build/samebit many "${sync[@]}" "$(peer_of honest),$(peer_of chunks),$(peer_of headers)"
 check newcomer_among_liars_follows follows many
+check newcomer_follows_before_it_has_all_old_headers fills_up many
 check liar_about_chunks_is_named dropped many chunks
 check liar_about_headers_is_named dropped many headers
 check honest_peer_is_not not_dropped many honest
@@ -123,5 +132,74 @@ check database_from_files_is_right verified files_node
 printf x | dd of="$work/files/00000.chunk" bs=1 seek=2000 conv=notrunc 2>/dev/null
 make damaged
 check damaged_files_are_refused refused damaged "$id"
+# ---- a node that prunes, on a chain whose evidence expires soon ----
+
+python3 - "$work" <<'EOF'
+import json, sys
+work = sys.argv[1]
+genesis = json.load(open(f'{work}/honest/genesis.json'))
+samebit = genesis['samebit']
+for slot, name, value in ((4, 'evidenceAgeBlocksMax', 40), (5, 'evidenceAgeMsMax', 1000)):
+    samebit['params'][name] = value
+    for address, account in samebit['predeploys'].items():
+        if address.endswith('5b10'):
+            key = next(k for k in account['storage'] if int(k, 16) == slot)
+            account['storage'][key] = '0x%064x' % value
+json.dump(genesis, open(f'{work}/soon.json', 'w'))
+EOF
+build/samebit init --datadir "$work/archive" >/dev/null
+cp "$work/honest/keys/validator.json" "$work/archive/keys/"
+make_soon() { build/samebit init --datadir "$work/$1" --genesis "$work/soon.json" >/dev/null; }
+prune=(--snapshot-interval 50 --snapshot-keep 1 --history-blocks 16)
+oldest_of() { echo $(($(rpc "$1" eth_capabilities '[]' | sed -E 's/.*"blocks":\{[^}]*"oldestBlock":"(0x[0-9a-f]+)".*/\1/'))); }
+wait_pruned() { # NAME HEIGHT
+    for _ in $(seq 1 600); do [ "$(oldest_of "$1" 2>/dev/null || echo 0)" -ge "$2" ] && return; sleep 0.1; done
+    return 1
+}
+hex() { printf '"0x%x"' "$1"; }
+# is_pruned NAME METHOD PARAMS: the answer is the error that says what is kept
+is_pruned() { grep -q '"code":4444,"message":"pruned history unavailable: blocks below [0-9]* are not kept' <(rpc "$@"); }
+has_result() { grep -q '"result":[^n]' <(rpc "$@"); }
+
+make_soon archive
+node build/samebit archive --block-interval-ms 20 "${prune[@]}" --snapshot-interval 0
+wait_height archive 5 || die "the archive does not get on"
+make_soon pruner
+node build/samebit pruner "${prune[@]}" --prune-blocks 20 --persistent-peers "$(peer_of archive)"
+check node_prunes_while_it_runs wait_pruned pruner 60
+check pruned_block_is_an_error is_pruned pruner eth_getBlockByNumber '["0x5",false]'
+check pruned_receipts_are_an_error is_pruned pruner eth_getBlockReceipts '["0x5"]'
+check pruned_logs_are_an_error is_pruned pruner eth_getLogs '[{"fromBlock":"0x5"}]'
+check pruned_state_is_an_error is_pruned pruner eth_getBalance '["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266","0x5"]'
+check pruned_commit_is_an_error is_pruned pruner samebit_getCommit '["0x5"]'
+check pruned_trace_is_an_error is_pruned pruner debug_traceBlockByNumber '["0x5"]'
+check pruned_set_is_known_still has_result pruner samebit_getValidators '["0x5"]'
+check fees_begin_where_blocks_do has_result pruner eth_feeHistory '["0x400","latest",[50]]'
+check earliest_is_the_oldest has_result pruner eth_getBlockByNumber '["earliest",false]'
+check archive_has_what_was_pruned has_result archive eth_getBlockByNumber '["0x5",false]'
+kept=$(oldest_of pruner)
+check what_is_kept_is_served has_result pruner eth_getBlockByNumber "[$(hex $((kept + 150))),false]"
+kill "${pids[1]}"
+wait "${pids[1]}" || true
+height=$(height_of archive)
+rm -f "$work/pruner.log"
+node build/samebit pruner "${prune[@]}" --prune-blocks 20 --persistent-peers "$(peer_of archive)"
+check pruned_node_restarts_and_follows wait_height pruner $((height + 60))
+check pruned_node_goes_on_pruning wait_pruned pruner $((kept + 50))
+trusted=$(($(height_of pruner) - 10))
+trust=$(rpc pruner samebit_getCommit "[$(hex "$trusted")]" | sed -E 's/.*"blockId":"(0x[0-9a-f]+)".*/\1/')
+check snapshot_after_the_trusted_block_is_taken wait_height pruner $((trusted + 60))
+kill "${pids[0]}" # the pruned node is all that is left
+wait "${pids[0]}" || true
+make_soon late
+node build/samebit late --state-sync --trust-height "$trusted" --trust-hash "$trust" --persistent-peers "$(peer_of pruner)" "${prune[@]}"
+height=$(height_of pruner)
+check newcomer_begins_at_a_pruned_node wait_height late "$height"
+check newcomer_did_a_state_sync grep -q 'the state is complete' "$work/late.log"
+check trusted_block_below_the_snapshot_is_an_error is_pruned late samebit_getCommit '["0x5"]'
+for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+wait 2>/dev/null || true
+pids=()
+for name in archive pruner late; do check "database_of_${name}_is_right" verified "$name"; done
 say "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -91,6 +91,9 @@ static void prune_keeps_what_newcomers_at_the_oldest_snapshot_ask_for(void **sta
     wait_for_oldest(oldest_snapshot - AGE_BLOCKS - 16);
     assert_past_is_here(oldest_snapshot - AGE_BLOCKS - 1);
     sb_snap_server_free(server);
+    for (uint64_t height = sb_chain_oldest(f.chain); height <= BLOCKS; height++) {
+        fixture_check(&f, sb_chain_check_block(f.chain, height, &f.diag)); /* as `verify` does */
+    }
     fixture_fini(&f);
 }
 
