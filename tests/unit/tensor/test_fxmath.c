@@ -1,4 +1,4 @@
-/* test_fxmath.c: exp, sigmoid and tanh at their edges, and the properties that docs/spec/numerics.md 9 promises. Their values elsewhere are
+/* test_fxmath.c: exp, sigmoid, tanh, ln and the square root at their edges, and the properties that docs/spec/numerics.md 9 promises. Their values elsewhere are
  * compared with the model in Python by test_cases.c. */
 #include "vm/tensor/fxmath.h"
 
@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -93,6 +94,39 @@ static void rounding_of_the_specified_examples_is_half_up(void **state)
     assert_int_equal(sb_requantise(INT32_MAX, INT32_MAX, 62, 5, -128, 127), 6);
 }
 
+static void ln_at_its_edges_gives_the_specified_values(void **state)
+{
+    (void)state;
+    assert_int_equal(sb_fx_ln(1), 0);
+    assert_int_equal(sb_fx_ln(2), 1488522236);
+    assert_int_equal(sb_fx_ln(10), 4944763834);
+    assert_int_equal(sb_fx_ln(UINT64_C(1) << 62), 62 * INT64_C(1488522236));
+}
+
+/* It may fall by less than the slack that the verifier allows for, and ln(a * 2) is ln a + ln 2. */
+static void ln_of_growing_argument_falls_by_less_than_its_slack(void **state)
+{
+    (void)state;
+    int64_t top = 0;
+    for (uint64_t v = 1; v < (UINT64_C(1) << 62); v += 1 + v / 97) {
+        int64_t now = sb_fx_ln(v);
+        assert_true(now > top - SB_FX_LN_SLACK);
+        assert_true(llabs(sb_fx_ln(2 * v) - now - 1488522236) <= SB_FX_LN_SLACK);
+        top = now > top ? now : top;
+    }
+}
+
+static void square_root_is_the_exact_floor(void **state)
+{
+    (void)state;
+    for (uint64_t r = 0; r < UINT64_C(3037000499); r += 1 + r / 1000) {
+        assert_int_equal(sb_fx_isqrt(r * r), r);
+        assert_int_equal(sb_fx_isqrt(r * r + 2 * r), r);
+        assert_int_equal(sb_fx_isqrt((r + 1) * (r + 1)), r + 1);
+    }
+    assert_int_equal(sb_fx_isqrt(INT64_MAX), 3037000499);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +135,9 @@ int main(void)
         cmocka_unit_test(exp_of_both_signs_multiplies_to_one),
         cmocka_unit_test(sigmoid_and_tanh_are_symmetric_and_bounded),
         cmocka_unit_test(rounding_of_the_specified_examples_is_half_up),
+        cmocka_unit_test(ln_at_its_edges_gives_the_specified_values),
+        cmocka_unit_test(ln_of_growing_argument_falls_by_less_than_its_slack),
+        cmocka_unit_test(square_root_is_the_exact_floor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
