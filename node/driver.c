@@ -122,6 +122,7 @@ sb_err sb_driver_sign(struct sb_driver *driver, const struct sb_bft_message *mes
         memset(slot, 0, sizeof *slot);
         driver->counters.refused_signatures++;
         sb_driver_note_refusal(driver, message);
+        sb_driver_tell_if_stuck(driver, place.height);
         sb_log(driver->options.log, SB_LOG_WARN, "consensus", "the signer refused",
                SB_LOG_U64("height", place.height), SB_LOG_U64("round", place.round),
                SB_LOG_U64("step", (uint64_t)place.step), SB_LOG_STR("reason", why.text),

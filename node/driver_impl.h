@@ -75,6 +75,7 @@ struct sb_driver {
     int32_t round; /* of the last step, to count new ones */
     struct sb_driver_counters counters;
     uint64_t untimely_told_ms; /* wall clock, when the log last spoke of a wrong clock; 0: never */
+    uint64_t stuck_height;     /* the last height of which the log said that it stands; 0: none */
 
     struct sb_bft_input queue[SB_DRIVER_QUEUE_MAX];
     size_t queue_count;
@@ -180,6 +181,9 @@ sb_err sb_driver_draft(struct sb_application_draft *ret_draft, struct sb_driver 
                        struct sb_diag *diag) SB_MUST_USE;
 
 /* ---- driver_recover.c ---- */
+/* sb_driver_tell_if_stuck: after a refused signature: the log says once a height, and what to do, when nobody else can decide it and the
+ * journal signs nothing in it any more. */
+void sb_driver_tell_if_stuck(struct sb_driver *driver, uint64_t height);
 sb_err sb_driver_journal_input(struct sb_driver *driver,
                                const struct sb_bft_input *input) SB_MUST_USE;
 sb_err sb_driver_recover(struct sb_driver *driver, struct sb_diag *diag) SB_MUST_USE;

@@ -216,18 +216,42 @@ static sb_err note_height(void *ctx, uint8_t type, uint64_t height, sb_bytes pay
     return SB_OK;
 }
 
+/* is_sole: no other validator can decide this height. */
+static bool is_sole(const struct sb_driver *driver, uint64_t height)
+{
+    const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, height);
+    return rotation != NULL && rotation->set.count == 1 &&
+           sb_validator_set_find(&rotation->set, &driver->own_address) == 0;
+}
+
+void sb_driver_tell_if_stuck(struct sb_driver *driver, uint64_t height)
+{
+    uint8_t none[64];
+    const struct sb_journal_place last = {
+        .height = height, .round = SB_ROUND_MAX, .step = SB_JOURNAL_PRECOMMIT};
+    bool is_closed =
+        sb_journal_may_sign(none, driver->journal, &last, sb_span(NULL, 0), NULL) == SB_E_ARG;
+    if (!is_closed || height == driver->stuck_height || !is_sole(driver, height)) {
+        return;
+    }
+    driver->stuck_height = height;
+    sb_log(
+        driver->options.log, SB_LOG_ERROR, "consensus",
+        "no block can follow here: the chain's only validator must not sign again what it signed "
+        "before; connect a node that holds the block (--persistent-peers), or restore the newest "
+        "database and journal",
+        SB_LOG_U64("height", height), SB_LOG_END);
+}
+
 /* refuse_lost: what to do depends on whether others have the blocks. */
 static sb_err refuse_lost(const struct sb_driver *driver, uint64_t head, uint64_t ended,
                           struct sb_diag *diag)
 {
-    const struct sb_rotation *rotation = driver->app->rotation(driver->app->ctx, head + 1);
-    bool is_sole = rotation != NULL && rotation->set.count == 1 &&
-                   sb_validator_set_find(&rotation->set, &driver->own_address) == 0;
     return sb_fail(diag, SB_E_CORRUPT,
                    "the journal says that block %llu was committed, but the database ends at block "
                    "%llu: committed blocks were lost; restore the newest database%s",
                    (unsigned long long)ended, (unsigned long long)head,
-                   is_sole
+                   is_sole(driver, head + 1)
                        ? ": this validator is the only one, so that no other can be expected to "
                          "hold its blocks (if one does, it can be asked: --resync)"
                        : ", or get the blocks again from peers: start once with --resync");

@@ -315,6 +315,26 @@ static void imported_history_is_a_refusal_until_the_chain_has_passed_it(void **s
     assert_true(sb_driver_counters(node->driver).refused_signatures > 0);
 }
 
+/* With no other validator, nobody decides a height that an imported history or a resync has closed: the log says what to do, once. */
+static void only_validator_that_may_not_sign_says_what_to_do(void **state)
+{
+    (void)state;
+    for (size_t validators = 1; validators <= 2; validators++) {
+        log_begin();
+        net_init(net, validators, validators);
+        struct net_node *node = &net->nodes[0];
+        const struct sb_journal_history history = {
+            .place = {.height = 3, .round = SB_ROUND_MAX, .step = SB_JOURNAL_PRECOMMIT}};
+        bool raised;
+        run(2);
+        check(node, sb_journal_import(&raised, node->journal, &history, &node->diag));
+        assert_false(net_run(net, 3));
+        assert_true(sb_driver_counters(node->driver).refused_signatures > 0);
+        assert_int_equal(log_end("(--persistent-peers), or restore the newest database"),
+                         validators == 1 ? 1 : 0);
+    }
+}
+
 /* ---- votes that are late, conflict, or are no votes ---- */
 
 static struct sb_vote make_vote(const struct net_node *node, enum sb_vote_type type,
@@ -1257,6 +1277,7 @@ int main(void)
         CASE(sole_validator_without_a_proof_asks_again_each_round),
         CASE(vote_that_a_signer_owes_comes_when_it_is_back),
         CASE(imported_history_is_a_refusal_until_the_chain_has_passed_it),
+        CASE(only_validator_that_may_not_sign_says_what_to_do),
         CASE(late_precommits_fill_the_next_commit_and_the_one_after),
         CASE(second_vote_becomes_evidence_in_a_block),
         CASE(second_vote_with_the_own_key_is_an_error),
