@@ -64,7 +64,7 @@ struct sb_store *sb_chain_store(const struct sb_chain *chain);
 /* ---- validators ---- */
 
 /* sb_chain_rotation: set and priorities of a height in [head - 1, head + 2], valid until the head has moved twice; NULL outside of it, or
- * below 1. A thread other than the loop's must be done with it within a block. */
+ * below 1. For the loop's thread alone: sb_chain_rotation_read (chain_impl.h) gives others a copy. */
 const struct sb_rotation *sb_chain_rotation(struct sb_chain *chain, uint64_t height);
 /* sb_chain_validators: the set that decides the block to come. Life as above. */
 const struct sb_validator_set *sb_chain_validators(struct sb_chain *chain);

@@ -37,7 +37,8 @@ struct sb_chain_cache {
 };
 
 /* Rotations by height % SB_CHAIN_ROTATIONS: those from head - 1 to head + 2 answer, and the two that lie before them are still held by
- * whoever asked (chain_sets.c). */
+ * whoever asked (chain_sets.c). The loop writes that of head + 3, which nobody may see yet, without the lock; the head moves under it. So
+ * under the lock those that answer do not change, which needs a ring of more than four. */
 #define SB_CHAIN_ROTATIONS 8
 
 struct sb_chain_subscriber {
@@ -164,6 +165,15 @@ struct sb_chain_facts {
     const struct sb_evidence *evidence; /* checked */
     size_t evidence_count;
 };
+/* What any thread may know of a rotation: a copy. */
+struct sb_chain_rotation_copy {
+    struct sb_validator_set set; /* in the arena */
+    sb_hash hash;                /* of its stored form */
+    sb_addr proposer;            /* of round 0 */
+};
+/* sb_chain_rotation_read: of a height in [head - 1, head + 2]. SB_E_NOT_FOUND outside of it, or below 1; SB_E_NOMEM. */
+sb_err sb_chain_rotation_read(struct sb_chain_rotation_copy *ret_copy, struct sb_arena *arena,
+                              struct sb_chain *chain, uint64_t height) SB_MUST_USE;
 /* sb_chain_system_input: the input of the calls at the end of a block of height head + 1, in the arena; NULL in a chain without Staking.
  * From another thread than the loop's, SB_E_BUSY when the head has moved on. */
 sb_err sb_chain_system_input(const struct sb_system_input **ret_input, struct sb_arena *arena,

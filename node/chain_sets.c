@@ -38,12 +38,36 @@ static struct sb_rotation *slot(struct sb_chain *chain, uint64_t height)
     return &chain->rotations[height % SB_CHAIN_ROTATIONS];
 }
 
+/* is_here: the ring holds the rotation of this height, for all to see. */
+static bool is_here(uint64_t head, uint64_t height)
+{
+    return height != 0 && height + 1 >= head && height <= head + 2;
+}
+
 const struct sb_rotation *sb_chain_rotation(struct sb_chain *chain, uint64_t height)
 {
-    uint64_t head = sb_chain_head_number(chain);
-    return height == 0 || height + 1 < head || height > head + 2
-               ? NULL
-               : &chain->rotations[height % SB_CHAIN_ROTATIONS];
+    return is_here(sb_chain_head_number(chain), height) ? slot(chain, height) : NULL;
+}
+
+sb_err sb_chain_rotation_read(struct sb_chain_rotation_copy *ret_copy, struct sb_arena *arena,
+                              struct sb_chain *chain, uint64_t height)
+{
+    struct sb_validator *validators = sb_arena_array(arena, SB_VALIDATORS_MAX, sizeof *validators);
+    if (validators == NULL) {
+        return SB_E_NOMEM;
+    }
+    (void)pthread_mutex_lock(&chain->lock);
+    bool found = is_here(chain->head.header.number, height);
+    if (found) {
+        const struct sb_rotation *rotation = slot(chain, height);
+        sb_copy(validators, rotation->validators, rotation->set.count * sizeof *validators);
+        ret_copy->set = rotation->set;
+        ret_copy->set.validators = validators;
+        ret_copy->hash = chain->rotation_hashes[height % SB_CHAIN_ROTATIONS];
+        ret_copy->proposer = validators[sb_rotation_proposer(rotation, 0)].address;
+    }
+    (void)pthread_mutex_unlock(&chain->lock);
+    return found ? SB_OK : SB_E_NOT_FOUND;
 }
 
 const struct sb_validator_set *sb_chain_validators(struct sb_chain *chain)

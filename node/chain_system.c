@@ -16,12 +16,12 @@
 static sb_err read_set(struct sb_validator_set *ret_set, struct sb_arena *arena,
                        struct sb_chain *chain, uint64_t height)
 {
-    const struct sb_rotation *rotation = sb_chain_rotation(chain, height);
-    if (rotation != NULL) {
-        *ret_set = rotation->set;
-        return SB_OK;
+    struct sb_chain_rotation_copy rotation;
+    sb_err err = sb_chain_rotation_read(&rotation, arena, chain, height);
+    if (err == SB_OK) {
+        *ret_set = rotation.set;
     }
-    return sb_chain_stored_set(ret_set, arena, chain, height);
+    return err == SB_E_NOT_FOUND ? sb_chain_stored_set(ret_set, arena, chain, height) : err;
 }
 
 /* make_votes: who of the set of height - 2 was there. */
@@ -84,10 +84,12 @@ sb_err sb_chain_system_input(const struct sb_system_input **ret_input, struct sb
         *ret_input = NULL;
         return SB_OK;
     }
-    if (sb_chain_rotation(chain, facts->height + 1) == NULL) {
-        return SB_E_BUSY; /* the head has moved */
+    struct sb_chain_rotation_copy rotation;
+    sb_err err = sb_chain_rotation_read(&rotation, arena, chain, facts->height + 1);
+    if (err != SB_OK) {
+        return err == SB_E_NOT_FOUND ? SB_E_BUSY : err; /* the head has moved */
     }
-    input.rotation_hash = chain->rotation_hashes[(facts->height + 1) % SB_CHAIN_ROTATIONS];
+    input.rotation_hash = rotation.hash;
     SB_TRY(make_votes(&input, arena, chain, facts));
     SB_TRY(make_evidence(&input, arena, chain, facts));
     struct sb_system_input *copy = sb_arena_array(arena, 1, sizeof *copy);

@@ -15,16 +15,17 @@
 static sb_err end_block(struct sb_pending *p, uint64_t time_ms)
 {
     struct sb_chain_facts facts = {.height = p->block->block.header.number, .time_ms = time_ms};
-    const struct sb_rotation *rotation = sb_chain_rotation(p->chain, facts.height);
+    struct sb_chain_rotation_copy rotation;
     const struct sb_system_input *system;
     struct sb_system_outcome outcome;
     uint64_t parent_ms;
-    if (rotation == NULL) {
-        return SB_E_BUSY; /* the head has moved */
+    sb_err err = sb_chain_rotation_read(&rotation, &p->arena, p->chain, facts.height);
+    if (err != SB_OK) {
+        return err == SB_E_NOT_FOUND ? SB_E_BUSY : err; /* the head has moved */
     }
     SB_TRY(sb_chain_time(&parent_ms, p->chain, facts.height - 1));
     facts.time_ms = time_ms > parent_ms ? time_ms : parent_ms + 1;
-    facts.proposer = rotation->validators[sb_rotation_proposer(rotation, 0)].address;
+    facts.proposer = rotation.proposer;
     SB_TRY(sb_chain_system_input(&system, &p->arena, p->chain, &facts));
     return system != NULL ? sb_executor_end(&outcome, &p->arena, p->x, system) : SB_OK;
 }

@@ -1,6 +1,9 @@
 /* test_staking.c: real chains whose sets come from the staking contracts: joins, leaves, power that moves, absence, evidence; across
  * restarts and rollbacks, and followed by a node that was not there. */
+#include <pthread.h>
+
 #include "node/backend.h"
+#include "node/pending.h"
 #include "tests/unit/node/stakes_fixture.h"
 
 static int setup(void **state)
@@ -500,11 +503,52 @@ static void estimate_has_gas_for_rewards_that_come_before_the_block(void **state
         assert_int_equal(
             table.estimate_gas(table.ctx, &s.n.f.arena, &query, &stop, &gas[i], &failure), SB_OK);
     }
-    sb_backend_free(backend);
     steps(5);
     for (size_t i = 0; i < 3; i++) {
         (void)send_with(gas[i], calls[i].account, &staking, calls[i].coins, calls[i].data);
     }
+    sb_backend_free(backend); /* it hears of new heads */
+}
+
+static atomic_bool reader_stops;
+static atomic_uint reader_made;
+
+/* read_pending: as RPC threads do. Returns NULL, or the first error that is none of a head which has moved. */
+static void *read_pending(void *ctx)
+{
+    static sb_err wrong;
+    (void)ctx;
+    wrong = SB_OK;
+    while (!atomic_load(&reader_stops)) {
+        struct sb_pending *pending = NULL;
+        sb_err err = sb_pending_new(&pending, s.n.f.chain, s.n.f.mempool, now_ms(NULL));
+        wrong = err != SB_OK && err != SB_E_BUSY && wrong == SB_OK ? err : wrong;
+        if (err == SB_OK) {
+            sb_pending_release(pending);
+            atomic_fetch_add(&reader_made, 1);
+        }
+    }
+    return wrong != SB_OK ? &wrong : NULL;
+}
+
+/* The ring of validator sets goes on below a thread that makes a pending block: ThreadSanitizer says whether it looks at it unguarded. */
+static void pending_block_is_made_beside_blocks_that_are_committed(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    void *wrong = NULL;
+    atomic_store(&reader_stops, false);
+    atomic_store(&reader_made, 0);
+    steps(2);
+    assert_int_equal(pthread_create(&thread, NULL, read_pending, NULL), 0);
+    steps(BLOCKS_MAX - 8);
+    for (int i = 0; i < 60000 && atomic_load(&reader_made) == 0; i++) {
+        (void)usleep(1000);
+    }
+    atomic_store(&reader_stops, true);
+    assert_int_equal(pthread_join(thread, &wrong), 0);
+    assert_null(wrong);
+    assert_true(atomic_load(&reader_made) > 0);
 }
 
 /* ---- genesis ---- */
@@ -607,6 +651,7 @@ int main(void)
         CASE(follower_comes_to_the_same_sets_by_the_blocks_alone),
         CASE(rpc_shows_operators_presence_and_the_end_of_the_pending_block),
         CASE(estimate_has_gas_for_rewards_that_come_before_the_block),
+        CASE(pending_block_is_made_beside_blocks_that_are_committed),
         CASE(genesis_with_staking_and_another_fee_recipient_is_refused),
         CASE(genesis_with_staking_and_too_many_coins_is_refused),
         CASE(validators_that_staking_refuses_make_no_genesis),
