@@ -254,7 +254,8 @@ static sb_err compile(struct sb_buf *ret_file, struct test_case *t, sb_bytes onn
 
 static int64_t raw_of(const struct sb_tensor_desc *d, double real)
 {
-    double raw = floor(ldexp(real, d->quant.scale_shift) / d->quant.scale_mult + 0.5);
+    double half = d->rounding == SB_ROUND_FLOOR ? 0 : 0.5;
+    double raw = floor(ldexp(real, d->quant.scale_shift) / d->quant.scale_mult + half);
     raw += d->quant.zero_point;
     return raw <= (double)d->lo ? d->lo : raw >= (double)d->hi ? d->hi : (int64_t)raw;
 }

@@ -15,7 +15,7 @@ import warnings
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
@@ -38,7 +38,6 @@ DIABETES = table(datasets.load_diabetes)
 DIABETES = DIABETES[0] * 20, DIABETES[1] / 100
 WHOLE = np.round(IRIS[0]).astype(np.int64), IRIS[1]
 SMALL = DIABETES[0][::9], DIABETES[1][::9]
-GAPS = np.where(IRIS[0] > 5.5, np.float32(-1), IRIS[0]), IRIS[1]
 PAIR = IRIS[0][:100, :], IRIS[1][:100]
 
 
@@ -77,7 +76,6 @@ SKLEARN = {
     "gradient_boosting_binary": (ensemble.GradientBoostingClassifier(n_estimators=8, random_state=1), TUMOR),
     "gradient_boosting_multiclass": (ensemble.GradientBoostingClassifier(n_estimators=4, random_state=1), IRIS),
     "gradient_boosting_regression": (ensemble.GradientBoostingRegressor(n_estimators=8, random_state=1), DIABETES),
-    "hist_gradient_boosting": (ensemble.HistGradientBoostingClassifier(max_iter=5, max_depth=3), TUMOR),
     "ada_boost": (ensemble.AdaBoostClassifier(n_estimators=3, random_state=1), IRIS),
     "bagging": (ensemble.BaggingClassifier(n_estimators=3, random_state=1), IRIS),
     "isolation_forest": (ensemble.IsolationForest(n_estimators=6, max_samples=32, random_state=1), IRIS),
@@ -87,7 +85,7 @@ SKLEARN = {
     "normalizer_l1": (preprocessing.Normalizer("l1"), IRIS),
     "normalizer_max": (preprocessing.Normalizer("max"), IRIS),
     "robust_scaler": (steps(preprocessing.RobustScaler(), preprocessing.MaxAbsScaler(), ridge()), DIABETES),
-    "imputer": (steps(impute.SimpleImputer(missing_values=-1), ridge()), GAPS),
+    "imputer": (steps(impute.SimpleImputer(), ridge()), IRIS),
     "binarizer": (steps(preprocessing.Binarizer(threshold=2.0), ridge()), IRIS),
     "one_hot_encoder": (steps(preprocessing.OneHotEncoder(sparse_output=False, handle_unknown="ignore"), ridge()), WHOLE),
     "ordinal_encoder": (steps(preprocessing.OrdinalEncoder(), ridge()), WHOLE),
@@ -100,9 +98,8 @@ def export_sklearn(model, x, y):
     model.fit(x, y)
     kind = Int64TensorType if x.dtype == np.int64 else FloatTensorType
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    options = {id(last): {"zipmap": False}} if hasattr(last, "classes_") else None
-    opsets = dict(OPSETS) if not isinstance(last, ensemble.IsolationForest) else {"": 17, "ai.onnx.ml": 3}
-    return to_onnx(model, initial_types=[("x", kind([ROWS, x.shape[1]]))], target_opset=opsets, options=options)
+    options = {id(last): {"zipmap": False}} if hasattr(last, "classes_") and not isinstance(last, svm.LinearSVC) else None
+    return to_onnx(model, initial_types=[("x", kind([None, x.shape[1]]))], target_opset=OPSETS, options=options)
 
 
 def boosters():
@@ -114,7 +111,7 @@ def boosters():
     def make(convert, model, data, **more):
         x, y = data
         model.fit(x, y)
-        return model, convert(model, initial_types=[("x", Floats([ROWS, x.shape[1]]))], target_opset=15, **more)
+        return model, convert(model, initial_types=[("x", Floats([None, x.shape[1]]))], target_opset=15, **more)
 
     few = dict(n_estimators=6, max_depth=3)
     light = dict(few, min_child_samples=5, verbose=-1)
@@ -133,6 +130,7 @@ def save(folder, name, proto, model, x):
         assert np.array_equal(outputs[0].ravel(), model.predict(rows)), name
     data = os.path.join(folder, name, "test_data_set_0")
     os.makedirs(data, exist_ok=True)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = ROWS
     proto.producer_version = ""
     proto.doc_string = proto.graph.doc_string = ""
     proto.graph.name = name
@@ -143,6 +141,29 @@ def save(folder, name, proto, model, x):
             with open(os.path.join(data, "%s_%d.pb" % (kind, i)), "wb") as f:
                 f.write(numpy_helper.from_array(array).SerializeToString())
     print("%-30s %6d bytes" % (name, proto.ByteSize()))
+
+
+def handmade():
+    """Operators that no exporter here writes in this form."""
+    def model(nodes, inputs, y, ml=3):
+        graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(n, t, s) for n, t, s in inputs],
+                                  [helper.make_tensor_value_info("y", *y)])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", ml)])
+
+    def ml(op, inputs, outputs, **attrs):
+        return helper.make_node(op, inputs, outputs, domain="ai.onnx.ml", **attrs)
+
+    float32, int64 = TensorProto.FLOAT, TensorProto.INT64
+    gaps = np.where(IRIS[0] > 5.5, np.float32(-1), IRIS[0])
+    yield "imputer_sentinel", gaps, model(
+        [ml("Imputer", ["x"], ["y"], imputed_value_floats=[5.0, 3.0, 4.0, 1.0], replaced_value_float=-1.0)],
+        [("x", float32, [ROWS, 4])], (float32, [ROWS, 4]))
+    yield "label_encoder_to_float", WHOLE[0], model(
+        [ml("LabelEncoder", ["x"], ["y"], keys_int64s=[1, 2, 5], values_floats=[0.5, -1.25, 3.0], default_float=9.0)],
+        [("x", int64, [ROWS, 4])], (float32, [ROWS, 4]))
+    yield "feature_vectorizer", IRIS[0], model(
+        [ml("Binarizer", ["x"], ["b"], threshold=3.0), ml("FeatureVectorizer", ["x", "b"], ["y"], inputdimensions=[4, 4])],
+        [("x", float32, [ROWS, 4])], (float32, [ROWS, 8]))
 
 
 def main():
@@ -160,6 +181,9 @@ def main():
                 save(folder, name, proto, model, data[0])
             except Exception as e:
                 print("%-30s %s: %s" % (name, type(e).__name__, str(e).split("\n")[0][:200]), file=sys.stderr)
+    for name, x, proto in handmade():
+        if not wanted or name in wanted:
+            save(folder, name, proto, None, x)
 
 
 if __name__ == "__main__":

@@ -221,3 +221,33 @@ sb_err sb_eval_normalizer(struct sb_eval *e)
     }
     return SB_OK;
 }
+
+/* ---- distances ---- */
+
+/* Scan with the body of a distance: output 0 is the table x as it is, output 1 [points, rows] its distances to the points. */
+sb_err sb_eval_scan(struct sb_eval *e)
+{
+    const struct sb_shape *x = &e->in[0]->shape;
+    const struct sb_shape *points = &e->in[1]->shape;
+    bool squares = strcmp(sb_graph_attr_string(e->node, "body", ""), "sqeuclidean") == 0;
+    if (x->rank != 2 || points->rank != 2 || x->dims[1] != points->dims[1] ||
+        e->node->output_count != 2) {
+        return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node,
+                             "a loop that is not over two tables of the same columns");
+    }
+    struct sb_shape shape = table(points->dims[0], x->dims[0]);
+    SB_TRY(sb_eval_alloc(e, 0, x));
+    SB_TRY(sb_eval_alloc(e, 1, &shape));
+    memcpy(e->out[0].data, e->in[0]->data, sb_array_count(e->in[0]) * sizeof(double));
+    for (uint64_t i = 0; i < sb_shape_count(&shape); i++) {
+        const double *point = e->in[1]->data + i / x->dims[0] * x->dims[1];
+        const double *row = e->in[0]->data + i % x->dims[0] * x->dims[1];
+        double sum = 0;
+        for (uint32_t f = 0; f < x->dims[1]; f++) {
+            double d = row[f] - point[f];
+            sum += squares ? d * d : fabs(d);
+        }
+        e->out[1].data[i] = sum;
+    }
+    return SB_OK;
+}

@@ -384,6 +384,8 @@ sb_err sb_lower_cast(struct sb_lowering *l, const struct sb_graph_node *node)
     if (is_exact(l, value) && !is_exact(l, node->inputs[0])) {
         SB_TRY(to_fixed(&x, l, node));
         struct sb_format whole = sb_format_of(x.format.dtype, 1, 0);
+        whole.lo = (int64_t)floor((double)x.format.lo * x.format.scale);
+        whole.hi = (int64_t)ceil((double)x.format.hi * x.format.scale);
         SB_TRY(emit_map(&x, l, value, SB_MAP_TRUNC, &whole));
         op = SB_OP_MAP;
     }

@@ -36,14 +36,18 @@ static int compare_nodes(const void *a, const void *b)
     return x->threshold < y->threshold ? -1 : x->threshold > y->threshold ? 1 : 0;
 }
 
-/* Are two different thresholds of one feature fewer than GAP_MIN steps apart at this many fraction bits? A feature between two
- * grid points is misjudged only if a threshold lies there too. */
+/* Are two different thresholds of one feature fewer than GAP_MIN steps apart at this many fraction bits, or does a strict one lie off the
+ * grid? A feature between two grid points is misjudged only if a threshold lies there too; learners put strict ones on features. */
 static bool thresholds_crowd(const struct sb_tree_node *const *sorted, size_t count, int bits)
 {
     double scale = ldexp(1, -bits);
-    for (size_t i = 1; i < count; i++) {
-        const struct sb_tree_node *a = sorted[i - 1];
+    for (size_t i = 0; i < count; i++) {
+        const struct sb_tree_node *a = sorted[i == 0 ? 0 : i - 1];
         const struct sb_tree_node *b = sorted[i];
+        double raw = b->threshold / scale;
+        if (b->feature >= 0 && b->strict && raw != floor(raw)) {
+            return true; /* a feature that equals it would share its grid cell */
+        }
         if (a->feature >= 0 && a->feature == b->feature && a->threshold != b->threshold &&
             floor(b->threshold / scale) - floor(a->threshold / scale) < GAP_MIN) {
             return true;
@@ -251,6 +255,8 @@ static sb_err emit_trees(struct sb_lowered *ret, double *ret_sum, struct sb_lowe
     struct sb_lowered y = {.layout = SB_LAYOUT_PLAIN,
                            .format = sb_format_of(SB_DTYPE_I64, ldexp(1, -LEAF_FRACTION), 0),
                            .shape = {.rank = 2, .dims = {x->shape.dims[0], t.class_count}}};
+    y.format.hi = (int64_t)fmin(0x1p62, ldexp(*ret_sum + 1, LEAF_FRACTION));
+    y.format.lo = -y.format.hi;
     y.tensor = sb_lower_emit(l, value, SB_OP_TREE_ENSEMBLE, in, 8, &y.format, &y.shape, NULL);
     *ret = y;
     return SB_OK;
@@ -265,9 +271,6 @@ static sb_err narrow_sums(struct sb_lowered *x, struct sb_lowering *l,
     int bits = 30 - exponent;
     bits = bits > LEAF_FRACTION ? LEAF_FRACTION : bits < 0 ? 0 : bits;
     struct sb_format to = sb_format_fx((unsigned)bits);
-    /* The sum bounds the raw value, which the factor's proof needs; the type's range does not. */
-    x->format.hi = (int64_t)ldexp(sum + 1, LEAF_FRACTION);
-    x->format.lo = -x->format.hi;
     return sb_lower_convert(x, l, node, value, &to);
 }
 
@@ -298,6 +301,12 @@ static sb_err lower_label(struct sb_lowering *l, const struct sb_graph_node *nod
         in[SB_IN_GATHER_TABLE] =
             sb_build_const(l->build, node->name, SB_DTYPE_I64, &shape, NULL, labels);
         y.format = sb_format_of(SB_DTYPE_I64, 1, 0);
+        y.format.lo = labels[0];
+        y.format.hi = labels[0];
+        for (size_t i = 1; i < count; i++) {
+            y.format.lo = labels[i] < y.format.lo ? labels[i] : y.format.lo;
+            y.format.hi = labels[i] > y.format.hi ? labels[i] : y.format.hi;
+        }
         y.tensor = sb_lower_emit(l, value, SB_OP_GATHER, in, 2, &y.format, &y.shape, NULL);
     }
     sb_lower_set(l, value, &y, plain ? SB_OP_ARG_MAX : SB_OP_GATHER);

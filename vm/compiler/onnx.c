@@ -370,6 +370,64 @@ static sb_err read_lists(struct sb_attr *ret, struct loader *l, const SbOnnx__At
     return SB_OK;
 }
 
+/* ---- the one loop that is understood ---- */
+
+/* Node i of a body does this to the results `a` (and `b`, if not NULL). */
+static bool body_does(const SbOnnx__Graph *g, size_t i, const char *op, const char *a,
+                      const char *b)
+{
+    const SbOnnx__Node *n = i < g->n_node ? g->node[i] : NULL;
+    return n != NULL && n->op_type != NULL && strcmp(n->op_type, op) == 0 &&
+           n->n_input >= (b != NULL ? 2 : 1) && n->n_output == 1 && strcmp(n->input[0], a) == 0 &&
+           (b == NULL || strcmp(n->input[1], b) == 0);
+}
+
+/* A body that hands its state on and gives the distance of each row of it to the element at hand:
+ *     Identity(state) -> state;  Sub(state, element) -> ReduceSumSquare, or Abs -> ReduceSum -> Identity -> output
+ * How exporters write the distances of a table to a list of points. The name of the distance, or NULL. */
+static const char *distance_of_body(const SbOnnx__Graph *g)
+{
+    if (g->n_input != 2 || g->n_output != 2 || g->n_initializer != 0 ||
+        !body_does(g, 0, "Identity", g->input[0]->name, NULL) ||
+        !body_does(g, 1, "Sub", g->input[0]->name, g->input[1]->name) ||
+        strcmp(g->node[0]->output[0], g->output[0]->name) != 0) {
+        return NULL;
+    }
+    const char *difference = g->node[1]->output[0];
+    bool squares = body_does(g, 2, "ReduceSumSquare", difference, NULL);
+    if (!squares && (!body_does(g, 2, "Abs", difference, NULL) ||
+                     !body_does(g, 3, "ReduceSum", g->node[2]->output[0], NULL))) {
+        return NULL;
+    }
+    size_t last = squares ? 3 : 4;
+    bool ends = g->n_node == last + 1 &&
+                body_does(g, last, "Identity", g->node[last - 1]->output[0], NULL) &&
+                strcmp(g->node[last]->output[0], g->output[1]->name) == 0;
+    return !ends ? NULL : squares ? "sqeuclidean" : "cityblock";
+}
+
+/* The body of a Scan becomes the name of the distance that it computes. */
+static sb_err read_body(struct sb_attr *ret, struct loader *l, const SbOnnx__Attribute *a)
+{
+    SbOnnx__Graph *g = sb_onnx__graph__unpack(NULL, a->subgraph.len, a->subgraph.data);
+    bool named = g != NULL;
+    for (size_t i = 0; named && i < g->n_input + g->n_output; i++) {
+        const SbOnnx__ValueInfo *v = i < g->n_input ? g->input[i] : g->output[i - g->n_input];
+        named = v->name != NULL;
+    }
+    ret->kind = SB_ATTR_KIND_STRING;
+    ret->s = named ? distance_of_body(g) : NULL;
+    if (g != NULL) {
+        sb_onnx__graph__free_unpacked(g, NULL);
+    }
+    return ret->s != NULL
+               ? SB_OK
+               : sb_fail(l->diag, SB_E_UNSUPPORTED,
+                         "attribute '%s' holds a subgraph that is no distance of rows; export "
+                         "without control flow",
+                         ret->name);
+}
+
 static sb_err read_attr(struct sb_attr *ret, struct loader *l, const SbOnnx__Attribute *a)
 {
     const char *name = a->name != NULL ? a->name : "";
@@ -377,6 +435,9 @@ static sb_err read_attr(struct sb_attr *ret, struct loader *l, const SbOnnx__Att
                             .kind = (enum sb_attr_kind)a->type};
     if (ret->name == NULL) {
         return nomem(l);
+    }
+    if (a->has_subgraph && strcmp(name, "body") == 0) {
+        return read_body(ret, l, a);
     }
     if (a->has_subgraph || a->n_subgraphs > 0) {
         return sb_fail(l->diag, SB_E_UNSUPPORTED,

@@ -410,6 +410,23 @@ static sb_err expand_normalizer(struct sb_expansion *x)
     return pair(&y, x, "Div", n->inputs[0], divisor);
 }
 
+/* Distances of each row to each point: differences [points, rows, columns], summed over the columns. */
+static sb_err expand_scan(struct sb_expansion *x)
+{
+    const struct sb_graph_node *n = x->origin;
+    bool squares = strcmp(sb_graph_attr_string(n, "body", ""), "sqeuclidean") == 0;
+    uint32_t wide = SB_NO_VALUE;
+    uint32_t difference = SB_NO_VALUE;
+    uint32_t state = n->outputs[0];
+    uint32_t y = n->outputs[1];
+    if (is_used(n, 0)) {
+        SB_TRY(one(&state, x, "Identity", n->inputs[0]));
+    }
+    SB_TRY(along(&wide, x, "Unsqueeze", n->inputs[1], 1, false));
+    SB_TRY(pair(&difference, x, "Sub", n->inputs[0], wide));
+    return along(&y, x, squares ? "ReduceSumSquare" : "ReduceL1", difference, 2, false);
+}
+
 sb_err sb_expand_classic(bool *ret_done, struct sb_expansion *x)
 {
     *ret_done = true;
@@ -428,6 +445,8 @@ sb_err sb_expand_classic(bool *ret_done, struct sb_expansion *x)
         return expand_normalizer(x);
     case SB_ONNX_ONE_HOT_ENCODER:
         return expand_one_hot_encoder(x);
+    case SB_ONNX_SCAN:
+        return expand_scan(x);
     case SB_ONNX_SVM_CLASSIFIER:
         return expand_svm_classifier(x);
     case SB_ONNX_SVM_REGRESSOR:
