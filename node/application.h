@@ -85,9 +85,10 @@ struct sb_application {
     uint64_t (*oldest_block)(
         void *ctx); /* lowest height that `block` can answer; 1 when nothing was pruned */
 
-    /* evidence_add: two votes that conflict, of a height up to head + 1. Kept durably until it is in a block or too old; what is known
-     * already, too old or of a later height is ignored. The application knows the sets of all heights, so it checks the signatures:
-     * SB_E_REFUSED says that the evidence proves nothing, and whoever sent it is at fault; other results are failures of the node. */
+    /* evidence_add: two votes that conflict, of a height up to head + 1, or a precommit against the chain's history. Kept durably until it
+     * is in a block or too old; what is known already, too old or of a later height is ignored. The application knows the sets of all
+     * heights, so it checks the signatures: SB_E_REFUSED says that the evidence proves nothing, and whoever sent it is at fault; other
+     * results are failures of the node. */
     sb_err (*evidence_add)(void *ctx, const struct sb_evidence *evidence, struct sb_diag *diag);
     /* evidence_pending: what waits for a block, for peers: at most `max`, oldest first, in the arena. */
     sb_err (*evidence_pending)(void *ctx, struct sb_arena *arena, size_t max,

@@ -486,6 +486,7 @@ struct sb_rpc_backend sb_backend_table(struct sb_backend *backend)
         .light_block = sb_query_light_block,
         .inferences = sb_query_inferences,
         .inference_proof = sb_query_inference_proof,
+        .block_votes = sb_query_block_votes,
         .submit_evidence = backend->options.evidence != NULL ? sb_query_submit_evidence : NULL,
         .consensus_state = is_watched ? get_consensus_state : NULL,
         .block = get_block,

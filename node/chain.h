@@ -188,6 +188,18 @@ struct sb_evidence_pool;
 /* sb_chain_evidence: what was caught and waits for a block (evidence.h). LOOP. */
 struct sb_evidence_pool *sb_chain_evidence(struct sb_chain *chain);
 
+/* What the chain's history says about another header. */
+enum sb_lunatic {
+    SB_LUNATIC_NO,      /* it could have been decided: nobody can be blamed for having signed it */
+    SB_LUNATIC_UNKNOWN, /* it is above the head, or of a version to come: not yet */
+    SB_LUNATIC_YES,     /* whoever followed the rules never signed it */
+};
+/* sb_chain_judge_lunatic: of a header of this chain id, for a block on `head`. SB_E_NOT_FOUND: nothing is known of its height any more.
+ * Any thread. */
+sb_err sb_chain_judge_lunatic(enum sb_lunatic *ret_verdict, struct sb_chain *chain,
+                              const struct sb_chain_head *head,
+                              const struct sb_consensus_header *header) SB_MUST_USE;
+
 /* sb_chain_encoded: the stored block `number` > 0 as it was proposed, byte for byte, with the commit that decided it, in the arena. Any
  * thread. SB_E_NOT_FOUND above the head. */
 sb_err sb_chain_encoded(sb_bytes *ret_encoded, struct sb_commit *ret_commit, struct sb_arena *arena,

@@ -1,5 +1,5 @@
 /* chain_consensus.c: what a proposed block says about consensus: its header, the commit of the block before, late precommits, evidence.
- * Rules: docs/spec/consensus-block.md, sections 1, 5 and 6.
+ * Rules: docs/spec/consensus-block.md, sections 1 and 5; evidence: chain_evidence.c.
  *
  *      height - 2               height - 1              height
  *                               mixHash                 randomness proof: of it and the height, by the proposer
@@ -136,114 +136,6 @@ static sb_err check_late_precommits(struct sb_chain *chain, const struct sb_chai
     return SB_OK;
 }
 
-/* ---- evidence ---- */
-
-sb_err sb_chain_evidence_age(enum sb_chain_evidence_age *ret_age, struct sb_chain *chain,
-                             const struct sb_params *params, uint64_t offence_height,
-                             uint64_t height, uint64_t time_ms)
-{
-    bool is_old = sb_params_old_by_blocks(params, offence_height, height);
-    if (!is_old && offence_height >= sb_chain_oldest(chain)) {
-        *ret_age = SB_EVIDENCE_FRESH;
-        return SB_OK;
-    }
-    uint64_t offence_ms, known_ms;
-    sb_err err = sb_chain_time(&offence_ms, chain, offence_height);
-    if (err == SB_OK) {
-        bool is_expired = is_old && sb_params_old_by_time(params, offence_ms, time_ms);
-        *ret_age = is_expired ? SB_EVIDENCE_EXPIRED : SB_EVIDENCE_FRESH;
-        return SB_OK;
-    }
-    if (err != SB_E_NOT_FOUND) {
-        return err;
-    }
-    SB_TRY(sb_chain_time_after(&known_ms, chain, offence_height));
-    bool is_surely_expired =
-        is_old && time_ms > known_ms && sb_params_old_by_time(params, known_ms, time_ms);
-    *ret_age = is_surely_expired ? SB_EVIDENCE_EXPIRED : SB_EVIDENCE_UNKNOWN;
-    return SB_OK;
-}
-
-sb_err sb_chain_evidence_expired(bool *ret_expired, struct sb_chain *chain,
-                                 const struct sb_params *params, uint64_t offence_height,
-                                 uint64_t height, uint64_t time_ms)
-{
-    enum sb_chain_evidence_age age;
-    SB_TRY(sb_chain_evidence_age(&age, chain, params, offence_height, height, time_ms));
-    *ret_expired = age != SB_EVIDENCE_FRESH;
-    return SB_OK;
-}
-
-/* check_age: asked before all else of a piece: what a height brings comes at once (backfill.h), so who knows it knows its punishments. */
-static sb_err check_age(struct sb_chain *chain, const struct sb_chain_head *head,
-                        const struct sb_consensus_header *h, uint64_t offence_height,
-                        struct sb_diag *diag)
-{
-    enum sb_chain_evidence_age age;
-    SB_TRY(
-        sb_chain_evidence_age(&age, chain, &head->params, offence_height, h->height, h->time_ms));
-    switch (age) {
-    case SB_EVIDENCE_FRESH:
-        return SB_OK;
-    case SB_EVIDENCE_EXPIRED:
-        return sb_fail(diag, SB_E_ARG, "evidence of height %" PRIu64 " is too old", offence_height);
-    case SB_EVIDENCE_UNKNOWN:
-        return sb_fail(diag, SB_E_UNKNOWN,
-                       "it carries evidence of height %" PRIu64
-                       ", whose header is not here yet: it is fetched from peers",
-                       offence_height);
-    }
-    SB_UNREACHABLE();
-}
-
-static sb_err check_piece(struct sb_chain *chain, const struct sb_chain_head *head,
-                          const struct sb_consensus_header *h, const struct sb_evidence *evidence,
-                          struct sb_diag *diag)
-{
-    struct sb_arena arena;
-    struct sb_validator_set set;
-    bool committed;
-    SB_TRY(check_age(chain, head, h, evidence->a.height, diag));
-    SB_TRY(sb_evidence_pool_is_committed(&committed, chain->evidence, evidence));
-    if (committed) {
-        return sb_fail(diag, SB_E_ARG, "evidence: its offence was committed before");
-    }
-    sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
-    sb_err err = sb_chain_validators_at(&set, &arena, chain, evidence->a.height);
-    if (err == SB_OK) {
-        err = sb_evidence_verify(evidence, &set, &chain->domain, &chain->verifier, diag);
-        if (err != SB_OK) {
-            sb_diag_prefix(diag, "evidence");
-        }
-        err = verdict(err);
-    }
-    sb_arena_fini(&arena);
-    return err;
-}
-
-/* check_evidence: order and heights were checked with the block's form. */
-static sb_err check_evidence(struct sb_chain *chain, const struct sb_chain_head *head,
-                             const struct sb_consensus_block *block, struct sb_diag *diag)
-{
-    struct sb_buf buf;
-    sb_buf_init(&buf, SB_CONSENSUS_BLOCK_BYTES_MAX);
-    for (size_t i = 0; i < block->evidence_count; i++) {
-        sb_evidence_encode(&buf, &block->evidence[i]);
-    }
-    size_t bytes = buf.len;
-    sb_err err = sb_buf_err(&buf);
-    sb_buf_fini(&buf);
-    SB_TRY(err);
-    if (bytes > head->params.evidence_bytes_max) {
-        return sb_fail(diag, SB_E_ARG, "the evidence has %zu bytes, over the maximum of %" PRIu64,
-                       bytes, head->params.evidence_bytes_max);
-    }
-    for (size_t i = 0; i < block->evidence_count; i++) {
-        SB_TRY(check_piece(chain, head, &block->header, &block->evidence[i], diag));
-    }
-    return SB_OK;
-}
-
 sb_err sb_chain_check_consensus(sb_hash *ret_mix_hash, struct sb_chain *chain,
                                 const struct sb_chain_head *head,
                                 const struct sb_consensus_block *block, struct sb_arena *arena,
@@ -256,5 +148,5 @@ sb_err sb_chain_check_consensus(sb_hash *ret_mix_hash, struct sb_chain *chain,
         sb_span(block->header.randomness_proof, block->header.randomness_proof_len), diag));
     SB_TRY(check_last_commit(chain, head, block, diag));
     SB_TRY(check_late_precommits(chain, head, block, arena, diag));
-    return check_evidence(chain, head, block, diag);
+    return sb_chain_check_evidence(chain, head, block, diag);
 }

@@ -114,6 +114,14 @@ sb_err sb_chain_carried_commit(struct sb_commit *ret_commit, struct sb_arena *ar
                                struct sb_chain *chain, struct sb_diag *diag) SB_MUST_USE;
 /* sb_chain_precommit_is_late: the commit lacks this validator. */
 bool sb_chain_precommit_is_late(const struct sb_commit *carried, uint32_t validator_index);
+
+/* ---- evidence (chain_evidence.c) ---- */
+
+/* sb_chain_check_evidence: what a proposed block carries, on the head; its order and heights were checked with the block's form. SB_E_ARG:
+ * it must not carry that. SB_E_UNKNOWN: of a height that is not known here. LOOP. */
+sb_err sb_chain_check_evidence(struct sb_chain *chain, const struct sb_chain_head *head,
+                               const struct sb_consensus_block *block,
+                               struct sb_diag *diag) SB_MUST_USE;
 enum sb_chain_evidence_age {
     SB_EVIDENCE_FRESH,
     SB_EVIDENCE_EXPIRED, /* too old, by blocks and by time */

@@ -68,8 +68,8 @@ static sb_err make_evidence(struct sb_system_input *input, struct sb_arena *aren
         const struct sb_evidence *piece = &facts->evidence[i];
         list[i] = (struct sb_system_evidence){.validator = piece->a.validator_address,
                                               .kind = piece->kind,
-                                              .height = piece->a.height};
-        SB_TRY(sb_chain_time(&list[i].time_ms, chain, piece->a.height));
+                                              .height = sb_evidence_height(piece)};
+        SB_TRY(sb_chain_time(&list[i].time_ms, chain, list[i].height));
     }
     input->evidence = list;
     input->evidence_count = facts->evidence_count;

@@ -1,8 +1,9 @@
 /* evidence.c: see evidence.h.
  *
- *     records   'p' offence -> rlp(evidence)     pending
- *               'c' offence -> height (8)        committed, in the block of that height
- *     offence   height (8) | round (4) | type (1) | validator address (20): byte order is the order of evidence in a block
+ *     records   'p' offence              -> rlp(evidence)    pending
+ *               'c' offence              -> height (8)       committed, in the block of that height
+ *               'c' offence 2^64 - 1 - E -> E (8)            the same of a lunatic, so that the first record found is of the highest block
+ *     offence   sb_evidence_offence: byte order is the order of evidence in a block
  *
  * In memory: an array of the pending pieces in that order. */
 #include "node/evidence.h"
@@ -13,12 +14,11 @@
 #include "base/util/endian.h"
 #include "node/chain_impl.h"
 
-#define OFFENCE_BYTES      33
-#define KEY_BYTES          (1 + OFFENCE_BYTES)
+#define KEY_BYTES          (1 + SB_OFFENCE_BYTES)
 #define EVIDENCE_BYTES_MAX ((size_t)2048)
 
 struct piece {
-    uint8_t offence[OFFENCE_BYTES];
+    uint8_t offence[SB_OFFENCE_BYTES];
     size_t bytes; /* encoded */
     bool leaving; /* with the block whose commit is being prepared */
     struct sb_evidence evidence;
@@ -30,31 +30,23 @@ struct sb_evidence_pool {
     size_t count, capacity;
 };
 
-static void offence_of(uint8_t ret[OFFENCE_BYTES], const struct sb_evidence *evidence)
-{
-    const struct sb_vote *vote = &evidence->a;
-    be_store64(ret, vote->height);
-    be_store32(ret + 8, (uint32_t)vote->round);
-    ret[12] = (uint8_t)vote->type;
-    memcpy(ret + 13, vote->validator_address.b, sizeof vote->validator_address.b);
-}
-
-static sb_bytes key_of(uint8_t ret[KEY_BYTES], char kind, const uint8_t offence[OFFENCE_BYTES])
+static sb_bytes key_of(uint8_t ret[KEY_BYTES], char kind, const uint8_t offence[SB_OFFENCE_BYTES])
 {
     ret[0] = (uint8_t)kind;
-    memcpy(ret + 1, offence, OFFENCE_BYTES);
+    memcpy(ret + 1, offence, SB_OFFENCE_BYTES);
     return sb_span(ret, KEY_BYTES);
 }
 
 /* ---- the array ---- */
 
 /* lower_bound: index of the first piece that is not below the offence. */
-static size_t lower_bound(const struct sb_evidence_pool *pool, const uint8_t offence[OFFENCE_BYTES])
+static size_t lower_bound(const struct sb_evidence_pool *pool,
+                          const uint8_t offence[SB_OFFENCE_BYTES])
 {
     size_t low = 0, high = pool->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (memcmp(pool->pieces[middle].offence, offence, OFFENCE_BYTES) < 0) {
+        if (memcmp(pool->pieces[middle].offence, offence, SB_OFFENCE_BYTES) < 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -63,10 +55,11 @@ static size_t lower_bound(const struct sb_evidence_pool *pool, const uint8_t off
     return low;
 }
 
-static struct piece *find(const struct sb_evidence_pool *pool, const uint8_t offence[OFFENCE_BYTES])
+static struct piece *find(const struct sb_evidence_pool *pool,
+                          const uint8_t offence[SB_OFFENCE_BYTES])
 {
     size_t at = lower_bound(pool, offence);
-    return at < pool->count && memcmp(pool->pieces[at].offence, offence, OFFENCE_BYTES) == 0
+    return at < pool->count && memcmp(pool->pieces[at].offence, offence, SB_OFFENCE_BYTES) == 0
                ? &pool->pieces[at]
                : NULL;
 }
@@ -90,7 +83,7 @@ static sb_err reserve(struct sb_evidence_pool *pool)
 static void insert(struct sb_evidence_pool *pool, const struct sb_evidence *evidence, size_t bytes)
 {
     struct piece piece = {.bytes = bytes, .evidence = *evidence};
-    offence_of(piece.offence, evidence);
+    sb_evidence_offence(piece.offence, evidence);
     size_t at = lower_bound(pool, piece.offence);
     memmove(&pool->pieces[at + 1], &pool->pieces[at], (pool->count - at) * sizeof piece);
     pool->pieces[at] = piece;
@@ -154,20 +147,35 @@ size_t sb_evidence_pool_count(const struct sb_evidence_pool *pool)
 
 /* ---- adding ---- */
 
+/* The highest block that carries evidence of an offence. */
+struct carrier {
+    bool found;
+    uint64_t height;
+};
+
+static sb_err take_carrier(void *ctx, const struct sb_store_record *record, bool *io_more)
+{
+    struct carrier *carrier = ctx;
+    *io_more = false;
+    if (record->value.len != sizeof carrier->height) {
+        return SB_E_CORRUPT;
+    }
+    *carrier = (struct carrier){.found = true, .height = be_load64(record->value.data)};
+    return SB_OK;
+}
+
+/* A lunatic may have more common heights than one; those below the block that convicted it are all settled by that block. Whoever knows the
+ * common height knows all blocks above it, so this has one answer on every node. */
 sb_err sb_evidence_pool_is_committed(bool *ret_committed, const struct sb_evidence_pool *pool,
                                      const struct sb_evidence *evidence)
 {
-    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES];
-    struct sb_arena arena;
-    sb_bytes value;
-    offence_of(offence, evidence);
-    sb_arena_init(&arena, EVIDENCE_BYTES_MAX);
-    sb_err err = sb_store_record(&value, &arena, pool->chain->store, key_of(key, 'c', offence));
-    sb_arena_fini(&arena);
-    if (err != SB_OK && err != SB_E_NOT_FOUND) {
-        return err;
-    }
-    *ret_committed = err == SB_OK;
+    uint8_t offence[SB_OFFENCE_BYTES], memory[KEY_BYTES];
+    struct carrier carrier = {.found = false};
+    sb_evidence_offence(offence, evidence);
+    sb_bytes key = key_of(memory, 'c', offence);
+    SB_TRY(sb_store_record_scan(pool->chain->store, key, key, take_carrier, &carrier));
+    *ret_committed = carrier.found && (evidence->kind != SB_EVIDENCE_LUNATIC ||
+                                       carrier.height > evidence->common_height);
     return SB_OK;
 }
 
@@ -175,21 +183,40 @@ sb_err sb_evidence_pool_is_committed(bool *ret_committed, const struct sb_eviden
 static sb_err is_news(bool *ret_news, struct sb_evidence_pool *pool,
                       const struct sb_evidence *evidence)
 {
-    uint8_t offence[OFFENCE_BYTES];
+    uint8_t offence[SB_OFFENCE_BYTES];
     struct sb_chain_head head = sb_chain_head(pool->chain);
-    uint64_t height = evidence->a.height;
+    uint64_t height = sb_evidence_height(evidence), next = head.header.number + 1;
     bool committed = false;
     bool expired = false;
     *ret_news = false;
-    offence_of(offence, evidence);
-    if (height == 0 || height > head.header.number + 1 || find(pool, offence) != NULL) {
+    sb_evidence_offence(offence, evidence);
+    if (height == 0 || height > next || find(pool, offence) != NULL) {
         return SB_OK;
     }
+    if (evidence->kind == SB_EVIDENCE_LUNATIC && height == next) {
+        return SB_OK; /* no block is common that is not there */
+    }
     SB_TRY(sb_evidence_pool_is_committed(&committed, pool, evidence));
-    SB_TRY(sb_chain_evidence_expired(&expired, pool->chain, &head.params, height,
-                                     head.header.number + 1, head.time_ms));
+    SB_TRY(
+        sb_chain_evidence_expired(&expired, pool->chain, &head.params, height, next, head.time_ms));
     *ret_news = !committed && !expired;
     return SB_OK;
+}
+
+/* verify_history: *ret_stands tells whether a block may carry it now, as far as its header is concerned. SB_E_REFUSED: history does not
+ * contradict it. */
+static sb_err verify_history(bool *ret_stands, struct sb_evidence_pool *pool,
+                             const struct sb_evidence *evidence, struct sb_diag *diag)
+{
+    enum sb_lunatic verdict = SB_LUNATIC_YES;
+    if (evidence->kind == SB_EVIDENCE_LUNATIC) {
+        struct sb_chain_head head = sb_chain_head(pool->chain);
+        SB_TRY(sb_chain_judge_lunatic(&verdict, pool->chain, &head, &evidence->header));
+    }
+    *ret_stands = verdict == SB_LUNATIC_YES;
+    return verdict == SB_LUNATIC_NO
+               ? sb_fail(diag, SB_E_REFUSED, "evidence: history does not contradict the header")
+               : SB_OK;
 }
 
 static sb_err verify(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
@@ -200,7 +227,7 @@ static sb_err verify(struct sb_evidence_pool *pool, const struct sb_evidence *ev
     struct sb_arena arena;
     struct sb_diag why = {.text = ""};
     sb_arena_init(&arena, SB_CHAIN_BLOCK_ARENA_BYTES_MAX);
-    sb_err err = sb_chain_validators_at(&set, &arena, chain, evidence->a.height);
+    sb_err err = sb_chain_validators_at(&set, &arena, chain, sb_evidence_height(evidence));
     if (err == SB_OK &&
         sb_evidence_verify(evidence, &set, &chain->domain, &chain->verifier, &why) != SB_OK) {
         err = sb_fail(diag, SB_E_REFUSED, "evidence: %s", why.text);
@@ -212,10 +239,10 @@ static sb_err verify(struct sb_evidence_pool *pool, const struct sb_evidence *ev
 static sb_err keep(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
                    struct sb_diag *diag)
 {
-    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES];
+    uint8_t offence[SB_OFFENCE_BYTES], key[KEY_BYTES];
     uint8_t memory[EVIDENCE_BYTES_MAX];
     struct sb_buf buf = sb_buf_over(memory, sizeof memory);
-    offence_of(offence, evidence);
+    sb_evidence_offence(offence, evidence);
     sb_evidence_encode(&buf, evidence);
     SB_TRY(sb_buf_err(&buf));
     SB_TRY(reserve(pool));
@@ -223,7 +250,10 @@ static sb_err keep(struct sb_evidence_pool *pool, const struct sb_evidence *evid
                                            .value = sb_buf_bytes(&buf)};
     SB_TRY(sb_store_record_write(pool->chain->store, &record, 1, diag));
     insert(pool, evidence, buf.len);
-    sb_log(pool->chain->log, SB_LOG_INFO, "chain", "evidence of a double vote is kept for a block",
+    sb_log(pool->chain->log, SB_LOG_INFO, "chain",
+           evidence->kind == SB_EVIDENCE_LUNATIC
+               ? "evidence of a precommit against the chain's history is kept for a block"
+               : "evidence of a double vote is kept for a block",
            SB_LOG_HEX("validator", evidence->a.validator_address.b, sizeof(sb_addr)),
            SB_LOG_U64("height", evidence->a.height),
            SB_LOG_U64("round", (uint64_t)evidence->a.round),
@@ -235,13 +265,16 @@ static sb_err keep(struct sb_evidence_pool *pool, const struct sb_evidence *evid
 sb_err sb_evidence_pool_add(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
                             struct sb_diag *diag)
 {
-    bool news;
+    bool news, stands;
     SB_TRY(is_news(&news, pool, evidence));
     if (!news) {
         return SB_OK;
     }
     SB_TRY(verify(pool, evidence, diag));
-    return is_full_for(pool, &evidence->a.validator_address) ? SB_OK : keep(pool, evidence, diag);
+    SB_TRY(verify_history(&stands, pool, evidence, diag));
+    return !stands || is_full_for(pool, &evidence->a.validator_address)
+               ? SB_OK
+               : keep(pool, evidence, diag);
 }
 
 /* ---- taking out ---- */
@@ -263,12 +296,30 @@ sb_err sb_evidence_pool_list(const struct sb_evidence **ret_list, size_t *ret_co
     return SB_OK;
 }
 
+/* may_carry: a block of this height and time, on the head. */
+static sb_err may_carry(bool *ret_may, struct sb_evidence_pool *pool,
+                        const struct sb_evidence *evidence, uint64_t height, uint64_t time_ms)
+{
+    struct sb_params params = sb_chain_params(pool->chain);
+    bool expired;
+    *ret_may = false;
+    if (sb_evidence_height(evidence) >= height) {
+        return SB_OK;
+    }
+    SB_TRY(sb_chain_evidence_expired(&expired, pool->chain, &params, sb_evidence_height(evidence),
+                                     height, time_ms));
+    if (expired) {
+        return SB_OK;
+    }
+    sb_err err = verify_history(ret_may, pool, evidence, NULL);
+    return err == SB_E_REFUSED ? SB_OK : err;
+}
+
 sb_err sb_evidence_pool_pick(const struct sb_evidence **ret_list, size_t *ret_count,
                              size_t *ret_bytes, struct sb_evidence_pool *pool,
                              struct sb_arena *arena, uint64_t height, uint64_t time_ms,
                              size_t bytes_max)
 {
-    struct sb_params params = sb_chain_params(pool->chain);
     size_t most = pool->count < SB_EVIDENCE_MAX ? pool->count : SB_EVIDENCE_MAX;
     struct sb_evidence *list = sb_arena_array(arena, most, sizeof *list);
     size_t count = 0, bytes = 0;
@@ -277,13 +328,12 @@ sb_err sb_evidence_pool_pick(const struct sb_evidence **ret_list, size_t *ret_co
     }
     for (size_t i = 0; i < pool->count && count < most; i++) {
         const struct piece *piece = &pool->pieces[i];
-        bool expired;
-        if (piece->evidence.a.height >= height || piece->bytes > bytes_max - bytes) {
-            break; /* so are all that follow, or as good as */
+        bool may;
+        if (piece->bytes > bytes_max - bytes) {
+            break; /* others have no more room, or little more */
         }
-        SB_TRY(sb_chain_evidence_expired(&expired, pool->chain, &params, piece->evidence.a.height,
-                                         height, time_ms));
-        if (!expired) {
+        SB_TRY(may_carry(&may, pool, &piece->evidence, height, time_ms));
+        if (may) {
             list[count++] = piece->evidence;
             bytes += piece->bytes;
         }
@@ -296,14 +346,13 @@ sb_err sb_evidence_pool_pick(const struct sb_evidence **ret_list, size_t *ret_co
 
 /* ---- with a block ---- */
 
-/* commit_piece: the offence is committed with this block; pending or not, whatever its votes are. */
+/* commit_piece: the offence is committed with this block; pending or not, whatever proves it. */
 static sb_err commit_piece(struct sb_record_list *records, struct sb_evidence_pool *pool,
                            const struct sb_evidence *evidence, uint64_t height)
 {
-    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES], number[8];
-    offence_of(offence, evidence);
-    be_store64(number, height);
-    SB_TRY(sb_record_list_put(records, key_of(key, 'c', offence), sb_span(number, sizeof number)));
+    uint8_t offence[SB_OFFENCE_BYTES], key[KEY_BYTES];
+    SB_TRY(sb_evidence_committed_put(records, evidence, height));
+    sb_evidence_offence(offence, evidence);
     struct piece *piece = find(pool, offence);
     if (piece == NULL) {
         return SB_OK;
@@ -315,10 +364,14 @@ static sb_err commit_piece(struct sb_record_list *records, struct sb_evidence_po
 sb_err sb_evidence_committed_put(struct sb_record_list *records, const struct sb_evidence *evidence,
                                  uint64_t height)
 {
-    uint8_t offence[OFFENCE_BYTES], key[KEY_BYTES], value[sizeof height];
-    offence_of(offence, evidence);
+    uint8_t offence[SB_OFFENCE_BYTES], key[KEY_BYTES + sizeof height], value[sizeof height];
+    bool is_lunatic = evidence->kind == SB_EVIDENCE_LUNATIC;
+    sb_evidence_offence(offence, evidence);
+    (void)key_of(key, 'c', offence);
+    be_store64(key + KEY_BYTES, UINT64_MAX - height);
     be_store64(value, height);
-    return sb_record_list_put(records, key_of(key, 'c', offence), sb_span(value, sizeof value));
+    return sb_record_list_put(records, sb_span(key, is_lunatic ? sizeof key : KEY_BYTES),
+                              sb_span(value, sizeof value));
 }
 
 sb_err sb_evidence_pool_prepare_commit(struct sb_record_list *records,
@@ -332,7 +385,7 @@ sb_err sb_evidence_pool_prepare_commit(struct sb_record_list *records,
     }
     for (size_t i = 0; i < pool->count; i++) {
         struct piece *piece = &pool->pieces[i];
-        uint64_t height = piece->evidence.a.height;
+        uint64_t height = sb_evidence_height(&piece->evidence);
         bool expired = false;
         if (height < h->height) { /* younger ones have no age yet */
             SB_TRY(sb_chain_evidence_expired(&expired, pool->chain, params, height, h->height + 1,

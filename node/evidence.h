@@ -1,11 +1,11 @@
-/* evidence.h: proofs that a validator voted twice, from the moment they are found until a block carries them.
+/* evidence.h: proofs that a validator voted twice, or against history, from the moment they are found until a block carries them.
  *
  *      core, peers --add--> pending (durable) --builder--> block --commit of that block, in its batch--> committed (for ever)
  *                             |
  *                             +-- expired: dropped
  *
- * An offence is (height, round, type of vote, validator): it is punished once, so one piece of evidence for it is kept and a second
- * one ignored. Evidence of the height that is being decided waits here until a block may carry it: one of a later height.
+ * An offence is (height, round, type of vote, validator), or, of a lunatic, the validator: it is punished once, so one piece of evidence for
+ * it is kept and a second one ignored. Evidence of the height that is being decided waits here until a block may carry it: one of a later height.
  *
  * Pending becomes committed in the one batch that stores the block, so no crash can let an offence be committed twice. Records of what is
  * committed are never dropped: they are smaller than the evidence in the block itself, and whether a block may carry a piece must not
@@ -31,8 +31,9 @@ sb_err sb_evidence_pool_new(struct sb_evidence_pool **ret_pool, struct sb_chain 
                             struct sb_diag *diag) SB_MUST_USE;
 void sb_evidence_pool_free(struct sb_evidence_pool *pool);
 
-/* sb_evidence_pool_add: check it against the set of its height and keep it durably. SB_OK also for what is known, committed, too old, of
- * a height above head + 1, or over the bounds: it is ignored. SB_E_REFUSED: it proves nothing (diag says why); whoever sent it is at
+/* sb_evidence_pool_add: check it against the set of its height, and against history, and keep it durably. SB_OK also for what is known,
+ * committed, too old, of a height above head + 1 (lunatics: of a header that history says nothing about yet), or over the bounds: it is
+ * ignored. SB_E_REFUSED: it proves nothing (diag says why); whoever sent it is at
  * fault. Other errors are failures of the node. */
 sb_err sb_evidence_pool_add(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
                             struct sb_diag *diag) SB_MUST_USE;
@@ -48,7 +49,7 @@ sb_err sb_evidence_pool_pick(const struct sb_evidence **ret_list, size_t *ret_co
                              struct sb_arena *arena, uint64_t height, uint64_t time_ms,
                              size_t bytes_max) SB_MUST_USE;
 
-/* sb_evidence_pool_is_committed: a stored block carries evidence of this offence. */
+/* sb_evidence_pool_is_committed: a stored block carries evidence of this offence; of a lunatic, one above the common height. */
 sb_err sb_evidence_pool_is_committed(bool *ret_committed, const struct sb_evidence_pool *pool,
                                      const struct sb_evidence *evidence) SB_MUST_USE;
 

@@ -258,6 +258,17 @@ struct evidence_known *sb_gossip_note_evidence(struct sb_replica *replica,
     return known;
 }
 
+/* can_judge: peers that are behind do not know the set yet, and look only at late heights; nor the history that a lunatic contradicts. */
+static bool can_judge(const struct sb_replica *replica, const struct gossip_peer *peer,
+                      const struct sb_evidence *evidence)
+{
+    uint64_t height = evidence->a.height, head = sb_replica_head(replica);
+    if (evidence->kind == SB_EVIDENCE_LUNATIC) {
+        return peer->status.head >= (height < head ? height : head);
+    }
+    return height <= peer->status.head + 2;
+}
+
 static void push_evidence(struct sb_replica *replica, const struct sb_evidence *evidence)
 {
     bool is_new;
@@ -266,9 +277,8 @@ static void push_evidence(struct sb_replica *replica, const struct sb_evidence *
     sb_bytes raw = sb_gossip_write(replica, &message);
     for (uint32_t i = 0; i < replica->peer_end; i++) {
         struct gossip_peer *peer = replica->peers[i];
-        /* Peers that are behind do not know the set yet, and look only at late heights. */
         if (peer == NULL || !peer->has_status || sb_bits_get(&known->sent, i) ||
-            evidence->a.height > peer->status.head + 2) {
+            !can_judge(replica, peer, evidence)) {
             continue;
         }
         if (sb_gossip_send(replica, peer, SB_CHANNEL_EVIDENCE, raw)) {

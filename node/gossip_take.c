@@ -342,9 +342,33 @@ sb_err sb_gossip_take_certificate(struct sb_replica *replica, struct gossip_peer
 
 /* ---- evidence ---- */
 
+/* take_lunatic: the chain judges it: by the set of any height, and by history. */
+static sb_err take_lunatic(struct sb_replica *replica, struct gossip_peer *peer,
+                           const struct sb_evidence *evidence, struct sb_diag *diag)
+{
+    const struct sb_application *app = replica->options.app;
+    bool is_new;
+    if (!sb_gossip_may_check(replica, peer, 1, CHECK_LIKELY_VAIN)) {
+        return SB_OK;
+    }
+    sb_err err = app->evidence_add(app->ctx, evidence, diag);
+    if (err == SB_E_REFUSED) {
+        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "false evidence");
+        return SB_OK;
+    }
+    SB_TRY(err);
+    struct evidence_known *known = sb_gossip_note_evidence(replica, evidence, &is_new);
+    sb_bits_set(&known->sent, peer->index);
+    replica->evidence_due = replica->evidence_due || is_new;
+    return SB_OK;
+}
+
 sb_err sb_gossip_take_evidence(struct sb_replica *replica, struct gossip_peer *peer,
                                const struct sb_evidence *evidence, struct sb_diag *diag)
 {
+    if (evidence->kind == SB_EVIDENCE_LUNATIC) {
+        return take_lunatic(replica, peer, evidence, diag);
+    }
     const struct sb_rotation *rotation = rotation_of(replica, evidence->a.height);
     bool is_new;
     if (rotation == NULL || evidence->a.height > sb_replica_head(replica) + 1 ||

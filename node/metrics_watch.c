@@ -133,7 +133,8 @@ static void note_evidence(struct sb_metrics *m, struct head_facts *f,
         const struct sb_vote *vote = &block->evidence[i].a;
         struct sb_validator_set set;
         f->byzantine++;
-        if (sb_chain_validators_at(&set, &m->arena, m->options.chain, vote->height) == SB_OK &&
+        if (sb_chain_validators_at(&set, &m->arena, m->options.chain,
+                                   sb_evidence_height(&block->evidence[i])) == SB_OK &&
             vote->validator_index < set.count) {
             f->byzantine_power += set.validators[vote->validator_index].power;
         }

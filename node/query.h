@@ -5,7 +5,7 @@
  *      query.c            the site, one execution, eth_call, words of failures
  *      query_estimate.c   least sufficient gas                    query_access.c    access lists
  *      query_simulate.c   eth_simulateV1                          query_trace.c     debug_trace*; trace_*.c the tracers
- *      query_inference.c  light blocks, inferences, proofs  query_evidence.c  samebit_submitEvidence
+ *      query_inference.c  light blocks, inferences, proofs  query_evidence.c  samebit_getEvidence, _submitEvidence
  *      query_models.c     samebit_* models                        query_config.c    eth_config
  *      query_staking.c    operators, signing info
  *
@@ -37,8 +37,11 @@ sb_err sb_query_inferences(void *ctx, struct sb_arena *arena, const sb_hash *tx_
 sb_err sb_query_inference_proof(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
                                 uint64_t index, const atomic_bool *stop,
                                 struct sb_rpc_inference_proof *ret_proof) SB_MUST_USE;
+sb_err sb_query_block_votes(void *ctx, struct sb_arena *arena, uint64_t number,
+                            struct sb_rpc_block_votes *ret_votes) SB_MUST_USE;
 sb_err sb_query_submit_evidence(void *ctx, struct sb_arena *arena, sb_bytes encoded,
-                                size_t *ret_accepted, struct sb_rpc_failure *failure) SB_MUST_USE;
+                                uint64_t common_height, size_t *ret_accepted,
+                                struct sb_rpc_failure *failure) SB_MUST_USE;
 /* sb_query_replay_tx: run a past transaction again, after those before it in its block, under a tracer of the caller's. */
 sb_err sb_query_replay_tx(struct sb_backend *backend, struct sb_arena *arena,
                           const sb_hash *tx_hash, const struct sb_tracer *hooks,

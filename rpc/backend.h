@@ -259,6 +259,16 @@ struct sb_rpc_light_block {
     sb_bytes encoded;
 };
 
+/* What a block says about validators beside its transactions. Lists in the arena of the request. */
+struct sb_rpc_block_votes {
+    uint64_t height;
+    sb_hash id;
+    const struct sb_evidence *evidence;
+    size_t evidence_count;
+    const struct sb_vote *late_precommits;
+    size_t late_precommit_count;
+};
+
 /* The inferences of a transaction, in order. */
 struct sb_rpc_inferences {
     uint64_t number; /* of the block */
@@ -317,9 +327,14 @@ struct sb_rpc_backend {
     sb_err (*inference_proof)(void *ctx, struct sb_arena *arena, const sb_hash *tx_hash,
                               uint64_t index, const atomic_bool *stop,
                               struct sb_rpc_inference_proof *ret_proof);
-    /* submit_evidence: what an encoded light block of another history proves against validators; how many pieces were taken. */
+    /* block_votes: of block `number`, 1 to head. SB_E_NOT_FOUND: null. */
+    sb_err (*block_votes)(void *ctx, struct sb_arena *arena, uint64_t number,
+                          struct sb_rpc_block_votes *ret_votes);
+    /* submit_evidence: what an encoded light block of another history proves against validators; how many pieces were taken.
+     * common_height: of a block that both histories have; 0: as high as can be. */
     sb_err (*submit_evidence)(void *ctx, struct sb_arena *arena, sb_bytes encoded,
-                              size_t *ret_accepted, struct sb_rpc_failure *failure);
+                              uint64_t common_height, size_t *ret_accepted,
+                              struct sb_rpc_failure *failure);
     /* consensus_state: writes the value of samebit_consensusState. */
     sb_err (*consensus_state)(void *ctx, struct sb_json *out);
 

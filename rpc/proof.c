@@ -1,4 +1,4 @@
-/* proof.c: what is needed to check the chain from outside: commits, light blocks, inferences and their proofs. */
+/* proof.c: what is needed to check the chain from outside: commits, light blocks, inferences and their proofs, evidence. */
 #include "rpc/access.h"
 #include "rpc/members.h"
 
@@ -22,11 +22,11 @@ static void put_hex(struct sb_json *out, const char *name, sb_bytes bytes)
 
 /* ---- parts of a light block ---- */
 
-static void write_header(struct sb_json *out, const struct sb_rpc_light_block *block)
+static void write_header(struct sb_json *out, const struct sb_consensus_header *h,
+                         const sb_hash *id)
 {
-    const struct sb_consensus_header *h = &block->header;
     sb_json_object_begin(out);
-    put_hash(out, "id", &block->id);
+    put_hash(out, "id", id);
     put_quantity(out, "version", h->version);
     put_quantity(out, "chainId", h->chain_id);
     put_quantity(out, "height", h->height);
@@ -94,10 +94,9 @@ static void write_set(struct sb_json *out, const struct sb_validator_set *set)
     sb_json_array_end(out);
 }
 
-/* read_light_block: argument 0, a block by number or tag; none: the newest. */
-static sb_err read_light_block(struct sb_rpc_ctx *ctx, struct sb_rpc_light_block *ret_block)
+/* read_decided_number: argument 0, a block by number or tag; none: the newest. */
+static sb_err read_decided_number(struct sb_rpc_ctx *ctx, uint64_t *ret_number)
 {
-    const struct sb_rpc_backend *backend = &ctx->services->backend;
     struct sb_rpc_block_ref ref;
     SB_TRY(sb_rpc_args(ctx, 0, 1));
     SB_TRY(sb_rpc_read_block_number(ctx, &ref, sb_rpc_arg(ctx, 0)));
@@ -106,6 +105,15 @@ static sb_err read_light_block(struct sb_rpc_ctx *ctx, struct sb_rpc_light_block
         number = sb_rpc_head_number(ctx); /* `pending` has no commit */
     }
     SB_TRY(sb_rpc_need_kept(ctx, number));
+    *ret_number = number;
+    return SB_OK;
+}
+
+static sb_err read_light_block(struct sb_rpc_ctx *ctx, struct sb_rpc_light_block *ret_block)
+{
+    const struct sb_rpc_backend *backend = &ctx->services->backend;
+    uint64_t number;
+    SB_TRY(read_decided_number(ctx, &number));
     return backend->light_block(backend->ctx, ctx->arena, number, ret_block);
 }
 
@@ -187,7 +195,7 @@ static void write_proof(struct sb_json *out, const struct sb_rpc_inference_proof
     put_hex(out, "proof", proof->encoded);
     put_hex(out, "lightBlock", proof->block.encoded);
     sb_json_key(out, "header");
-    write_header(out, &proof->block);
+    write_header(out, &proof->block.header, &proof->block.id);
     sb_json_key(out, "commit");
     write_commit(out, &proof->block);
     sb_json_key(out, "validators");
@@ -230,16 +238,93 @@ sb_err sb_rpc_do_samebit_getInferenceProof(struct sb_rpc_ctx *ctx)
 
 /* ---- evidence ---- */
 
-/* Argument: an encoded light block whose commit contradicts this chain's. */
+static void write_vote(struct sb_json *out, const struct sb_vote *vote)
+{
+    sb_json_object_begin(out);
+    put_text(out, "type", vote->type == SB_VOTE_PREVOTE ? "prevote" : "precommit");
+    put_quantity(out, "height", vote->height);
+    put_quantity(out, "round", (uint64_t)vote->round);
+    sb_json_key(out, "blockId");
+    if (sb_vote_is_nil(vote)) {
+        sb_json_null(out);
+    } else {
+        sb_json_hash(out, &vote->block_id);
+    }
+    put_quantity(out, "index", vote->validator_index);
+    put_addr(out, "address", &vote->validator_address);
+    put_hex(out, "signature", sb_span(vote->signature.bytes, vote->signature.len));
+    sb_json_object_end(out);
+}
+
+static void write_votes(struct sb_json *out, const char *name, const struct sb_vote *votes,
+                        size_t count)
+{
+    sb_json_key(out, name);
+    sb_json_array_begin(out);
+    for (size_t i = 0; i < count; i++) {
+        write_vote(out, &votes[i]);
+    }
+    sb_json_array_end(out);
+}
+
+static void write_evidence(struct sb_json *out, const struct sb_evidence *evidence)
+{
+    bool is_lunatic = evidence->kind == SB_EVIDENCE_LUNATIC;
+    sb_json_object_begin(out);
+    put_text(out, "kind", is_lunatic ? "lunatic" : "duplicateVote");
+    put_addr(out, "address", &evidence->a.validator_address);
+    put_quantity(out, "height", sb_evidence_height(evidence));
+    if (is_lunatic) {
+        write_votes(out, "votes", &evidence->a, 1);
+        sb_json_key(out, "header");
+        write_header(out, &evidence->header, &evidence->a.block_id);
+    } else {
+        const struct sb_vote votes[] = {evidence->a, evidence->b};
+        write_votes(out, "votes", votes, 2);
+    }
+    sb_json_object_end(out);
+}
+
+/* Argument: a block by number or tag; none: the newest. */
+sb_err sb_rpc_do_samebit_getEvidence(struct sb_rpc_ctx *ctx)
+{
+    const struct sb_rpc_backend *backend = &ctx->services->backend;
+    struct sb_rpc_block_votes block;
+    uint64_t number;
+    SB_TRY(read_decided_number(ctx, &number));
+    sb_err err = backend->block_votes(backend->ctx, ctx->arena, number, &block);
+    if (err != SB_OK) {
+        return sb_rpc_or_null(ctx, err);
+    }
+    sb_json_object_begin(ctx->out);
+    put_quantity(ctx->out, "height", block.height);
+    put_hash(ctx->out, "blockId", &block.id);
+    sb_json_key(ctx->out, "evidence");
+    sb_json_array_begin(ctx->out);
+    for (size_t i = 0; i < block.evidence_count; i++) {
+        write_evidence(ctx->out, &block.evidence[i]);
+    }
+    sb_json_array_end(ctx->out);
+    write_votes(ctx->out, "latePrecommits", block.late_precommits, block.late_precommit_count);
+    sb_json_object_end(ctx->out);
+    return SB_OK;
+}
+
+/* Arguments: an encoded light block that contradicts this chain; the height of a block that both histories have. */
 sb_err sb_rpc_do_samebit_submitEvidence(struct sb_rpc_ctx *ctx)
 {
     const struct sb_rpc_backend *backend = &ctx->services->backend;
     sb_bytes encoded;
+    uint64_t common_height = 0;
     size_t accepted;
-    SB_TRY(sb_rpc_args(ctx, 1, 1));
+    SB_TRY(sb_rpc_args(ctx, 1, 2));
     SB_TRY(sb_rpc_read_data(ctx, &encoded, sb_rpc_arg(ctx, 0)));
-    SB_TRY(sb_rpc_or_server_error(
-        ctx, backend->submit_evidence(backend->ctx, ctx->arena, encoded, &accepted, ctx->failure)));
+    if (sb_rpc_present(sb_rpc_arg(ctx, 1))) {
+        SB_TRY(sb_rpc_read_count(ctx, &common_height, sb_rpc_arg(ctx, 1)));
+    }
+    SB_TRY(sb_rpc_or_server_error(ctx, backend->submit_evidence(backend->ctx, ctx->arena, encoded,
+                                                                common_height, &accepted,
+                                                                ctx->failure)));
     sb_json_object_begin(ctx->out);
     put_quantity(ctx->out, "accepted", accepted);
     sb_json_object_end(ctx->out);

@@ -1,4 +1,4 @@
-/* commit.c: commits and evidence: wire form and verification; see consensus.h. Spec: docs/spec/consensus-block.md, sections 5 and 6. */
+/* commit.c: commits: wire form and verification; see consensus.h. Spec: docs/spec/consensus-block.md, section 5. */
 #include <inttypes.h>
 
 #include "base/crypto/keccak.h"
@@ -170,91 +170,5 @@ sb_err sb_commit_verify(const struct sb_commit *commit, uint64_t height, const s
                        " is not over two thirds",
                        height, power, set->total_power);
     }
-    return SB_OK;
-}
-
-/* ---- evidence ---- */
-
-static int compare_ids(const struct sb_vote *a, const struct sb_vote *b)
-{
-    return memcmp(a->block_id.b, b->block_id.b, sizeof a->block_id.b);
-}
-
-static bool conflict(const struct sb_vote *a, const struct sb_vote *b)
-{
-    return a->type == b->type && a->height == b->height && a->round == b->round &&
-           a->validator_index == b->validator_index &&
-           sb_addr_equal(&a->validator_address, &b->validator_address) && compare_ids(a, b) != 0;
-}
-
-sb_err sb_evidence_make(struct sb_evidence *ret_evidence, const struct sb_vote *x,
-                        const struct sb_vote *y)
-{
-    if (!conflict(x, y)) {
-        return SB_E_ARG;
-    }
-    bool x_first = compare_ids(x, y) < 0;
-    *ret_evidence = (struct sb_evidence){
-        .kind = SB_EVIDENCE_DUPLICATE_VOTE, .a = x_first ? *x : *y, .b = x_first ? *y : *x};
-    return SB_OK;
-}
-
-static sb_err check_evidence_form(const struct sb_evidence *evidence, struct sb_diag *diag)
-{
-    if (evidence->kind != SB_EVIDENCE_DUPLICATE_VOTE) {
-        return sb_fail(diag, SB_E_TYPE, "evidence: kind %d is not known", (int)evidence->kind);
-    }
-    if (!conflict(&evidence->a, &evidence->b)) {
-        return sb_fail(diag, SB_E_ARG, "evidence: the two votes do not conflict");
-    }
-    if (compare_ids(&evidence->a, &evidence->b) > 0) {
-        return sb_fail(diag, SB_E_NON_CANONICAL, "evidence: the two votes are in the wrong order");
-    }
-    return SB_OK;
-}
-
-sb_err sb_evidence_verify(const struct sb_evidence *evidence, const struct sb_validator_set *set,
-                          const struct sb_chain_domain *domain, const struct sb_verifier *verifier,
-                          struct sb_diag *diag)
-{
-    SB_TRY(check_evidence_form(evidence, diag));
-    SB_TRY(sb_vote_verify(&evidence->a, set, domain, verifier, diag));
-    return sb_vote_verify(&evidence->b, set, domain, verifier, diag);
-}
-
-void sb_evidence_encode(struct sb_buf *out, const struct sb_evidence *evidence)
-{
-    size_t list = sb_rlp_list_begin(out);
-    sb_rlp_put_u64(out, (uint64_t)evidence->kind);
-    sb_vote_encode(out, &evidence->a);
-    sb_vote_encode(out, &evidence->b);
-    sb_rlp_list_end(out, list);
-}
-
-sb_err sb_consensus_read_evidence(struct sb_evidence *ret, struct sb_rlp *in, struct sb_diag *diag)
-{
-    struct sb_rlp f;
-    uint64_t kind;
-    struct sb_evidence evidence = {.kind = SB_EVIDENCE_DUPLICATE_VOTE};
-    SB_FIELD("evidence", "list", sb_rlp_read_list(&f, in));
-    SB_FIELD("evidence", "kind", sb_rlp_read_u64(&kind, &f));
-    if (kind != SB_EVIDENCE_DUPLICATE_VOTE) {
-        return sb_fail(diag, SB_E_TYPE, "evidence: kind %" PRIu64 " is not known", kind);
-    }
-    SB_TRY(sb_consensus_read_vote(&evidence.a, &f, diag));
-    SB_TRY(sb_consensus_read_vote(&evidence.b, &f, diag));
-    SB_FIELD("evidence", "end", sb_rlp_end(&f));
-    SB_TRY(check_evidence_form(&evidence, diag));
-    *ret = evidence;
-    return SB_OK;
-}
-
-sb_err sb_evidence_decode(struct sb_evidence *ret_evidence, sb_bytes raw, struct sb_diag *diag)
-{
-    struct sb_rlp in = sb_rlp_open(raw);
-    struct sb_evidence evidence;
-    SB_TRY(sb_consensus_read_evidence(&evidence, &in, diag));
-    SB_FIELD("evidence", "end", sb_rlp_end(&in));
-    *ret_evidence = evidence;
     return SB_OK;
 }

@@ -5,7 +5,7 @@
  *   | header: ids and hashes; block id = keccak256(rlp(header))                          |
  *   |    last_commit_hash --------> last_commit       > 2/3 precommits for block H-1     |
  *   |    late_precommits_hash ----> late_precommits   of height H-2, arrived too late    |
- *   |    evidence_hash -----------> evidence          duplicate votes                    |
+ *   |    evidence_hash -----------> evidence          double votes, lunatics             |
  *   |    payload_hash ------------> payload           the Ethereum block, RLP            |
  *   +------------------------------------------------------------------------------------+
  *   encoded: rlp([header, last_commit, late_precommits, evidence, payload]), cut into parts of 64 KiB
@@ -217,31 +217,7 @@ sb_err sb_commit_verify(const struct sb_commit *commit, uint64_t height, const s
                         const struct sb_validator_set *set, const struct sb_chain_domain *domain,
                         const struct sb_verifier *verifier, struct sb_diag *diag) SB_MUST_USE;
 
-/* ---- evidence ---- */
-
-enum sb_evidence_kind {
-    SB_EVIDENCE_DUPLICATE_VOTE = 1,
-};
-
-/* Two votes of one validator for one (height, round, type) and different blocks; a.block_id < b.block_id as bytes. */
-struct sb_evidence {
-    enum sb_evidence_kind kind;
-    struct sb_vote a;
-    struct sb_vote b;
-};
-
-/* sb_evidence_make: duplicate-vote evidence from two conflicting votes, in canonical order. SB_E_ARG if they do not conflict. */
-sb_err sb_evidence_make(struct sb_evidence *ret_evidence, const struct sb_vote *x,
-                        const struct sb_vote *y) SB_MUST_USE;
-/* sb_evidence_verify: form and both signatures against the set of the votes' height. */
-sb_err sb_evidence_verify(const struct sb_evidence *evidence, const struct sb_validator_set *set,
-                          const struct sb_chain_domain *domain, const struct sb_verifier *verifier,
-                          struct sb_diag *diag) SB_MUST_USE;
-void sb_evidence_encode(struct sb_buf *out, const struct sb_evidence *evidence);
-sb_err sb_evidence_decode(struct sb_evidence *ret_evidence, sb_bytes raw,
-                          struct sb_diag *diag) SB_MUST_USE;
-
-/* ---- the block ---- */
+/* ---- the header ---- */
 
 struct sb_consensus_header {
     uint64_t version; /* SB_CONSENSUS_VERSION_FIRST to SB_CONSENSUS_VERSION */
@@ -263,6 +239,69 @@ struct sb_consensus_header {
     sb_hash extension_root;      /* all zero: no extensions */
 };
 
+void sb_consensus_header_encode(struct sb_buf *out, const struct sb_consensus_header *header);
+sb_err sb_consensus_header_decode(struct sb_consensus_header *ret_header, sb_bytes raw,
+                                  struct sb_diag *diag) SB_MUST_USE;
+/* sb_consensus_block_id: keccak256(rlp(header)). */
+sb_hash sb_consensus_block_id(const struct sb_consensus_header *header);
+
+/* ---- evidence ---- */
+
+enum sb_evidence_kind {
+    SB_EVIDENCE_DUPLICATE_VOTE = 1,
+    SB_EVIDENCE_LUNATIC = 2,
+};
+
+/* What convicts a validator. In both kinds `a` is a vote that it must not have cast, and its signature:
+ *   duplicate vote   a and b are of one (height, round, type) and for different blocks; a.block_id < b.block_id as bytes
+ *   lunatic          a is a precommit for `header`, which contradicts the chain's history; the validator was in the set of common_height,
+ *                    at or below the header's */
+struct sb_evidence {
+    enum sb_evidence_kind kind;
+    struct sb_vote a;
+    union {
+        struct sb_vote b; /* duplicate vote */
+        struct {          /* lunatic */
+            uint64_t common_height;
+            struct sb_consensus_header header;
+        };
+    };
+};
+
+/* sb_evidence_make: duplicate-vote evidence from two conflicting votes, in canonical order. SB_E_ARG if they do not conflict. */
+sb_err sb_evidence_make(struct sb_evidence *ret_evidence, const struct sb_vote *x,
+                        const struct sb_vote *y) SB_MUST_USE;
+/* sb_evidence_make_lunatic: the vote's index is that in the set of common_height. SB_E_ARG unless it is a precommit for the header, and
+ * 1 <= common_height <= the header's. Whether the header contradicts history is not looked at. */
+sb_err sb_evidence_make_lunatic(struct sb_evidence *ret_evidence, uint64_t common_height,
+                                const struct sb_vote *vote,
+                                const struct sb_consensus_header *header) SB_MUST_USE;
+
+/* sb_evidence_height: the height whose set the validator is of, by which the evidence ages, and for which stake answers: that of the
+ * votes, or the common one. */
+uint64_t sb_evidence_height(const struct sb_evidence *evidence);
+
+/* sb_evidence_offence: what is punished, in bytes whose order is that of evidence in a block: height (8), round (4), type (1), validator
+ * address (20); of lunatics the address alone, after zeros: a block names each once. */
+#define SB_OFFENCE_BYTES 33
+void sb_evidence_offence(uint8_t ret[SB_OFFENCE_BYTES], const struct sb_evidence *evidence);
+
+/* sb_consensus_header_contradiction: of two headers of one height, the first field that differs among those that the chain below decides
+ * alone: version, validators_hash, next_validators_hash, params_hash; NULL: none does. */
+const char *sb_consensus_header_contradiction(const struct sb_consensus_header *a,
+                                              const struct sb_consensus_header *b);
+
+/* sb_evidence_verify: form and signatures, against the set of sb_evidence_height. Of a lunatic it remains to be shown that the header
+ * contradicts history. */
+sb_err sb_evidence_verify(const struct sb_evidence *evidence, const struct sb_validator_set *set,
+                          const struct sb_chain_domain *domain, const struct sb_verifier *verifier,
+                          struct sb_diag *diag) SB_MUST_USE;
+void sb_evidence_encode(struct sb_buf *out, const struct sb_evidence *evidence);
+sb_err sb_evidence_decode(struct sb_evidence *ret_evidence, sb_bytes raw,
+                          struct sb_diag *diag) SB_MUST_USE;
+
+/* ---- the block ---- */
+
 struct sb_consensus_block {
     struct sb_consensus_header header;
     struct sb_commit last_commit;
@@ -273,12 +312,6 @@ struct sb_consensus_block {
     size_t evidence_count;
     sb_bytes payload; /* RLP of the Ethereum block, a list */
 };
-
-void sb_consensus_header_encode(struct sb_buf *out, const struct sb_consensus_header *header);
-sb_err sb_consensus_header_decode(struct sb_consensus_header *ret_header, sb_bytes raw,
-                                  struct sb_diag *diag) SB_MUST_USE;
-/* sb_consensus_block_id: keccak256(rlp(header)). */
-sb_hash sb_consensus_block_id(const struct sb_consensus_header *header);
 
 /* sb_late_precommits_hash, sb_evidence_list_hash: keccak256 of the encoded list. SB_E_NOMEM when the scratch buffer fails. */
 sb_err sb_late_precommits_hash(sb_hash *ret_hash, const struct sb_vote *votes,

@@ -39,7 +39,8 @@ static bool version_known(uint64_t version)
     return version >= SB_CONSENSUS_VERSION_FIRST && version <= SB_CONSENSUS_VERSION;
 }
 
-static sb_err read_header(struct sb_consensus_header *ret, struct sb_rlp *in, struct sb_diag *diag)
+sb_err sb_consensus_read_header(struct sb_consensus_header *ret, struct sb_rlp *in,
+                                struct sb_diag *diag)
 {
     struct sb_rlp f;
     struct sb_consensus_header h = {.version = 0};
@@ -84,7 +85,7 @@ sb_err sb_consensus_header_decode(struct sb_consensus_header *ret_header, sb_byt
 {
     struct sb_rlp in = sb_rlp_open(raw);
     struct sb_consensus_header header;
-    SB_TRY(read_header(&header, &in, diag));
+    SB_TRY(sb_consensus_read_header(&header, &in, diag));
     SB_FIELD("consensus header", "end", sb_rlp_end(&in));
     *ret_header = header;
     return SB_OK;
@@ -199,7 +200,7 @@ sb_err sb_consensus_block_decode(struct sb_consensus_block *ret_block, struct sb
     struct sb_consensus_block block = {.late_precommit_count = 0};
     SB_FIELD("consensus block", "list", sb_rlp_read_list(&f, &in));
     SB_FIELD("consensus block", "end", sb_rlp_end(&in));
-    SB_TRY(read_header(&block.header, &f, diag));
+    SB_TRY(sb_consensus_read_header(&block.header, &f, diag));
     SB_TRY(sb_consensus_read_commit(&block.last_commit, arena, &f, diag));
     SB_TRY(read_late_precommits(&block, arena, &f, diag));
     SB_TRY(read_evidence_list(&block, arena, &f, diag));
@@ -267,31 +268,25 @@ static sb_err check_late_precommits(const struct sb_consensus_block *block, stru
     return SB_OK;
 }
 
-/* Order of evidence in a block: (height, round, type, validator address) ascending, so each offence stands there once. */
-static int compare_offences(const struct sb_vote *x, const struct sb_vote *y)
-{
-    if (x->height != y->height) {
-        return x->height < y->height ? -1 : 1;
-    }
-    if (x->round != y->round) {
-        return x->round < y->round ? -1 : 1;
-    }
-    if (x->type != y->type) {
-        return x->type < y->type ? -1 : 1;
-    }
-    return memcmp(x->validator_address.b, y->validator_address.b, sizeof x->validator_address.b);
-}
-
+/* check_evidence_list: ascending by offence, so that each stands there once. */
 static sb_err check_evidence_list(const struct sb_consensus_block *block, struct sb_diag *diag)
 {
     const struct sb_consensus_header *h = &block->header;
+    uint8_t last[SB_OFFENCE_BYTES] = {0};
     for (size_t i = 0; i < block->evidence_count; i++) {
-        if (block->evidence[i].a.height >= h->height) {
+        const struct sb_evidence *piece = &block->evidence[i];
+        uint8_t offence[SB_OFFENCE_BYTES];
+        if (sb_evidence_height(piece) >= h->height) {
             return differs(diag, h, "evidence is not of an earlier height");
         }
-        if (i > 0 && compare_offences(&block->evidence[i - 1].a, &block->evidence[i].a) >= 0) {
+        if (piece->kind == SB_EVIDENCE_LUNATIC && piece->header.version > h->version) {
+            return differs(diag, h, "evidence has a header of a version to come");
+        }
+        sb_evidence_offence(offence, piece);
+        if (i > 0 && memcmp(last, offence, sizeof last) >= 0) {
             return differs(diag, h, "evidence is out of order");
         }
+        memcpy(last, offence, sizeof last);
     }
     return SB_OK;
 }

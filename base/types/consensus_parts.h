@@ -1,4 +1,4 @@
-/* consensus_parts.h: readers that the consensus forms share (vote.c, commit.c, consensus_block.c); not for use outside base/types. */
+/* consensus_parts.h: readers that the consensus forms share (vote.c, commit.c, evidence.c, consensus_block.c); not for use outside base/types. */
 #ifndef SB_BASE_TYPES_CONSENSUS_PARTS_H
 #define SB_BASE_TYPES_CONSENSUS_PARTS_H
 
@@ -17,6 +17,8 @@ sb_err sb_consensus_read_signature(struct sb_signature *ret, struct sb_rlp *in) 
 sb_err sb_consensus_read_vote(struct sb_vote *ret, struct sb_rlp *in,
                               struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_consensus_read_commit(struct sb_commit *ret, struct sb_arena *arena, struct sb_rlp *in,
+                                struct sb_diag *diag) SB_MUST_USE;
+sb_err sb_consensus_read_header(struct sb_consensus_header *ret, struct sb_rlp *in,
                                 struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_consensus_read_evidence(struct sb_evidence *ret, struct sb_rlp *in,
                                   struct sb_diag *diag) SB_MUST_USE;

@@ -3,8 +3,9 @@ pragma solidity ^0.8.30;
 
 /// @title Slashing: presence, jail, and offences.
 /// @notice Predeployed at 0x5b14. A validator that is absent from too many of the last heights loses a part of its stake and is jailed
-///         until its operator calls `unjail`. One that signs twice loses more and is out for ever. Evidence reaches this contract through
-///         the chain alone: the nodes find and check it. Specification: docs/spec/staking.md, section 7.
+///         until its operator calls `unjail`. One that signs twice, or against the chain's history, loses more and is out for ever.
+///         Evidence reaches this contract through the chain alone: the nodes find and check it. Specification: docs/spec/staking.md,
+///         section 7.
 interface ISlashing {
     /// @notice Only the chain itself may call this.
     error NotSystem();
@@ -14,7 +15,7 @@ interface ISlashing {
     error NotJailed(address operator);
     /// @notice The time in jail is not over.
     error StillJailed(uint64 until);
-    /// @notice The validator signed twice and is out for ever.
+    /// @notice The validator signed twice, or against history, and is out for ever.
     error Tombstoned(address operator);
 
     struct SigningInfo {
@@ -31,7 +32,7 @@ interface ISlashing {
 
     struct Offence {
         address consensus;
-        uint8 kind; // 1: two votes for one step
+        uint8 kind; // 1: two votes for one step; 2: a precommit for a header that history contradicts
         uint48 height; // of the offence
         uint40 block_; // that carried the evidence
     }

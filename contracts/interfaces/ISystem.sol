@@ -7,8 +7,8 @@ address constant SYSTEM = 0xffffFFFfFFffffffffffffffFfFFFfffFFFfFFfE;
 /// @notice An offence that a block's evidence proves. `validator` is a consensus address.
 struct Evidence {
     address validator;
-    uint8 kind; // 1: two votes for one step
-    uint64 height;
+    uint8 kind; // 1: two votes for one step; 2: a precommit for a header that history contradicts
+    uint64 height; // whose set the validator was in, and for which stake answers
     uint64 timeMs; // of the block of that height
 }
 

@@ -368,7 +368,7 @@ static void note_open(struct sim_core_machine *m, const struct sb_bft_effect *ef
 static sb_err step(struct sim_node *node, const struct sb_bft_input *input, struct sb_diag *diag)
 {
     struct sim_core_machine *m = sim_core_machine_of(node);
-    struct sb_bft_effects effects;
+    static struct sb_bft_effects effects; /* too large for the stack */
     struct sb_bft_status before = sb_bft_status(m->core);
     SB_TRY(sb_bft_step(m->core, input, &effects, diag));
     if (effects.count != 0) {

@@ -765,8 +765,44 @@ static sb_err get_inference_proof(void *ctx, struct sb_arena *arena, const sb_ha
 }
 
 /* Takes as many pieces as the light block has bytes; none of an empty one. */
+/* get_block_votes: a lunatic, a double vote and a late precommit for nil in block 2. */
+static sb_err get_block_votes(void *ctx, struct sb_arena *arena, uint64_t number,
+                              struct sb_rpc_block_votes *ret_votes)
+{
+    static const struct sb_vote late = {
+        .type = SB_VOTE_PRECOMMIT, .height = 1, .validator_index = 3, .signature = {.len = 1}};
+    static struct sb_evidence evidence[2];
+    (void)ctx;
+    (void)arena;
+    if (number != 2) {
+        return SB_E_NOT_FOUND;
+    }
+    const struct sb_vote vote = {.type = SB_VOTE_PREVOTE,
+                                 .height = 1,
+                                 .round = 4,
+                                 .block_id = {{7}},
+                                 .validator_address = {{6}}};
+    evidence[0] = (struct sb_evidence){.kind = SB_EVIDENCE_LUNATIC,
+                                       .a = {.type = SB_VOTE_PRECOMMIT,
+                                             .height = 5,
+                                             .block_id = {{8}},
+                                             .validator_address = {{5}}},
+                                       .common_height = 1,
+                                       .header = {.version = 1, .height = 5}};
+    evidence[1] = (struct sb_evidence){.kind = SB_EVIDENCE_DUPLICATE_VOTE, .a = vote, .b = vote};
+    *ret_votes = (struct sb_rpc_block_votes){.height = 2,
+                                             .id = {{9}},
+                                             .evidence = evidence,
+                                             .evidence_count = 2,
+                                             .late_precommits = &late,
+                                             .late_precommit_count = 1};
+    return SB_OK;
+}
+
+/* submit_evidence: takes as many pieces as there are bytes, and the common height more. */
 static sb_err submit_evidence(void *ctx, struct sb_arena *arena, sb_bytes encoded,
-                              size_t *ret_accepted, struct sb_rpc_failure *failure)
+                              uint64_t common_height, size_t *ret_accepted,
+                              struct sb_rpc_failure *failure)
 {
     (void)ctx;
     (void)arena;
@@ -775,7 +811,7 @@ static sb_err submit_evidence(void *ctx, struct sb_arena *arena, sb_bytes encode
         (void)snprintf(failure->message, sizeof failure->message, "it proves nothing");
         return SB_E_REFUSED;
     }
-    *ret_accepted = encoded.len;
+    *ret_accepted = encoded.len + common_height;
     return SB_OK;
 }
 
@@ -867,6 +903,7 @@ struct sb_rpc_backend fake_backend_table(struct fake_backend *fake)
                                    .light_block = get_light_block,
                                    .inferences = get_inferences,
                                    .inference_proof = get_inference_proof,
+                                   .block_votes = get_block_votes,
                                    .submit_evidence = submit_evidence,
                                    .consensus_state = get_consensus_state,
                                    .block = find_block,

@@ -402,6 +402,101 @@ static void evidence_is_canonical_and_needs_a_conflict(void **state)
     assert_int_equal(sb_evidence_make(&yx, &x, &later), SB_E_ARG);
 }
 
+/* make_lunatic: with every field at its longest, against validator 3. */
+static struct sb_evidence make_lunatic(const struct sb_validator_set *set)
+{
+    struct sb_evidence evidence;
+    struct sb_consensus_header header = {.version = SB_CONSENSUS_VERSION,
+                                         .chain_id = UINT64_MAX,
+                                         .height = UINT64_MAX,
+                                         .time_ms = SB_TIME_MS_MAX,
+                                         .validators_hash = hash_of("liars"),
+                                         .randomness_proof_len = SB_RANDOMNESS_PROOF_BYTES_MAX};
+    sb_hash id = sb_consensus_block_id(&header);
+    struct sb_vote vote = make_vote(set, SB_VOTE_PRECOMMIT, 0, 3, &id);
+    vote.height = header.height;
+    vote.round = SB_ROUND_MAX;
+    sign_vote(&vote, set);
+    assert_int_equal(sb_evidence_make_lunatic(&evidence, UINT64_MAX - 1, &vote, &header), SB_OK);
+    return evidence;
+}
+
+static void lunatic_evidence_is_bound_to_its_header(void **state)
+{
+    (void)state;
+    struct sb_validator validators[SET_COUNT];
+    struct sb_validator_set set = make_set(validators);
+    struct sb_chain_domain domain = domain_of_test();
+    const struct sb_evidence good = make_lunatic(&set);
+    struct sb_evidence bad = good, back;
+    uint8_t memory[2048], again[2048];
+    struct sb_buf out = sb_buf_over(memory, sizeof memory);
+    assert_int_equal(sb_evidence_verify(&good, &set, &domain, &k_verifier, NULL), SB_OK);
+    assert_int_equal(sb_evidence_height(&good), UINT64_MAX - 1);
+    sb_evidence_encode(&out, &good);
+    assert_int_equal(sb_buf_err(&out), SB_OK);
+    assert_true(out.len < 1024);
+    assert_int_equal(sb_evidence_decode(&back, sb_buf_bytes(&out), NULL), SB_OK);
+    assert_int_equal(sb_evidence_verify(&back, &set, &domain, &k_verifier, NULL), SB_OK);
+    for (size_t cut = 0; cut < out.len; cut++) {
+        assert_int_not_equal(sb_evidence_decode(&back, sb_span(memory, cut), NULL), SB_OK);
+    }
+    for (size_t bit = 0; bit < out.len * 8; bit++) { /* each is refused, or says something else */
+        memory[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        if (sb_evidence_decode(&back, sb_buf_bytes(&out), NULL) == SB_OK) {
+            struct sb_buf copy = sb_buf_over(again, sizeof again);
+            sb_evidence_encode(&copy, &back);
+            assert_true(sb_span_equal(sb_buf_bytes(&copy), sb_buf_bytes(&out)));
+        }
+        memory[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    bad.header.payload_hash.b[0] ^= 1;
+    assert_int_equal(sb_evidence_verify(&bad, &set, &domain, &k_verifier, NULL), SB_E_ARG);
+    bad = good;
+    bad.common_height = 0;
+    assert_int_equal(sb_evidence_verify(&bad, &set, &domain, &k_verifier, NULL), SB_E_RANGE);
+    bad = good;
+    bad.header.height--; /* below the common height */
+    bad.common_height = UINT64_MAX;
+    assert_int_equal(sb_evidence_verify(&bad, &set, &domain, &k_verifier, NULL), SB_E_RANGE);
+    bad = good;
+    bad.a.signature.bytes[0] ^= 1;
+    assert_int_equal(sb_evidence_verify(&bad, &set, &domain, &k_verifier, NULL), SB_E_SIGNATURE);
+    bad = good;
+    bad.kind = 3;
+    assert_int_equal(sb_evidence_verify(&bad, &set, &domain, &k_verifier, NULL), SB_E_TYPE);
+}
+
+static void headers_contradict_each_other_in_four_fields_alone(void **state)
+{
+    (void)state;
+    struct sb_consensus_header a = {.version = 1};
+    static const struct {
+        size_t offset; /* of a byte of the header */
+        const char *name;
+    } cases[] = {
+        {offsetof(struct sb_consensus_header, version), "version"},
+        {offsetof(struct sb_consensus_header, validators_hash), "validators hash"},
+        {offsetof(struct sb_consensus_header, next_validators_hash), "next validators hash"},
+        {offsetof(struct sb_consensus_header, params_hash), "params hash"},
+        {offsetof(struct sb_consensus_header, time_ms), NULL},
+        {offsetof(struct sb_consensus_header, last_block_id), NULL},
+        {offsetof(struct sb_consensus_header, last_commit_hash), NULL},
+        {offsetof(struct sb_consensus_header, late_precommits_hash), NULL},
+        {offsetof(struct sb_consensus_header, evidence_hash), NULL},
+        {offsetof(struct sb_consensus_header, payload_hash), NULL},
+        {offsetof(struct sb_consensus_header, proposer), NULL},
+        {offsetof(struct sb_consensus_header, randomness_proof), NULL},
+        {offsetof(struct sb_consensus_header, extension_root), NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sb_consensus_header b = a;
+        ((uint8_t *)&b)[cases[i].offset] ^= 2;
+        const char *name = sb_consensus_header_contradiction(&a, &b);
+        assert_true((name == NULL) == (cases[i].name == NULL));
+        assert_true(name == NULL || strcmp(name, cases[i].name) == 0);
+    }
+}
+
 /* ---- the block ---- */
 
 struct sample {
@@ -644,6 +739,8 @@ int main(void)
         cmocka_unit_test(commit_with_enough_power_verifies_and_round_trips),
         cmocka_unit_test(commit_that_is_wrong_in_any_way_is_refused),
         cmocka_unit_test(evidence_is_canonical_and_needs_a_conflict),
+        cmocka_unit_test(lunatic_evidence_is_bound_to_its_header),
+        cmocka_unit_test(headers_contradict_each_other_in_four_fields_alone),
         cmocka_unit_test(block_round_trips_and_checks),
         cmocka_unit_test(block_whose_parts_disagree_is_refused),
         cmocka_unit_test(first_block_has_the_empty_commit),

@@ -81,7 +81,7 @@ static sb_err submit(const struct sb_light_block_parts *parts, size_t *ret_accep
     sb_light_block_encode(&buf, parts);
     *failure = (struct sb_rpc_failure){.code = 0};
     sb_err err =
-        table.submit_evidence(table.ctx, &arena, sb_buf_bytes(&buf), ret_accepted, failure);
+        table.submit_evidence(table.ctx, &arena, sb_buf_bytes(&buf), 0, ret_accepted, failure);
     sb_buf_fini(&buf);
     return err;
 }
@@ -136,7 +136,8 @@ static void block_that_contradicts_nothing_is_refused(void **state)
     fork.header.chain_id++;
     expect_refused(&fork, "another chain");
     fork = fork_of(2, 0);
-    fork.header.height = 9;
+    fork.header.height = fork.commit.height = 9;
+    fork.commit.block_id = sb_consensus_block_id(&fork.header);
     expect_refused(&fork, "no block of that height");
     fork = fork_of(2, 0);
     fork.commit.block_id.b[0] ^= 1;
@@ -152,7 +153,7 @@ static void block_that_contradicts_nothing_is_refused(void **state)
     struct sb_rpc_failure failure = {.code = 0};
     size_t accepted;
     assert_int_equal(
-        table.submit_evidence(table.ctx, &arena, sb_span("junk", 4), &accepted, &failure),
+        table.submit_evidence(table.ctx, &arena, sb_span("junk", 4), 0, &accepted, &failure),
         SB_E_REFUSED);
 }
 

@@ -529,9 +529,21 @@ static void proof_methods_answer(void **state)
         {"samebit_getInferenceProof", TX ",2", "\"result\":null"},
         {"samebit_getInferenceProof", ZERO_HASH, "\"result\":null"},
         {"samebit_submitEvidence", "\"0x010203\"", "\"result\":{\"accepted\":\"0x3\"}"},
+        {"samebit_submitEvidence", "\"0x010203\",\"0x10\"", "\"result\":{\"accepted\":\"0x13\"}"},
+        {"samebit_submitEvidence", "\"0x010203\",\"top\"", "~\"code\":-32602"},
         {"samebit_submitEvidence", "\"0x\"",
          "\"error\":{\"code\":-32000,\"message\":\"it proves nothing\"}"},
         {"samebit_submitEvidence", "\"0x0\"", "~\"code\":-32602"},
+        {"samebit_getEvidence", "\"0x2\"",
+         "~\"evidence\":[{\"kind\":\"lunatic\",\"address\":"
+         "\"0x0500000000000000000000000000000000000000\",\"height\":\"0x1\",\"votes\":[{\"type\":"
+         "\"precommit\",\"height\":\"0x5\",\"round\":\"0x0\",\"blockId\":\"0x08"},
+        {"samebit_getEvidence", "\"0x2\"", "~\"header\":{\"id\":\"0x08"},
+        {"samebit_getEvidence", "\"0x2\"", "~{\"kind\":\"duplicateVote\",\"address\":\"0x06"},
+        {"samebit_getEvidence", "\"0x2\"",
+         "~\"latePrecommits\":[{\"type\":\"precommit\",\"height\":\"0x1\",\"round\":\"0x0\","
+         "\"blockId\":null,\"index\":\"0x3\""},
+        {"samebit_getEvidence", "\"0x1\"", "\"result\":null"},
     };
     (void)state;
     run_rows(rows, sizeof rows / sizeof rows[0]);
