@@ -216,11 +216,11 @@ static void add_text(json_t *object, const char *name, sb_bytes bytes)
 static json_t *divergence_json(const struct light *l, const struct sb_light_divergence *d)
 {
     const char *kind = d->is_lunatic ? "lunatic" : d->is_equivocation ? "equivocation" : "amnesia";
-    json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "kind", kind, "primary",
-                             l->rpc, "witness", d->witness, "commonHeight",
-                             (json_int_t)d->common_height, "height", (json_int_t)d->height,
-                             "signedBoth", (json_int_t)d->double_signers, "signedBothPower",
-                             (json_int_t)d->double_power, "totalPower", (json_int_t)d->total_power);
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", kind, "primary", l->rpc, "witness",
+        d->witness, "commonHeight", (json_int_t)d->common_height, "height", (json_int_t)d->height,
+        "witnessHeight", (json_int_t)d->witness_height, "signedBoth", (json_int_t)d->double_signers,
+        "signedBothPower", (json_int_t)d->double_power, "totalPower", (json_int_t)d->total_power);
     if (json != NULL) {
         add_text(json, "primaryId", sb_span(d->primary_id.b, sizeof d->primary_id.b));
         add_text(json, "witnessId", sb_span(d->witness_id.b, sizeof d->witness_id.b));
@@ -231,12 +231,14 @@ static json_t *divergence_json(const struct light *l, const struct sb_light_dive
 }
 
 /* submit: to one node the block that contradicts its own. */
-static void submit(struct sb_rpc_client *client, const char *url, sb_bytes block)
+static void submit(struct sb_rpc_client *client, const char *url, sb_bytes block,
+                   uint64_t common_height)
 {
     struct sb_diag why = {.text = ""};
     json_t *result = NULL;
-    sb_err err = sb_rpc_client_call(&result, client, "samebit_submitEvidence",
-                                    json_pack("[o]", sb_json_data(block)), &why);
+    sb_err err = sb_rpc_client_call(
+        &result, client, "samebit_submitEvidence",
+        json_pack("[o,I]", sb_json_data(block), (json_int_t)common_height), &why);
     uint64_t accepted = 0;
     if (err == SB_OK) {
         err = sb_json_read_u64(&accepted, result, "accepted");
@@ -265,11 +267,11 @@ static int report(struct light *l, struct sb_light_divergence *d, const struct s
     }
     for (size_t i = 0; i < l->witnesses.count && !l->no_submit; i++) {
         if (strcmp(l->witnesses.items[i], d->witness) == 0) {
-            submit(&l->others[i], d->witness, sb_buf_bytes(&d->primary_block));
+            submit(&l->others[i], d->witness, sb_buf_bytes(&d->primary_block), d->common_height);
         }
     }
     if (!l->no_submit) {
-        submit(&l->primary, l->rpc, sb_buf_bytes(&d->witness_block));
+        submit(&l->primary, l->rpc, sb_buf_bytes(&d->witness_block), d->common_height);
     }
     free(text);
     json_decref(json);

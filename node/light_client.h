@@ -29,14 +29,16 @@ struct sb_light_provider {
     sb_err (*light_block)(void *ctx, struct sb_buf *out, uint64_t height, struct sb_diag *diag);
 };
 
-/* Two providers have different blocks of one height, both properly signed on top of one block that both have. */
+/* Two providers have blocks that no history has both, properly signed on top of one block that both providers have: different ones of one
+ * height, or a higher one that is not later. */
 struct sb_light_divergence {
     const char *witness; /* name of the provider that has the other block */
     uint64_t common_height;
-    uint64_t height; /* of the two blocks */
+    uint64_t height, witness_height; /* of the two blocks */
     sb_hash primary_id, witness_id;
     struct sb_buf primary_block, witness_block; /* encoded light blocks */
-    bool is_lunatic; /* the headers disagree in what history alone decides: sets or parameters */
+    bool
+        is_lunatic; /* the headers disagree in what history alone decides: sets, parameters, version, or the order of times */
     bool is_equivocation;  /* committed in one round: those who signed both have voted twice */
     size_t double_signers; /* validators who did */
     int64_t double_power, total_power;
@@ -100,7 +102,7 @@ sb_err sb_light_client_verify(struct sb_inference_verdict *ret_verdict,
                               struct sb_diag *diag) SB_MUST_USE;
 
 /* sb_light_divergence_judge: fill in kind and double signers of two encoded light blocks of one height. SB_E_REFUSED unless both are
- * light blocks of the domain's chain with one height and different ids. */
+ * light blocks of the domain's chain that contradict each other. */
 sb_err sb_light_divergence_judge(struct sb_light_divergence *io_divergence,
                                  const struct sb_light_chain *chain,
                                  struct sb_diag *diag) SB_MUST_USE;

@@ -65,7 +65,15 @@ struct plan {
     size_t own_keys;   /* the liars' sets begin at this key; 0: the true sets */
     int32_t round;     /* of their commits */
     size_t signers;    /* of each set: the first ones */
+    bool is_hasty;     /* a millisecond from block to block */
 };
+
+static uint64_t time_at(uint64_t height, const struct plan *plan)
+{
+    bool is_hasty = plan->is_hasty && height >= plan->parts_at;
+    return is_hasty ? TIME_MS + 100 * plan->parts_at + (height - plan->parts_at)
+                    : TIME_MS + 100 * height;
+}
 
 static struct sb_validator_set set_at(struct sb_validator ret[SET_COUNT], uint64_t height,
                                       const struct plan *plan)
@@ -103,7 +111,7 @@ static void make_history(struct history *h, const struct plan *plan)
             .header = {.version = SB_CONSENSUS_VERSION,
                        .chain_id = g_chain.domain.chain_id,
                        .height = height,
-                       .time_ms = TIME_MS + 100 * height,
+                       .time_ms = time_at(height, plan),
                        .last_block_id = h->ids[height - 1],
                        .payload_hash = {{(uint8_t)(differs ? FAKE : 2)}}},
             .validators = set_at(own, height, plan),
@@ -431,6 +439,56 @@ static void lunatic_attack_is_told_apart(void **state)
     sb_light_divergence_fini(&d);
 }
 
+/* The primary shows heights that the true chain has not reached; the witness, at its head, has a later time. */
+static void attack_above_the_head_is_found_by_time(void **state)
+{
+    (void)state;
+    struct sb_light_divergence d;
+    struct sb_diag diag = {.text = ""};
+    make_history(&g_fork,
+                 &(struct plan){.parts_at = 20, .own_keys = 28, .signers = 4, .is_hasty = true});
+    struct source source = {.history = &g_fork, .newest = HEIGHTS};
+    struct source other = {.history = &g_truth, .newest = 19};
+    struct sb_light_client *client = begin(&source, &other, 2);
+    assert_reaches(client,
+                   55); /* later than all that the witness knows: nothing is wrong with it yet */
+    assert_non_null(strstr(g_notes, "has not got this block yet"));
+    assert_head(client, &g_fork, 55);
+    other.newest = 25;
+    assert_int_equal(sb_light_client_reach(client, 60, NOW_MS, &d, &diag), SB_E_CONFLICT);
+    assert_non_null(strstr(diag.text, "above, and no later than"));
+    assert_true(d.is_lunatic);
+    assert_false(d.is_equivocation);
+    assert_true(d.common_height < 20 && d.witness_height == 25 && d.height > 25);
+    assert_memory_equal(d.primary_id.b, g_fork.ids[d.height].b, 32);
+    assert_memory_equal(d.witness_id.b, g_truth.ids[25].b, 32);
+    struct sb_light_head head;
+    assert_true(sb_light_client_head(&head, client));
+    assert_int_equal(head.height, d.common_height);
+    sb_light_divergence_fini(&d);
+    sb_light_client_free(client);
+}
+
+/* The primary stays ahead of the witness, with later times: what it showed before is compared. */
+static void attack_that_stays_ahead_is_found_when_the_witness_comes(void **state)
+{
+    (void)state;
+    struct sb_light_divergence d;
+    struct sb_diag diag = {.text = ""};
+    make_history(&g_fork, &(struct plan){.parts_at = 20, .own_keys = 28, .signers = 4});
+    struct source source = {.history = &g_fork, .newest = HEIGHTS};
+    struct source other = {.history = &g_truth, .newest = 20};
+    struct sb_light_client *client = begin(&source, &other, 2);
+    other.newest = 18;
+    assert_reaches(client, 40);
+    other.newest = 45;
+    assert_int_equal(sb_light_client_reach(client, 60, NOW_MS, &d, &diag), SB_E_CONFLICT);
+    assert_non_null(strstr(diag.text, "different blocks"));
+    assert_true(d.is_lunatic && d.common_height < 20 && d.height == d.witness_height);
+    sb_light_divergence_fini(&d);
+    sb_light_client_free(client);
+}
+
 static void divergence_of_no_contradiction_is_refused(void **state)
 {
     (void)state;
@@ -535,6 +593,8 @@ int main(void)
         CASE(equivocation_is_found_with_all_who_signed_twice),
         CASE(amnesia_is_neither_lunatic_nor_equivocation),
         CASE(lunatic_attack_is_told_apart),
+        CASE(attack_above_the_head_is_found_by_time),
+        CASE(attack_that_stays_ahead_is_found_when_the_witness_comes),
         CASE(divergence_of_no_contradiction_is_refused),
         CASE(trace_is_kept_and_damage_to_it_found),
         CASE(proofs_are_judged_at_their_blocks),
