@@ -12,8 +12,6 @@
 #include "node/possession.h"
 #include "node/units.h"
 
-#define ARENA_BYTES ((size_t)1 << 30)
-
 struct which {
     struct sb_usage usage;
     sb_err (*load)(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
@@ -79,20 +77,6 @@ struct proving {
     bool json;
 };
 
-static sb_err find_domain(struct sb_chain_domain *ret, const char *path, struct sb_diag *diag)
-{
-    struct sb_arena arena;
-    struct sb_genesis genesis;
-    sb_arena_init(&arena, ARENA_BYTES);
-    sb_err err = sb_genesis_load(&genesis, &arena, path, diag);
-    err = err == SB_OK ? sb_genesis_hash(&ret->genesis_hash, &genesis) : err;
-    if (err == SB_OK) {
-        ret->chain_id = genesis.config.chain_id;
-    }
-    sb_arena_fini(&arena);
-    return err;
-}
-
 static sb_err set_path(char ret[SB_PATH_BYTES], const char *path, struct sb_diag *diag)
 {
     if (path == NULL) {
@@ -119,7 +103,7 @@ static sb_err prove(const struct proving *p, struct sb_diag *diag)
     }
     SB_TRY(set_path(dir.validator_key, p->key, diag));
     SB_TRY(set_path(dir.genesis, p->genesis, diag));
-    SB_TRY(find_domain(&domain, dir.genesis, diag));
+    SB_TRY(sb_genesis_load_domain(&domain, dir.genesis, diag));
     SB_TRY(sb_datadir_load_key(&key, &dir, diag));
     sb_possession_prove(proof, key.secret, &domain, &operator_addr);
     sodium_memzero(key.secret, sizeof key.secret);

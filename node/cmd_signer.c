@@ -18,8 +18,6 @@
 #include "node/signer_server.h"
 #include "node/signing_history.h"
 
-#define ARENA_BYTES ((size_t)1 << 30)
-
 struct place {
     const char *datadir;
     const char *key;
@@ -75,24 +73,10 @@ static sb_err path_set(char ret[SB_PATH_BYTES], const char *path, struct sb_diag
     return SB_OK;
 }
 
-static sb_err domain_of_genesis(struct sb_chain_domain *ret, const char *path, struct sb_diag *diag)
-{
-    struct sb_arena arena;
-    struct sb_genesis genesis;
-    sb_arena_init(&arena, ARENA_BYTES);
-    sb_err err = sb_genesis_load(&genesis, &arena, path, diag);
-    err = err == SB_OK ? sb_genesis_hash(&ret->genesis_hash, &genesis) : err;
-    if (err == SB_OK) {
-        ret->chain_id = genesis.config.chain_id;
-    }
-    sb_arena_fini(&arena);
-    return err;
-}
-
 static sb_err find_domain(struct signing *s, const struct place *place, struct sb_diag *diag)
 {
     if (place->genesis_hash == NULL) {
-        return domain_of_genesis(&s->domain, s->paths.genesis, diag);
+        return sb_genesis_load_domain(&s->domain, s->paths.genesis, diag);
     }
     if (sb_hex_parse(s->domain.genesis_hash.b, 32, place->genesis_hash,
                      strlen(place->genesis_hash)) != SB_OK) {

@@ -14,8 +14,9 @@
 #include "node/predeploys.h"
 #include "storage/journal.h"
 
-#define DIR_MODE           0700
-#define KEY_FILE_BYTES_MAX ((size_t)4096)
+#define DIR_MODE            0700
+#define KEY_FILE_BYTES_MAX  ((size_t)4096)
+#define GENESIS_ARENA_BYTES ((size_t)1 << 30)
 
 sb_err sb_datadir_paths(struct sb_datadir *ret_dir, const char *path, struct sb_diag *diag)
 {
@@ -388,6 +389,23 @@ sb_err sb_genesis_load(struct sb_genesis *ret_genesis, struct sb_arena *arena, c
 {
     struct genesis_place place = {ret_genesis, arena};
     return load(path, SB_GENESIS_JSON_BYTES_MAX, parse_genesis_text, &place, diag);
+}
+
+sb_err sb_genesis_load_domain(struct sb_chain_domain *ret_domain, const char *path,
+                              struct sb_diag *diag)
+{
+    struct sb_arena arena;
+    struct sb_genesis genesis;
+    struct sb_chain_domain domain;
+    sb_arena_init(&arena, GENESIS_ARENA_BYTES);
+    sb_err err = sb_genesis_load(&genesis, &arena, path, diag);
+    err = err == SB_OK ? sb_genesis_hash(&domain.genesis_hash, &genesis) : err;
+    if (err == SB_OK) {
+        domain.chain_id = genesis.config.chain_id;
+        *ret_domain = domain;
+    }
+    sb_arena_fini(&arena);
+    return err;
 }
 
 sb_err sb_datadir_load_genesis(struct sb_genesis *ret_genesis, struct sb_arena *arena,

@@ -104,6 +104,9 @@ sb_err sb_datadir_load_genesis(struct sb_genesis *ret_genesis, struct sb_arena *
 /* sb_genesis_load: from any file. */
 sb_err sb_genesis_load(struct sb_genesis *ret_genesis, struct sb_arena *arena, const char *path,
                        struct sb_diag *diag) SB_MUST_USE;
+/* sb_genesis_load_domain: only what a genesis file names its chain by. */
+sb_err sb_genesis_load_domain(struct sb_chain_domain *ret_domain, const char *path,
+                              struct sb_diag *diag) SB_MUST_USE;
 sb_err sb_datadir_load_key(struct sb_validator_key *ret_key, const struct sb_datadir *dir,
                            struct sb_diag *diag) SB_MUST_USE;
 
