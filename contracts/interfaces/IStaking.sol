@@ -126,8 +126,8 @@ interface IStaking {
 
     struct Delegation {
         address operator;
-        uint256 shares;
-        uint256 tokens; // what the shares are worth now, after slashes that are not settled yet
+        uint256 shares; // after slashes of redelegated shares, also those that are not settled yet: what `settle` would leave
+        uint256 tokens; // what these shares are worth now
         uint256 transitShares; // of the shares, those that came by redelegations that are not complete
     }
 
