@@ -185,14 +185,29 @@ static void put_field(struct sb_buf *out, uint8_t number, uint64_t len)
     sb_buf_add_byte(out, (uint8_t)len);
 }
 
-/* The first input of the graph says what shape a result has: only a constant can. */
-static bool first_input_is_shape(const struct sb_graph *graph)
+/* What is made of the first input of the graph says what shape a result has: only a constant can. */
+static bool first_input_is_shape(struct test_case *t, const struct sb_graph *graph)
 {
+    bool *made_of_it = sb_arena_zalloc(&t->memory, graph->value_count * sizeof *made_of_it);
+    if (made_of_it == NULL) {
+        return false;
+    }
+    made_of_it[graph->inputs[0]] = true;
     for (uint32_t n = 0; n < graph->node_count; n++) {
         const struct sb_graph_node *node = &graph->nodes[n];
+        bool any = false;
         for (uint32_t i = 0; i < node->input_count; i++) {
-            if (node->inputs[i] == graph->inputs[0] && i >= sb_passes_first_shape_input(node)) {
+            bool here = node->inputs[i] != SB_NO_VALUE && made_of_it[node->inputs[i]];
+            if (here && i >= sb_passes_first_shape_input(node)) {
                 return true;
+            }
+            any = any || here;
+        }
+        bool shape_only =
+            strcmp(node->op->name, "Shape") == 0 || strcmp(node->op->name, "Size") == 0;
+        for (uint32_t i = 0; i < node->output_count; i++) {
+            if (node->outputs[i] != SB_NO_VALUE) {
+                made_of_it[node->outputs[i]] = any && !shape_only;
             }
         }
     }
@@ -379,7 +394,7 @@ static enum outcome run_case(struct test_case *t)
                       graph.input_count);
     }
     enum outcome outcome = attempt(&refused, t, &graph);
-    t->free_inputs = t->input_count > 0 && first_input_is_shape(&graph) ? 0 : 1;
+    t->free_inputs = t->input_count > 0 && first_input_is_shape(t, &graph) ? 0 : 1;
     if (refused && t->input_count > t->free_inputs) {
         t->bound = true;
         outcome = attempt(&refused, t, &graph);

@@ -266,15 +266,28 @@ static bool cast_is_plain(const struct sb_graph *graph, const struct sb_graph_no
     return from == to || (!sb_elem_is_exact(from) && !sb_elem_is_exact(to));
 }
 
+/* Somebody reads the integers of a QuantizeLinear as they are. */
+static bool is_used_quantised(const struct sb_graph *graph, uint32_t value)
+{
+    bool used = graph->values[value].is_output;
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        const struct sb_graph_node *reader = &graph->nodes[n];
+        for (uint32_t i = 0; !reader->removed && i < reader->input_count; i++) {
+            used =
+                used || (reader->inputs[i] == value && reader->op->id != SB_ONNX_DEQUANTIZE_LINEAR);
+        }
+    }
+    return used;
+}
+
 /* x -> QuantizeLinear -> DequantizeLinear: x keeps the scale as its given quantisation. */
 static sb_err take_quant(struct sb_graph *graph, struct sb_graph_node *node, struct sb_diag *diag)
 {
     const struct sb_value *scale = sb_graph_input(graph, node, 1);
     const struct sb_value *zero_point = sb_graph_input(graph, node, 2);
     uint32_t q = node->outputs[0];
-    if (graph->values[q].is_output) {
-        return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
-                             "a quantised output; end the model with DequantizeLinear");
+    if (is_used_quantised(graph, q)) {
+        return SB_OK; /* its integers are meant, not a scale for the activations */
     }
     enum sb_elem elem = zero_point != NULL ? zero_point->elem : SB_ELEM_UINT8;
     if (!scale->is_const || sb_array_count(&scale->array) != 1 ||
@@ -282,16 +295,6 @@ static sb_err take_quant(struct sb_graph *graph, struct sb_graph_node *node, str
         (elem != SB_ELEM_UINT8 && elem != SB_ELEM_INT8)) {
         return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
                              "activations must be quantised per tensor to 8 bits with constants");
-    }
-    for (uint32_t n = 0; n < graph->node_count; n++) {
-        struct sb_graph_node *reader = &graph->nodes[n];
-        for (uint32_t i = 0; !reader->removed && i < reader->input_count; i++) {
-            if (reader->inputs[i] == q && reader->op->id != SB_ONNX_DEQUANTIZE_LINEAR) {
-                return sb_graph_fail(diag, SB_E_UNSUPPORTED, node,
-                                     "its result is read by '%s' (%s), not by DequantizeLinear",
-                                     reader->name, reader->op->name);
-            }
-        }
     }
     struct sb_value *x = &graph->values[node->inputs[0]];
     if (!x->given.present) {
@@ -363,6 +366,10 @@ static sb_err drop_identities(struct sb_graph *graph, struct sb_diag *diag)
             drop(graph, node);
             break;
         case SB_ONNX_DEQUANTIZE_LINEAR:
+            if (sb_elem_is_exact(graph->values[node->inputs[0]].elem) &&
+                !graph->values[node->inputs[0]].given.present) {
+                break; /* of integers that are computed or given: sb_pass_expand */
+            }
             SB_TRY(check_pair(graph, node, diag));
             drop(graph, node);
             break;
