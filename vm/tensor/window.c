@@ -110,21 +110,81 @@ static void fill(uint8_t *ret, size_t bytes, const void *element, size_t elem_by
     }
 }
 
+/* memcpy of what is mostly short: two overlapping copies of a fixed size instead of a call. */
+static inline void copy_run(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    if (bytes > 32) {
+        memcpy(to, from, bytes);
+    } else if (bytes >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + bytes - 16, from + bytes - 16, 16);
+    } else if (bytes >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + bytes - 8, from + bytes - 8, 8);
+    } else if (bytes >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + bytes - 4, from + bytes - 4, 4);
+    } else {
+        for (size_t i = 0; i < bytes; i++) {
+            to[i] = from[i];
+        }
+    }
+}
+
+/* A row of the window, whole pixels side by side: those inside the image are one run of it. `row` is where the image's row begins. */
+static void gather_row(uint8_t *ret_patch, const struct sb_window_axis *w, const uint8_t *row,
+                       size_t ox, const struct sb_window_piece *piece)
+{
+    int64_t first = sb_window_tap(w, ox, 0);
+    int64_t end = first + w->kernel;
+    int64_t inside = first > 0 ? first : 0;
+    int64_t inside_end = end < w->in ? end : w->in;
+    size_t left = (size_t)(inside - first) * piece->pixel_bytes;
+    size_t bytes = (size_t)(inside_end - inside) * piece->pixel_bytes;
+    if (left > 0) {
+        fill(ret_patch, left, piece->pad, piece->elem_bytes);
+    }
+    copy_run(ret_patch + left, row + (size_t)inside * piece->pixel_bytes, bytes);
+    if (end > inside_end) {
+        fill(ret_patch + left + bytes, (size_t)(end - inside_end) * piece->pixel_bytes, piece->pad,
+             piece->elem_bytes);
+    }
+}
+
+static void gather_taps(uint8_t *ret_patch, const struct sb_window_axis *w, const uint8_t *row,
+                        size_t ox, const struct sb_window_piece *piece)
+{
+    for (size_t kx = 0; kx < (size_t)w->kernel; kx++, ret_patch += piece->piece_bytes) {
+        int64_t column = sb_window_tap(w, ox, kx);
+        if (column < 0 || column >= w->in) {
+            fill(ret_patch, piece->piece_bytes, piece->pad, piece->elem_bytes);
+            continue;
+        }
+        const uint8_t *pixel = row + (size_t)column * piece->pixel_bytes;
+        copy_run(ret_patch, pixel + piece->piece_offset, piece->piece_bytes);
+    }
+}
+
 void sb_window_gather(void *ret_patch, const struct sb_window *w, const void *x, size_t b,
                       size_t oy, size_t ox, const struct sb_window_piece *piece)
 {
+    size_t row_bytes = (size_t)w->w.kernel * piece->piece_bytes;
+    bool whole = w->w.dilation == 1 && piece->piece_bytes == piece->pixel_bytes;
     uint8_t *patch = ret_patch;
-    for (size_t ky = 0; ky < (size_t)w->h.kernel; ky++) {
+    for (size_t ky = 0; ky < (size_t)w->h.kernel; ky++, patch += row_bytes) {
         int64_t y = sb_window_tap(&w->h, oy, ky);
-        for (size_t kx = 0; kx < (size_t)w->w.kernel; kx++, patch += piece->piece_bytes) {
-            int64_t column = sb_window_tap(&w->w, ox, kx);
-            if (y < 0 || y >= w->h.in || column < 0 || column >= w->w.in) {
-                fill(patch, piece->piece_bytes, piece->pad, piece->elem_bytes);
-                continue;
-            }
-            size_t pixel = (b * (size_t)w->h.in + (size_t)y) * (size_t)w->w.in + (size_t)column;
-            memcpy(patch, (const uint8_t *)x + pixel * piece->pixel_bytes + piece->piece_offset,
-                   piece->piece_bytes);
+        if (y < 0 || y >= w->h.in) {
+            fill(patch, row_bytes, piece->pad, piece->elem_bytes);
+            continue;
+        }
+        const uint8_t *row = (const uint8_t *)x + (b * (size_t)w->h.in + (size_t)y) *
+                                                      (size_t)w->w.in * piece->pixel_bytes;
+        /* padding is below the window's extent on each side, but an image may be narrower than that */
+        if (whole && sb_window_tap(&w->w, ox, 0) < w->w.in &&
+            sb_window_tap(&w->w, ox, 0) + w->w.kernel > 0) {
+            gather_row(patch, &w->w, row, ox, piece);
+        } else {
+            gather_taps(patch, &w->w, row, ox, piece);
         }
     }
 }

@@ -3,73 +3,99 @@
 
 #include "vm/tensor/kernels/functions.h"
 
-#define BLOCK 128u /* outputs at a time */
+#define BLOCK 64u /* channels at a time */
 #define TAPS_KEPT                                                                                  \
     16u /* windows up to this have their weights transposed once a call, not once a pixel */
 
-/* The weights of one tap for the outputs first .. first + count - 1, as int16. */
-static void weights_of(int16_t *ret_w, const struct sb_depthwise *a, size_t tap, size_t first,
-                       size_t count)
+/* Output j of the channels first .. first + count - 1: the ends of their sums, and the weights by tap. */
+struct group {
+    size_t first;
+    size_t count;
+    size_t j;
+    int32_t bias[BLOCK];
+    int32_t mult[BLOCK];
+    uint8_t shift[BLOCK];
+    int16_t w[TAPS_KEPT][BLOCK];
+};
+
+static void load_weights(int16_t *ret_w, const struct sb_depthwise *a, const struct group *g,
+                         size_t tap)
 {
-    const int8_t *w = a->w + first * a->taps + tap;
-    for (size_t o = 0; o < count; o++) {
-        ret_w[o] = w[o * a->taps];
+    const int8_t *w = a->w + (g->first * a->multiplier + g->j) * a->taps + tap;
+    for (size_t c = 0; c < g->count; c++) {
+        ret_w[c] = w[c * a->multiplier * a->taps];
     }
 }
 
-/* Centred x of the outputs first .. first + count - 1, each channel `multiplier` times. */
-static void window_of(int16_t *ret_x, const void *x, enum sb_dtype x_dtype,
-                      const struct sb_depthwise *a, size_t first, size_t count)
+static void load_group(struct group *ret, const struct sb_depthwise *a, size_t first, size_t j)
 {
-    if (a->multiplier == 1) {
-        sb_centre(ret_x, sb_element_at(x, x_dtype, first), x_dtype, a->x_zero_point, count);
-        return;
+    ret->first = first;
+    ret->count = a->channels - first < BLOCK ? a->channels - first : BLOCK;
+    ret->j = j;
+    for (size_t c = 0; c < ret->count; c++) {
+        size_t o = (first + c) * a->multiplier + j;
+        ret->bias[c] = a->bias[o];
+        ret->mult[c] = a->mult[o];
+        ret->shift[c] = a->shift[o];
     }
-    int16_t channels[BLOCK];
-    size_t channel = first / a->multiplier;
-    size_t last = (first + count - 1) / a->multiplier;
-    size_t next = (channel + 1) * a->multiplier - first; /* where the next channel begins */
-    sb_centre(channels, sb_element_at(x, x_dtype, channel), x_dtype, a->x_zero_point,
-              last - channel + 1);
-    for (size_t o = 0, c = 0; o < count; c++, next += a->multiplier) {
-        for (; o < next && o < count; o++) {
-            ret_x[o] = channels[c];
-        }
+    for (size_t t = 0; a->taps <= TAPS_KEPT && t < a->taps; t++) {
+        load_weights(ret->w[t], a, ret, t);
     }
 }
 
-static void multiply_add(int32_t *sums, const int16_t *x, const int16_t *w, size_t count)
+#define MULTIPLY_ADD(type)                                                                         \
+    for (size_t c = 0; c < count; c++) {                                                           \
+        sums[c] += (int16_t)(((const type *)x)[c] - zero_point) * w[c];                            \
+    }
+
+/* i16 has zero point 0, so every difference fits int16. */
+static void multiply_add(int32_t *sums, const void *x, enum sb_dtype x_dtype, int32_t zero_point,
+                         const int16_t *w, size_t count)
 {
-    for (size_t o = 0; o < count; o++) {
-        sums[o] += x[o] * w[o];
+    if (x_dtype == SB_DTYPE_I8) {
+        MULTIPLY_ADD(int8_t)
+    } else if (x_dtype == SB_DTYPE_U8) {
+        MULTIPLY_ADD(uint8_t)
+    } else {
+        MULTIPLY_ADD(int16_t)
+    }
+}
+
+/* The outputs of a group to y, whose element 0 is that of channel `first` and output 0: they are `multiplier` apart. */
+static void finish(uint8_t *ret_y, const int32_t *sums, const struct group *g,
+                   const struct sb_depthwise *a)
+{
+    size_t size = sb_dtype_bytes(a->y.dtype);
+    uint8_t y[BLOCK * sizeof(int32_t)];
+    void *to = a->multiplier == 1 ? ret_y : y;
+    sb_kernel_requantise_c(to, sums, g->mult, g->shift, 1, g->count, g->count, &a->y);
+    for (size_t c = 0; a->multiplier > 1 && c < g->count; c++) {
+        memcpy(ret_y + (c * a->multiplier + g->j) * size, y + c * size, size);
     }
 }
 
 static void depthwise(void *ret_y, const void *const *taps, const size_t *steps,
                       const struct sb_depthwise *a, enum sb_dtype x_dtype)
 {
-    size_t outputs = a->channels * a->multiplier;
-    int16_t w[TAPS_KEPT][BLOCK];
-    bool kept = a->taps <= TAPS_KEPT;
-    for (size_t first = 0; first < outputs; first += BLOCK) {
-        size_t count = outputs - first < BLOCK ? outputs - first : BLOCK;
-        for (size_t t = 0; kept && t < a->taps; t++) {
-            weights_of(w[t], a, t, first, count);
-        }
-        for (size_t i = 0; i < a->m; i++) {
-            int32_t sums[BLOCK];
-            int16_t x[BLOCK];
-            memcpy(sums, a->bias + first, count * sizeof *sums);
-            for (size_t t = 0; t < a->taps; t++) {
-                int16_t *weights = w[kept ? t : 0];
-                if (!kept) {
-                    weights_of(weights, a, t, first, count);
+    struct group g;
+    for (size_t first = 0; first < a->channels; first += BLOCK) {
+        for (size_t j = 0; j < a->multiplier; j++) {
+            load_group(&g, a, first, j);
+            for (size_t i = 0; i < a->m; i++) {
+                int32_t sums[BLOCK];
+                memcpy(sums, g.bias, sizeof sums);
+                for (size_t t = 0; t < a->taps; t++) {
+                    int16_t *w = g.w[a->taps <= TAPS_KEPT ? t : 0];
+                    if (a->taps > TAPS_KEPT) {
+                        load_weights(w, a, &g, t);
+                    }
+                    const uint8_t *x = (const uint8_t *)taps[t] + i * steps[t];
+                    multiply_add(sums, sb_element_at(x, x_dtype, first), x_dtype, a->x_zero_point,
+                                 w, g.count);
                 }
-                window_of(x, (const uint8_t *)taps[t] + i * steps[t], x_dtype, a, first, count);
-                multiply_add(sums, x, weights, count);
+                size_t o = i * a->y_stride + first * a->multiplier;
+                finish(sb_element_at_mut(ret_y, a->y.dtype, o), sums, &g, a);
             }
-            sb_kernel_requantise_c(sb_element_at_mut(ret_y, a->y.dtype, i * a->y_stride + first),
-                                   sums, a->mult + first, a->shift + first, 1, count, count, &a->y);
         }
     }
 }
