@@ -205,11 +205,19 @@ static sb_err combine_prove(const struct sb_check *c)
 
 static sb_err combine_cost(const struct sb_check *c)
 {
-    int64_t kind = c->attrs[SB_ATTR_COMBINE_KIND];
-    bool divides = kind == SB_COMBINE_DIV || kind == SB_COMBINE_MOD || kind == SB_COMBINE_REM;
-    bool wide = c->out->bytes > c->out->count * 4;
-    sb_rows_cost(c, divides ? SB_GAS_CLASS_DIVIDE : SB_GAS_CLASS_ELEMENTWISE,
-                 divides || !wide ? 1 : 2);
+    switch (c->attrs[SB_ATTR_COMBINE_KIND]) {
+    case SB_COMBINE_DIV:
+    case SB_COMBINE_MOD:
+    case SB_COMBINE_REM:
+        sb_rows_cost(c, SB_GAS_CLASS_REQUANTISE, sat_mul_u64(c->out->count, 8));
+        break;
+    case SB_COMBINE_SHL:
+    case SB_COMBINE_SHR:
+        sb_rows_cost(c, SB_GAS_CLASS_REQUANTISE, c->out->count);
+        break;
+    default:
+        sb_rows_cost(c, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(c->out->bytes, 2));
+    }
     return SB_OK;
 }
 
@@ -275,8 +283,8 @@ static sb_err compare_prove(const struct sb_check *c)
 
 static sb_err compare_cost(const struct sb_check *c)
 {
-    bool wide = c->in[0]->desc.dtype == SB_DTYPE_I64;
-    sb_rows_cost(c, SB_GAS_CLASS_ELEMENTWISE, wide ? 2 : 1);
+    uint64_t bytes = sat_mul_u64(c->out->count, sb_dtype_bytes(c->in[0]->desc.dtype));
+    sb_rows_cost(c, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(bytes, 2));
     return SB_OK;
 }
 
@@ -298,7 +306,8 @@ const struct sb_op_code sb_op_compare = {
         const uint##bits##_t *b = in[SB_IN_WHERE_B];                                               \
         uint##bits##_t *y = ret_y;                                                                 \
         for (size_t i = 0; i < count; i++) {                                                       \
-            y[i] = flag[i] != 0 ? a[i] : b[i];                                                     \
+            uint##bits##_t mask = (uint##bits##_t)(0 - (uint##bits##_t)(flag[i] != 0));            \
+            y[i] = (uint##bits##_t)(b[i] ^ ((a[i] ^ b[i]) & mask));                                \
         }                                                                                          \
     }
 DEFINE_WHERE(8)
@@ -325,8 +334,7 @@ static sb_err where_prove(const struct sb_check *c)
 
 static sb_err where_cost(const struct sb_check *c)
 {
-    bool wide = c->out->bytes > c->out->count * 4;
-    sb_rows_cost(c, SB_GAS_CLASS_ELEMENTWISE, wide ? 2 : 1);
+    sb_rows_cost(c, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(c->out->bytes, 3));
     return SB_OK;
 }
 
@@ -355,51 +363,72 @@ const struct sb_op_code sb_op_where = {
 
 /* ---- MAP ---- */
 
+/* Narrow types compute in 32 bits, where a shift of 30 does what a longer one does. */
+#define NARROW_SHIFT_MAX 30u
+
 struct map_params {
     int64_t zero_point_x;
     int64_t zero_point_y;
     int64_t lo;
     int64_t hi;
     unsigned shift;
+    int64_t half_below; /* 2^(shift - 1) - 1; 0 without a shift */
+    int64_t odd;        /* 1; 0 without a shift */
 };
 
-static int64_t half_even(int64_t v, unsigned shift)
+static struct map_params map_params_of(unsigned shift)
 {
-    if (shift == 0) {
-        return v;
-    }
-    int64_t q = sb_shr_i64(v, shift);
-    uint64_t rest = (uint64_t)v & (((uint64_t)1 << shift) - 1);
-    uint64_t half = (uint64_t)1 << (shift - 1);
-    return q + (rest > half || (rest == half && (q & 1) != 0) ? 1 : 0);
+    return (struct map_params){
+        .shift = shift,
+        .half_below = shift == 0 ? 0 : ((int64_t)1 << (shift - 1)) - 1,
+        .odd = shift == 0 ? 0 : 1,
+    };
 }
 
-#define DEFINE_MAP_LOOP(name, suffix, type, formula)                                               \
+#define DEFINE_MAP_LOOP(name, suffix, type, wide, shr, formula)                                    \
     static void name##_##suffix(void *ret_y, const void *x, size_t count,                          \
                                 const struct map_params *p)                                        \
     {                                                                                              \
         type *y = ret_y;                                                                           \
+        const wide zx = (wide)p->zero_point_x;                                                     \
+        const wide zy = (wide)p->zero_point_y;                                                     \
+        const wide lo = (wide)p->lo;                                                               \
+        const wide hi = (wide)p->hi;                                                               \
+        const wide half_below = (wide)p->half_below;                                               \
+        const wide odd = (wide)p->odd;                                                             \
+        const unsigned shift = p->shift;                                                           \
+        (void)half_below, (void)odd, (void)shift;                                                  \
         for (size_t i = 0; i < count; i++) {                                                       \
-            int64_t v = (int64_t)((const type *)x)[i] - p->zero_point_x;                           \
-            y[i] = (type)sb_clamp_i64((formula) + p->zero_point_y, p->lo, p->hi);                  \
+            wide v = (wide)((wide)((const type *)x)[i] - zx);                                      \
+            wide r = (wide)((formula) + zy);                                                       \
+            r = r < lo ? lo : r;                                                                   \
+            y[i] = (type)(r > hi ? hi : r);                                                        \
         }                                                                                          \
     }
-#define DEFINE_MAP(suffix, type)                                                                   \
-    DEFINE_MAP_LOOP(abs, suffix, type, v < 0 ? -v : v)                                             \
-    DEFINE_MAP_LOOP(neg, suffix, type, -v)                                                         \
-    DEFINE_MAP_LOOP(sign, suffix, type, (v > 0 ? 1 : 0) - (v < 0 ? 1 : 0))                         \
-    DEFINE_MAP_LOOP(floor, suffix, type, sb_shr_i64(v, p->shift))                                  \
-    DEFINE_MAP_LOOP(ceil, suffix, type, -sb_shr_i64(-v, p->shift))                                 \
-    DEFINE_MAP_LOOP(round, suffix, type, half_even(v, p->shift))                                   \
-    DEFINE_MAP_LOOP(trunc, suffix, type,                                                           \
-                    v < 0 ? -sb_shr_i64(-v, p->shift) : sb_shr_i64(v, p->shift))
+/* Half to even: up by half, less one where the whole part is even. */
+#define DEFINE_MAP(suffix, type, wide, shr)                                                        \
+    DEFINE_MAP_LOOP(abs, suffix, type, wide, shr, v < 0 ? -v : v)                                  \
+    DEFINE_MAP_LOOP(neg, suffix, type, wide, shr, -v)                                              \
+    DEFINE_MAP_LOOP(sign, suffix, type, wide, shr, (v > 0 ? 1 : 0) - (v < 0 ? 1 : 0))              \
+    DEFINE_MAP_LOOP(floor, suffix, type, wide, shr, shr(v, shift))                                 \
+    DEFINE_MAP_LOOP(ceil, suffix, type, wide, shr, -shr(-v, shift))                                \
+    DEFINE_MAP_LOOP(round, suffix, type, wide, shr,                                                \
+                    shr(v + half_below + (shr(v, shift) & odd), shift))                            \
+    DEFINE_MAP_LOOP(trunc, suffix, type, wide, shr, v < 0 ? -shr(-v, shift) : shr(v, shift))
 
-DEFINE_MAP(i8, int8_t)
-DEFINE_MAP(u8, uint8_t)
-DEFINE_MAP(i16, int16_t)
-DEFINE_MAP(u16, uint16_t)
-DEFINE_MAP(i32, int32_t)
-DEFINE_MAP(i64, int64_t)
+/* As sb_shr_i64: without a branch. */
+static inline int32_t shr32(int32_t value, unsigned shift)
+{
+    uint32_t sign = 0 - ((uint32_t)value >> 31);
+    return (int32_t)((((uint32_t)value ^ sign) >> shift) ^ sign);
+}
+
+DEFINE_MAP(i8, int8_t, int32_t, shr32)
+DEFINE_MAP(u8, uint8_t, int32_t, shr32)
+DEFINE_MAP(i16, int16_t, int32_t, shr32)
+DEFINE_MAP(u16, uint16_t, int32_t, shr32)
+DEFINE_MAP(i32, int32_t, int64_t, sb_shr_i64)
+DEFINE_MAP(i64, int64_t, int64_t, sb_shr_i64)
 
 typedef void (*map_fn)(void *ret_y, const void *x, size_t count, const struct map_params *p);
 static const map_fn k_map[SB_MAP_COUNT][SB_DTYPE_COUNT] = {
@@ -420,6 +449,7 @@ static sb_err map_infer(const struct sb_check *c)
 /* The value of a kind at v; the kinds are monotone but ABS. */
 static int64_t map_value(int64_t kind, int64_t v, unsigned shift)
 {
+    struct map_params p = map_params_of(shift);
     switch (kind) {
     case SB_MAP_ABS:
         return v < 0 ? -v : v;
@@ -432,7 +462,7 @@ static int64_t map_value(int64_t kind, int64_t v, unsigned shift)
     case SB_MAP_CEIL:
         return -sb_shr_i64(-v, shift);
     case SB_MAP_ROUND:
-        return half_even(v, shift);
+        return sb_shr_i64(v + p.half_below + (sb_shr_i64(v, shift) & p.odd), shift);
     default:
         return v < 0 ? -sb_shr_i64(-v, shift) : sb_shr_i64(v, shift);
     }
@@ -445,6 +475,8 @@ static sb_err map_prove(const struct sb_check *c)
     int64_t kind = c->attrs[SB_ATTR_MAP_KIND];
     SB_TRY(sb_check_fits_i64(c, x, "the element"));
     SB_TRY(sb_check_fits_i64(c, sb_interval_scale(x, -1), "its negative"));
+    SB_TRY(sb_check_fits_i64(c, sb_interval_with_half(x, kind == SB_MAP_ROUND ? shift : 0),
+                             "the element with the half"));
     int64_t at_lo = map_value(kind, (int64_t)x.lo, shift);
     int64_t at_hi = map_value(kind, (int64_t)x.hi, shift);
     struct sb_interval y = sb_interval_hull((struct sb_interval){.lo = at_lo, .hi = at_lo},
@@ -459,22 +491,22 @@ static sb_err map_prove(const struct sb_check *c)
 
 static sb_err map_cost(const struct sb_check *c)
 {
-    bool wide = c->out->bytes > c->out->count * 4;
-    sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE,
-                 wide ? sat_mul_u64(c->out->count, 2) : c->out->count);
+    uint64_t units = sb_dtype_bytes(c->out->desc.dtype) < 4 ? 1 : 4;
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, sat_mul_u64(c->out->count, units));
     return SB_OK;
 }
 
 static void map_run(const struct sb_exec *x)
 {
     const struct sb_tensor_desc *d = &x->out_tensor->desc;
-    struct map_params p = {
-        .zero_point_x = x->in_tensor[0]->desc.quant.zero_point,
-        .zero_point_y = d->quant.zero_point,
-        .lo = d->lo,
-        .hi = d->hi,
-        .shift = (unsigned)x->attrs[SB_ATTR_MAP_SHIFT],
-    };
+    unsigned shift = (unsigned)x->attrs[SB_ATTR_MAP_SHIFT];
+    bool narrow = sb_dtype_bytes(d->dtype) < 4;
+    struct map_params p =
+        map_params_of(narrow && shift > NARROW_SHIFT_MAX ? NARROW_SHIFT_MAX : shift);
+    p.zero_point_x = x->in_tensor[0]->desc.quant.zero_point;
+    p.zero_point_y = d->quant.zero_point;
+    p.lo = d->lo;
+    p.hi = d->hi;
     k_map[x->attrs[SB_ATTR_MAP_KIND]][d->dtype](x->out, x->in[0], (size_t)x->out_tensor->count, &p);
 }
 

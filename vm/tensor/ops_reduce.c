@@ -66,12 +66,11 @@ static sb_err check_without_axis(const struct sb_check *c, int64_t axis)
     return sb_check_shape(c, c->out, "output", &want);
 }
 
-static void axis_cost(const struct sb_check *c, struct axis a, uint64_t taps)
+static void axis_cost(const struct sb_check *c, struct axis a, enum sb_gas_class gas_class,
+                      uint64_t units)
 {
-    uint64_t runs = a.inner == 1 ? a.outer : a.outer * a.n;
-    bool wide = c->in[0]->bytes > c->in[0]->count * 4;
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE,
-                 sat_mul_u64(c->in[0]->count, wide ? 2 * taps : taps));
+    uint64_t runs = a.inner == 1 ? 2 * a.outer : a.outer * a.n;
+    sb_units_add(&c->node->units, gas_class, units);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, runs);
 }
 
@@ -101,11 +100,38 @@ static void axis_cost(const struct sb_check *c, struct axis a, uint64_t taps)
             }                                                                                      \
         }                                                                                          \
     }
+/* Greatest and smallest elements: compared in their own type. */
+#define DEFINE_EXTREME_LOOP(name, suffix, type, relation)                                          \
+    static void name##_##suffix(int64_t *ret_acc, const void *x, size_t n, size_t stride,          \
+                                size_t count, int64_t zero_point, unsigned pre)                    \
+    {                                                                                              \
+        const type *at = x;                                                                        \
+        type best[BLOCK];                                                                          \
+        (void)pre;                                                                                 \
+        if (stride == 1) {                                                                         \
+            type acc = at[0];                                                                      \
+            for (size_t i = 1; i < n; i++) {                                                       \
+                acc = at[i] relation acc ? at[i] : acc;                                            \
+            }                                                                                      \
+            ret_acc[0] = (int64_t)acc - zero_point;                                                \
+            return;                                                                                \
+        }                                                                                          \
+        memcpy(best, at, count * sizeof *best);                                                    \
+        for (size_t k = 1; k < n; k++) {                                                           \
+            at += stride;                                                                          \
+            for (size_t i = 0; i < count; i++) {                                                   \
+                best[i] = at[i] relation best[i] ? at[i] : best[i];                                \
+            }                                                                                      \
+        }                                                                                          \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            ret_acc[i] = (int64_t)best[i] - zero_point;                                            \
+        }                                                                                          \
+    }
 #define DEFINE_REDUCE(suffix, type)                                                                \
     DEFINE_REDUCE_LOOP(sum, suffix, type, acc + v)                                                 \
     DEFINE_REDUCE_LOOP(sum_abs, suffix, type, acc + (v < 0 ? -v : v))                              \
-    DEFINE_REDUCE_LOOP(max, suffix, type, acc > v ? acc : v)                                       \
-    DEFINE_REDUCE_LOOP(min, suffix, type, acc < v ? acc : v)                                       \
+    DEFINE_EXTREME_LOOP(max, suffix, type, >)                                                      \
+    DEFINE_EXTREME_LOOP(min, suffix, type, <)                                                      \
     DEFINE_REDUCE_LOOP(sum_square, suffix, type, acc + sb_round_shr(v, pre) * sb_round_shr(v, pre))
 FOR_EACH_TYPE(DEFINE_REDUCE)
 
@@ -188,7 +214,13 @@ static sb_err reduce_cost(const struct sb_check *c)
 {
     struct axis a = axis_of(&c->in[0]->desc.shape, c->attrs[SB_ATTR_REDUCE_AXIS]);
     bool divides = c->attrs[SB_ATTR_REDUCE_DIVISOR] > 1;
-    axis_cost(c, a, c->attrs[SB_ATTR_REDUCE_KIND] == SB_REDUCE_SUM_SQUARE ? 2 : 1);
+    bool twice = c->in[0]->desc.dtype == SB_DTYPE_I64 ||
+                 c->attrs[SB_ATTR_REDUCE_KIND] == SB_REDUCE_SUM_SQUARE;
+    if (keeps_elements(c)) {
+        axis_cost(c, a, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(c->in[0]->bytes, 3));
+    } else {
+        axis_cost(c, a, SB_GAS_CLASS_ELEMENTWISE, sat_mul_u64(c->in[0]->count, twice ? 2 : 1));
+    }
     sb_units_add(&c->node->units, divides ? SB_GAS_CLASS_DIVIDE : SB_GAS_CLASS_REQUANTISE,
                  c->out->count);
     return SB_OK;
@@ -214,20 +246,6 @@ static void finish_sums(int64_t *acc, size_t count, const struct sb_exec *x)
     }
 }
 
-/* Greatest and smallest elements start from the first; sums from 0. */
-static void start_sums(int64_t *acc, size_t count, const struct sb_exec *x, size_t at)
-{
-    const struct sb_tensor_desc *d = &x->in_tensor[0]->desc;
-    int64_t kind = x->attrs[SB_ATTR_REDUCE_KIND];
-    memset(acc, 0, count * sizeof *acc);
-    if (kind == SB_REDUCE_MAX || kind == SB_REDUCE_MIN) {
-        sb_widen(acc, sb_element_at(x->in[0], d->dtype, at), d->dtype, count);
-        for (size_t i = 0; i < count; i++) {
-            acc[i] -= d->quant.zero_point;
-        }
-    }
-}
-
 static void reduce_run(const struct sb_exec *x)
 {
     int64_t acc[BLOCK];
@@ -240,7 +258,7 @@ static void reduce_run(const struct sb_exec *x)
         for (size_t i = 0; i < a.inner; i += BLOCK) {
             size_t count = a.inner - i < BLOCK ? a.inner - i : BLOCK;
             size_t at = o * a.n * a.inner + i;
-            start_sums(acc, count, x, at);
+            memset(acc, 0, count * sizeof *acc);
             fn(acc, sb_element_at(x->in[0], xd->dtype, at), a.n, a.inner, count,
                xd->quant.zero_point, pre);
             finish_sums(acc, count, x);
@@ -272,7 +290,8 @@ static sb_err arg_max_prove(const struct sb_check *c)
 
 static sb_err arg_max_cost(const struct sb_check *c)
 {
-    axis_cost(c, axis_of(&c->in[0]->desc.shape, c->attrs[SB_ATTR_ARG_MAX_AXIS]), 2);
+    struct axis a = axis_of(&c->in[0]->desc.shape, c->attrs[SB_ATTR_ARG_MAX_AXIS]);
+    axis_cost(c, a, SB_GAS_CLASS_ELEMENTWISE, sat_mul_u64(c->in[0]->count, a.inner == 1 ? 4 : 1));
     return SB_OK;
 }
 

@@ -92,7 +92,7 @@ static struct rows rows_of(const struct sb_tensor *const *in, uint32_t operands,
 void sb_rows_cost(const struct sb_check *c, enum sb_gas_class gas_class, uint64_t units)
 {
     struct rows r = rows_of(c->in, c->input_count, c->out);
-    sb_units_add(&c->node->units, gas_class, sat_mul_u64(c->out->count, units));
+    sb_units_add(&c->node->units, gas_class, units);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(r.row_count, c->input_count));
 }
 

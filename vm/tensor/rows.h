@@ -17,7 +17,7 @@
 /* sb_rows_infer: the output has the shape that all inputs of the node broadcast to. */
 sb_err sb_rows_infer(const struct sb_check *c) SB_MUST_USE;
 
-/* sb_rows_cost: `units` of the class for each element of y, ROW for each row of each operand. */
+/* sb_rows_cost: `units` of the class, ROW for each row of each operand. */
 void sb_rows_cost(const struct sb_check *c, enum sb_gas_class gas_class, uint64_t units);
 
 /* sb_rows_run: y[i] = fn(in[0][i], in[1][i], ..), a row or a block of it at a time. */
