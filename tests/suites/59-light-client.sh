@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# samebit light against real nodes, a lying one, and two histories signed with one key
+# samebit light against real nodes, a lying one, two histories signed with one key, and a block that history contradicts
 . "$(dirname "$0")/../../scripts/common.sh"
 . tests/tools/node.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/samebit-light-XXXXXX")
@@ -28,8 +28,8 @@ expect() {
 rpc() { # URL METHOD PARAMS
     curl -s -m 60 -H 'Content-Type: application/json' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"$2\",\"params\":$3}" "$1"
 }
-lie() { # UPSTREAM BYTE: sets liar
-    python3 tests/tools/lying_rpc.py "$1" "$2" >"$work/liar" &
+lie() { # UPSTREAM BYTE, or UPSTREAM show HEIGHT FILE: sets liar
+    python3 tests/tools/lying_rpc.py "$@" >"$work/liar" &
     others+=($!)
     wait_for 60 test -s "$work/liar" || true
     liar=$(cat "$work/liar")
@@ -99,5 +99,28 @@ wait_height "$two" $target
 expect divergence 3 DIVERGENCE build/samebit light --rpc "$one" --state "$work/state" --witness "$two" --height $target --evidence "$work/evidence"
 expect divergence_kind 0 '"kind": "equivocation"' cat "$work/evidence"
 expect divergence_taken 3 'took 1 pieces of evidence' build/samebit light --rpc "$one" --state "$work/state" --witness "$two" --height $target --evidence "$work/evidence"
+
+# a lunatic: a validator signs a block with a set of its own, its node shows it to a light client, another node tells the truth: the
+# evidence comes into a block, and the validator is out for ever
+node_stop
+node_start "$work/log" --datadir "$work/three" --block-time 0.2
+url=$NODE_URL
+wait_height "$url" 12
+field() { sed -E "s/.*\"$1\":\"(0x[0-9a-f]*)\".*/\1/"; }
+id=$(rpc "$url" samebit_getCommit '["0x2"]' | field blockId)
+genesis=$(rpc "$url" eth_getBlockByNumber '["0x0",false]' | field hash)
+validator=$(rpc "$url" samebit_getValidators '[]' | field address)
+rpc "$url" samebit_getLightBlock '["0xa"]' | field result | build/tests/forge "$genesis" "$work/three/keys/validator.json" >"$work/forged"
+lie "$url" show 10 "$work/forged"
+expect lunatic 3 'took 1 pieces of evidence' build/samebit light --rpc "$liar" --witness "$url" --state "$work/lunatic" --trust-height 2 \
+    --trust-hash "$id" --height 10 --evidence "$work/evidence"
+expect lunatic_kind 0 '"kind": "lunatic"' cat "$work/evidence"
+wait_height "$url" $(($(height_of "$url") + 3))
+for height in $(seq 12 $(($(height_of "$url")))); do
+    rpc "$url" samebit_getEvidence "[\"$(printf '0x%x' "$height")\"]"
+done >"$work/carried"
+rpc "$url" samebit_getSigningInfo "[\"$validator\"]" >"$work/info"
+expect lunatic_carried 0 "\"kind\":\"lunatic\",\"address\":\"$validator\",\"height\":\"0x2\"" cat "$work/carried"
+expect lunatic_tombstoned 0 '"tombstoned":true' cat "$work/info"
 say "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
