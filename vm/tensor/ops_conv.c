@@ -77,8 +77,9 @@ static void cost_gather(const struct sb_check *c, const struct conv *v)
 {
     uint64_t taps = sat_mul_u64(v->pixels, v->taps);
     uint64_t pixel_bytes = v->win.channels * sb_dtype_bytes(c->in[0]->desc.dtype);
+    bool whole_pixels = is_depthwise(v) && c->in[0]->desc.dtype != SB_DTYPE_I32;
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW,
-                 sat_mul_u64(taps, is_depthwise(v) ? 1 : v->groups));
+                 sat_mul_u64(taps, whole_pixels ? 1 : v->groups));
     sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(taps, pixel_bytes));
 }
 
@@ -179,8 +180,9 @@ static sb_err conv2d_cost(const struct sb_check *c)
 {
     struct conv v = conv_of(c->attrs, c->in[0], c->in[1]);
     if (is_depthwise(&v)) {
+        /* several outputs of a channel go one by one */
         sb_units_add(&c->node->units, SB_GAS_CLASS_DEPTHWISE_MAC,
-                     sat_mul_u64(c->out->count, v.taps));
+                     sat_mul_u64(c->out->count, sat_mul_u64(v.taps, v.group_out == 1 ? 1 : 6)));
         sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
         c->node->workspace_bytes = depthwise_place_of(&v, c->in[0]->desc.dtype, NULL).bytes;
     } else {

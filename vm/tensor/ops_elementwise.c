@@ -217,7 +217,9 @@ static sb_err rescale_prove(const struct sb_check *c)
 
 static sb_err rescale_cost(const struct sb_check *c)
 {
-    sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
+    bool wide = c->in[0]->desc.dtype == SB_DTYPE_I64 || c->out->desc.dtype == SB_DTYPE_I64;
+    sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE,
+                 wide ? sat_mul_u64(c->out->count, 3) : c->out->count);
     return SB_OK;
 }
 

@@ -110,7 +110,7 @@ static sb_err interpolate_fx_prove(const struct sb_check *c)
 
 static sb_err interpolate_fx_cost(const struct sb_check *c)
 {
-    sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, sat_mul_u64(c->out->count, 4));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, sat_mul_u64(c->out->count, 12));
     return SB_OK;
 }
 

@@ -151,12 +151,12 @@ static sb_err batch_matmul_cost(const struct sb_check *c)
                             : form == FORM_MIDDLE ? SB_GAS_CLASS_I64_MAC
                             : g.m < 4             ? SB_GAS_CLASS_GEMV_MAC
                                                   : SB_GAS_CLASS_WIDE_MAC;
-    sb_units_add(units, mac, macs);
+    sb_units_add(units, mac, form == FORM_WIDE ? sat_mul_u64(macs, 4) : macs);
     sb_units_add(units, transposed ? SB_GAS_CLASS_COPY_BYTE : SB_GAS_CLASS_GATHER_BYTE,
                  sat_mul_u64(batches, g.n * g.k * element));
     sb_units_add(units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(batches, g.m * g.k * element));
     sb_units_add(units, SB_GAS_CLASS_ROW, sat_mul_u64(batches, g.m + (transposed ? g.n : g.k) + 1));
-    sb_units_add(units, SB_GAS_CLASS_REQUANTISE, c->out->count);
+    sb_units_add(units, SB_GAS_CLASS_REQUANTISE, sat_mul_u64(c->out->count, 3));
     c->node->workspace_bytes =
         align64(g.n * g.k * element) + align64(g.k * element) + align64(g.n * sizeof(int64_t));
     return SB_OK;

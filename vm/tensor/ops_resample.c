@@ -61,7 +61,8 @@ static sb_err resample_cost(const struct sb_check *c)
 {
     const struct sb_shape *taps = &c->in[SB_IN_RESAMPLE_INDEX]->desc.shape;
     struct sb_axis a = sb_axis_of(&c->out->desc.shape, (uint32_t)c->attrs[SB_ATTR_RESAMPLE_AXIS]);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_FX_MAC, sat_mul_u64(c->out->count, taps->dims[1]));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_FX_MAC,
+                 sat_mul_u64(c->out->count, (uint64_t)4 * taps->dims[1]));
     sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->out->count);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW,
                  a.inner == 1

@@ -6,6 +6,11 @@
 #include "vm/tensor/kernels.h"
 #include "vm/tensor/op.h"
 
+#define CACHED_BYTES_MAX                                                                           \
+    ((uint64_t)1 << 18) /* of a table, whose rows are then found in the cache */
+#define GATHER_BLOCK 256u
+#define AHEAD        16u /* rows fetched before they are copied */
+
 static struct sb_interval raw_interval(const struct sb_tensor *t)
 {
     return (struct sb_interval){.lo = t->lo, .hi = t->hi};
@@ -90,7 +95,8 @@ static sb_err concat_cost(const struct sb_check *c)
 {
     SB_TRY(copy_cost(c));
     size_t rows = rows_before(&c->out->desc.shape, (uint32_t)c->attrs[SB_ATTR_CONCAT_AXIS]);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(rows, c->input_count));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW,
+                 (sat_mul_u64(rows, c->input_count) + 1) / 2); /* two copies of a run for one */
     return SB_OK;
 }
 
@@ -143,8 +149,7 @@ static sb_err pad_cost(const struct sb_check *c)
     const struct sb_shape *shape = &c->in[0]->desc.shape;
     uint64_t rows = shape->rank == 0 ? 1 : c->in[0]->count / shape->dims[shape->rank - 1];
     SB_TRY(copy_cost(c));
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ELEMENTWISE, c->out->count);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, rows);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, (rows + 1) / 2);
     return SB_OK;
 }
 
@@ -250,21 +255,30 @@ static sb_err gather_cost(const struct sb_check *c)
 {
     SB_TRY(copy_cost(c));
     sb_units_add(&c->node->units, SB_GAS_CLASS_WEIGHT_BYTE, c->out->bytes);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, c->in[SB_IN_GATHER_X]->count);
+    sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, (c->in[SB_IN_GATHER_X]->count + 1) / 2);
+    if (c->in[SB_IN_GATHER_TABLE]->bytes > CACHED_BYTES_MAX) {
+        sb_units_add(&c->node->units, SB_GAS_CLASS_MISS, c->in[SB_IN_GATHER_X]->count);
+    }
     return SB_OK;
 }
 
 static void gather_run(const struct sb_exec *x)
 {
+    int64_t rows[GATHER_BLOCK];
     const struct sb_tensor *index = x->in_tensor[SB_IN_GATHER_X];
     const struct sb_tensor *table = x->in_tensor[SB_IN_GATHER_TABLE];
+    const uint8_t *from = x->in[SB_IN_GATHER_TABLE];
+    uint8_t *y = x->out;
     size_t row_bytes = (size_t)table->bytes / table->desc.shape.dims[0];
-    for (size_t i = 0; i < index->count; i++) {
-        int64_t row = 0;
-        sb_widen(&row, sb_element_at(x->in[SB_IN_GATHER_X], index->desc.dtype, i),
-                 index->desc.dtype, 1);
-        memcpy((uint8_t *)x->out + i * row_bytes,
-               (const uint8_t *)x->in[SB_IN_GATHER_TABLE] + (size_t)row * row_bytes, row_bytes);
+    for (size_t first = 0; first < index->count; first += GATHER_BLOCK) {
+        size_t left = (size_t)index->count - first;
+        size_t count = left < GATHER_BLOCK ? left : GATHER_BLOCK;
+        sb_widen(rows, sb_element_at(x->in[SB_IN_GATHER_X], index->desc.dtype, first),
+                 index->desc.dtype, count);
+        for (size_t i = 0; i < count; i++, y += row_bytes) {
+            __builtin_prefetch(from + (size_t)rows[i + AHEAD < count ? i + AHEAD : i] * row_bytes);
+            memcpy(y, from + (size_t)rows[i] * row_bytes, row_bytes);
+        }
     }
 }
 

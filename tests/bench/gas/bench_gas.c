@@ -36,6 +36,8 @@ struct result {
     double ns;      /* of one node */
     double run_gas; /* of a run of the model, as charged */
     double run_ns;
+    double cold_gas; /* of the model's first touch */
+    double cold_ns;  /* of loading and preparing it, file in memory */
 };
 
 static uint64_t cpu_ns(void)
@@ -69,6 +71,7 @@ struct bench {
     uint32_t at; /* node about to run */
     uint64_t begin;
     uint64_t took;
+    uint64_t load_ns; /* what loading and preparing the file took */
 };
 
 static bool before_node(void *ctx)
@@ -129,11 +132,13 @@ static void bench_init(struct bench *b, const struct gas_case *c, uint32_t copie
     *b = (struct bench){.copies = copies};
     sb_buf_init(&file, FILE_BYTES_MAX);
     gas_case_build(&file, c, copies);
+    uint64_t begin = cpu_ns();
     if (sb_model_load(&b->model, sb_buf_bytes(&file), &diag) != SB_OK) {
         (void)fprintf(stderr, "bench_gas: %s: %s\n", c->name, diag.text);
         exit(1);
     }
     sb_model_prepare(b->model, kernels);
+    b->load_ns = cpu_ns() - begin;
     sb_buf_fini(&file);
     b->info = sb_model_info(b->model);
     b->input = malloc((size_t)b->info->input_bytes);
@@ -183,7 +188,9 @@ static struct result measure(const struct gas_case *c, const struct sb_kernels *
                        .gas = gas_of(&node.units),
                        .ns = (double)best / b.copies,
                        .run_gas = (double)sb_cost_gas(&b.info->units, sb_rates_genesis()),
-                       .run_ns = (double)best_run};
+                       .run_ns = (double)best_run,
+                       .cold_gas = (double)sb_cost_cold_gas(b.info->file_bytes, sb_rates_genesis()),
+                       .cold_ns = (double)b.load_ns};
     bench_fini(&b);
     return r;
 }
@@ -282,6 +289,30 @@ static double check_blocks(const struct result *results, size_t count,
     }
     free(sorted);
     return worst;
+}
+
+static int by_cold_ratio(const void *a, const void *b)
+{
+    const struct result *x = a;
+    const struct result *y = b;
+    double rx = x->cold_ns / x->cold_gas;
+    double ry = y->cold_ns / y->cold_gas;
+    return rx > ry ? -1 : rx < ry ? 1 : 0;
+}
+
+/* The first touch of a model: where loading it is dearest. */
+static void print_cold(const struct result *results, size_t count)
+{
+    struct result *sorted = malloc(count * sizeof *sorted);
+    memcpy(sorted, results, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, by_cold_ratio);
+    (void)printf("\nfirst touch of a model: loading and preparing it (one try, file in memory)\n");
+    for (size_t i = 0; i < count && i < BLOCK_CASES; i++) {
+        (void)printf("%-14s %6.2f %10.0f us   %s\n", sorted[i].c->name,
+                     sorted[i].cold_ns / (sorted[i].cold_gas * NS_PER_GAS),
+                     sorted[i].cold_ns / 1000, sorted[i].c->tensors);
+    }
+    free(sorted);
 }
 
 static FILE *open_report(const char *path)
@@ -394,6 +425,7 @@ int main(int argc, char **argv)
         }
     }
     print_extremes(results, count);
+    print_cold(results, count);
     double block = check_blocks(results, count, kernels);
     if (o.json != NULL) {
         write_json(o.json, results, count, level, block);

@@ -553,7 +553,7 @@ static void cost_of_the_example_is_the_sum_of_its_classes(void **state)
     assert_int_equal(units->count[SB_GAS_CLASS_REQUANTISE], 1);
     uint64_t micro = 200000000 + 20000000 + 400000 + 3 * 20000 + 64 * 1340 + 11 * 10000 + 34000;
     assert_int_equal(sb_cost_gas(units, sb_rates_genesis()), (micro + 999999) / 1000000);
-    assert_int_equal(sb_cost_cold_gas(1000, sb_rates_genesis()), 2600 + 700);
+    assert_int_equal(sb_cost_cold_gas(1000, sb_rates_genesis()), 2600 + 1000);
     sb_model_free(model);
     sb_buf_fini(&file);
 }
