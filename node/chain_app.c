@@ -20,6 +20,7 @@ struct sb_chain_app {
     struct sb_chain_app_options options;
     sb_hash invalid[INVALID_KEPT]; /* hashes of encoded blocks, a ring */
     size_t invalid_next;
+    sb_hash undecided; /* likewise of the last block that could not be judged */
     atomic_uint_least64_t processed_count, invalid_count, forged_count;
 };
 
@@ -84,7 +85,7 @@ static sb_err app_prepare(void *ctx, struct sb_arena *arena,
     return SB_OK;
 }
 
-/* is_first_time: the block was not refused, or left without a verdict, a moment ago. */
+/* is_first_time: the block was not refused a moment ago. */
 static bool is_first_time(struct sb_chain_app *app, sb_bytes encoded)
 {
     sb_hash hash = sb_keccak256(encoded);
@@ -98,11 +99,13 @@ static bool is_first_time(struct sb_chain_app *app, sb_bytes encoded)
     return true;
 }
 
-/* tell_undecided: a decided block that waits holds the node up. */
+/* tell_undecided: once: a decided block that waits holds the node up, and is judged again and again. */
 static void tell_undecided(struct sb_chain_app *app, sb_bytes encoded,
                            const struct sb_chain_verdict *verdict)
 {
-    if (is_first_time(app, encoded)) {
+    sb_hash hash = sb_keccak256(encoded);
+    if (!sb_hash_equal(&app->undecided, &hash)) {
+        app->undecided = hash;
         sb_log(app->options.log, SB_LOG_INFO, "chain", "a block cannot be judged yet",
                SB_LOG_U64("height", sb_chain_head_number(app->options.chain) + 1),
                SB_LOG_STR("reason", verdict->reason), SB_LOG_END);
