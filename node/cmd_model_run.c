@@ -52,6 +52,7 @@ struct import {
     const char *calibrate;
     const char *test;
     const char *precision;
+    const char *dims;
     const char *name;
     bool labels;
     bool as_json;
@@ -69,6 +70,7 @@ static sb_err compile(struct import *import, const char *path, struct sb_diag *d
     sb_buf_init(&import->onnx, SB_ONNX_FILE_BYTES_MAX);
     sb_buf_init(&import->file, SB_MODEL_FILE_BYTES_MAX);
     options.name = import->name;
+    options.dims = import->dims;
     if (import->precision != NULL && !sb_precision_parse(&options.precision, import->precision)) {
         return sb_fail(diag, SB_E_ARG, "--precision: \"%s\" is not auto, i8, i16 or fx32",
                        import->precision);
@@ -131,6 +133,8 @@ int sb_cmd_model_import(int argc, char **argv)
         {"labels", SB_OPTION_FLAG, &import.labels, NULL,
          "the last column of a text file is the label", 0, 0},
         {"precision", SB_OPTION_TEXT, &import.precision, "P", "auto, i8, i16 or fx32 (auto)", 0, 0},
+        {"dims", SB_OPTION_TEXT, &import.dims, "NAME=SIZE,...",
+         "sizes of free dimensions of inputs, such as past=127", 0, 0},
         {"name", SB_OPTION_TEXT, &import.name, "TEXT", "name of the model (the file's)", 0, 0},
         {"json", SB_OPTION_FLAG, &import.as_json, NULL, "print the report as one JSON object", 0,
          0},

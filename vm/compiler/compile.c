@@ -82,6 +82,8 @@ static sb_err load_graphs(struct compilation *c, sb_bytes onnx)
 {
     SB_TRY(sb_onnx_load(&c->reference, onnx, &c->memory, c->diag));
     SB_TRY(sb_onnx_load(&c->graph, onnx, &c->memory, c->diag));
+    SB_TRY(sb_passes_fix_dims(&c->reference, c->options->dims, c->diag));
+    SB_TRY(sb_passes_fix_dims(&c->graph, c->options->dims, c->diag));
     SB_TRY(sb_passes_fix_batch(&c->reference, c->options->batch, c->diag));
     SB_TRY(sb_passes_fix_batch(&c->graph, c->options->batch, c->diag));
     SB_TRY(check_rows(&c->graph, c->calibration, c->diag));

@@ -31,6 +31,8 @@ struct sb_compile_options {
     /* AUTO: greatest share of calibration rows whose class may differ from the float model's (for other models: greatest relative error
      * of the outputs). Scores of a classifier must also be within 5 %. */
     double loss_max;
+    const char
+        *dims; /* sizes of free dimensions other than the batch: "past=127,length=16"; NULL: none */
     uint32_t batch;      /* rows in one call; replaces a free first dimension */
     uint64_t rows_max;   /* calibration rows that are used, at most */
     bool measure_layers; /* fill report.layers */

@@ -117,7 +117,9 @@ struct sb_value {
     bool is_output;
     bool has_shape;        /* shape is known (constants always) */
     struct sb_array array; /* shape; data of constants */
-    uint32_t writer;       /* node that writes it, or SB_NO_VALUE */
+    const char **
+        dim_names; /* [rank], inputs only: names of free dimensions (size 0 until they are fixed), NULL for others */
+    uint32_t writer; /* node that writes it, or SB_NO_VALUE */
     struct sb_given_quant given;
     const double *
         weight_scales; /* constants from DequantizeLinear: [weight_scale_count] along weight_axis; NULL otherwise */

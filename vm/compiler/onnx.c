@@ -298,6 +298,10 @@ static sb_err read_input(struct loader *l, const SbOnnx__ValueInfo *info)
                        type->shape->n_dim, SB_TENSOR_RANK_MAX);
     }
     v->array.shape.rank = (uint32_t)type->shape->n_dim;
+    v->dim_names = sb_arena_zalloc(l->graph->memory, SB_TENSOR_RANK_MAX * sizeof *v->dim_names);
+    if (v->dim_names == NULL) {
+        return nomem(l);
+    }
     for (size_t i = 0; i < type->shape->n_dim; i++) {
         const SbOnnx__Dimension *d = type->shape->dim[i];
         int64_t dim = d->has_dim_value ? d->dim_value : 0;
@@ -306,6 +310,13 @@ static sb_err read_input(struct loader *l, const SbOnnx__ValueInfo *info)
                            dim);
         }
         v->array.shape.dims[i] = dim < 0 ? 0 : (uint32_t)dim;
+        if (d->dim_param != NULL && !d->has_dim_value) {
+            v->dim_names[i] = (const char *)sb_arena_dup(
+                l->graph->memory, sb_span(d->dim_param, strlen(d->dim_param) + 1));
+            if (v->dim_names[i] == NULL) {
+                return nomem(l);
+            }
+        }
     }
     l->graph->inputs[l->graph->input_count++] = index;
     return SB_OK;

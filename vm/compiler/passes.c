@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util/assert.h"
@@ -13,6 +14,41 @@
 
 #define EXPAND_ROUNDS_MAX 16u /* no operator is made of others that deep */
 
+/* Sizes of all free dimensions with a name of `len` bytes; how many there are. */
+static uint32_t fix_named(struct sb_graph *graph, const char *name, size_t len, uint32_t size)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        struct sb_value *v = &graph->values[graph->inputs[i]];
+        for (uint32_t d = 0; v->dim_names != NULL && d < v->array.shape.rank; d++) {
+            const char *have = v->dim_names[d];
+            if (have != NULL && strlen(have) == len && memcmp(have, name, len) == 0) {
+                v->array.shape.dims[d] = size;
+                found++;
+            }
+        }
+    }
+    return found;
+}
+
+sb_err sb_passes_fix_dims(struct sb_graph *graph, const char *dims, struct sb_diag *diag)
+{
+    while (dims != NULL && *dims != '\0') {
+        const char *equals = strchr(dims, '=');
+        char *end = NULL;
+        unsigned long size = equals != NULL ? strtoul(equals + 1, &end, 10) : 0;
+        if (size < 1 || size > SB_TENSOR_DIM_MAX || end == NULL || (*end != '\0' && *end != ',') ||
+            fix_named(graph, dims, (size_t)(equals - dims), (uint32_t)size) == 0) {
+            return sb_fail(diag, SB_E_ARG,
+                           "dimensions '%s': expected NAME=SIZE,..., each the name of a free "
+                           "dimension of an input",
+                           dims);
+        }
+        dims = *end == ',' ? end + 1 : end;
+    }
+    return SB_OK;
+}
+
 sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch, struct sb_diag *diag)
 {
     for (uint32_t i = 0; i < graph->input_count; i++) {
@@ -22,9 +58,12 @@ sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch, struct sb_dia
             uint32_t *dim = &v->array.shape.dims[d];
             if (*dim == 0 && d > 0) {
                 return sb_fail(diag, SB_E_UNSUPPORTED,
-                               "input '%s': dimension %u is free; export the model with fixed "
-                               "dimensions (only the first, the batch, may be free)",
-                               v->name, d);
+                               "input '%s': dimension %u is free; give its size (%s=SIZE), or "
+                               "export the model with fixed dimensions (only the first, the "
+                               "batch, may be free)",
+                               v->name, d,
+                               v->dim_names != NULL && v->dim_names[d] != NULL ? v->dim_names[d]
+                                                                               : "no name");
             }
             *dim = *dim == 0 ? batch : *dim;
             count *= *dim;

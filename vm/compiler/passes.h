@@ -10,6 +10,11 @@
 
 #include "vm/compiler/graph.h"
 
+/* sb_passes_fix_dims: give free dimensions of inputs the sizes of a list "NAME=SIZE,NAME=SIZE"; NULL: an empty list. SB_E_ARG if it is
+ * malformed or names no free dimension. */
+sb_err sb_passes_fix_dims(struct sb_graph *graph, const char *dims,
+                          struct sb_diag *diag) SB_MUST_USE;
+
 /* sb_passes_fix_batch: give free dimensions of inputs a value: the first is the batch, others are an error. Also finds the element types
  * of computed values (sb_passes_elems). */
 sb_err sb_passes_fix_batch(struct sb_graph *graph, uint32_t batch,
