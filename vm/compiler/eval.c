@@ -252,11 +252,17 @@ bool sb_clip_bounds(double *ret_lo, double *ret_hi, const struct sb_graph *graph
 
 sb_err sb_eval_clip(struct sb_eval *e)
 {
-    double lo = 0;
-    double hi = 0;
+    double lo = -INFINITY;
+    double hi = INFINITY;
     if (!sb_clip_bounds(&lo, &hi, e->graph, e->node)) {
-        return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node,
-                             "bounds that are not constants; make them initialisers");
+        for (uint32_t i = 1; i < 3; i++) {
+            if (e->in[i] != NULL && sb_array_count(e->in[i]) != 1) {
+                return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node,
+                                     "bounds that are not one number");
+            }
+        }
+        lo = e->in[1] != NULL ? e->in[1]->data[0] : lo;
+        hi = e->in[2] != NULL ? e->in[2]->data[0] : hi;
     }
     SB_TRY(sb_eval_alloc(e, 0, &e->in[0]->shape));
     uint64_t count = sb_array_count(e->in[0]);
