@@ -8,7 +8,7 @@
 #include "base/util/assert.h"
 #include "vm/tensor/kernels/pack.h"
 
-#define ROUNDS        4000
+#define ROUNDS        2000
 #define TAPS_MOST     20
 #define CHANNELS_MOST 200
 #define PIXELS_MOST   9

@@ -8,7 +8,7 @@
 #include "base/util/assert.h"
 #include "vm/tensor/kernels/pack.h"
 
-#define ROUNDS      6000
+#define ROUNDS      1500
 #define SIZE_MAX_   70
 #define PIECES_MAX  9
 #define ALIGN_BYTES 64u
@@ -201,6 +201,7 @@ void bench_product(struct kernelcheck *k)
                   {3136, 144, 24}, {784, 192, 32},     {196, 96, 576},   {49, 960, 160},
                   {12544, 16, 32}, {1, 1024, 1024},    {1, 256, 256},    {4, 1024, 1024},
                   {16, 4, 27}};
+    kc_report_limit(k);
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         bench_shape(k, SB_DTYPE_I8, shapes[i].m, shapes[i].n, shapes[i].k);
     }

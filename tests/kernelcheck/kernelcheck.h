@@ -59,6 +59,9 @@ double kc_time(void (*work)(void *ctx), void *ctx);
 void kc_report_macs(const struct kernelcheck *k, const char *what, double macs, double ns);
 void kc_report_elements(const struct kernelcheck *k, const char *what, double elements, double ns);
 
+/* kc_report_limit: a line of the bench: the level's dot product of bytes in registers alone. Nothing at the level c. */
+void kc_report_limit(const struct kernelcheck *k);
+
 #define SB_KERNELCHECK(name)                                                                       \
     void check_##name(struct kernelcheck *k);                                                      \
     void bench_##name(struct kernelcheck *k);
