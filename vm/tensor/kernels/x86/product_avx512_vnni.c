@@ -105,12 +105,30 @@ INLINE void multiply(__m512i sums[ROWS_MAX][VECTORS_MAX], const struct sb_produc
     }
 }
 
+/* The sums of a tile, [rows][vectors], to y. One function for all tiles: inlined, it would be most of the code of each. */
+static __attribute__((noinline)) void finish_tile(const struct sb_product *a, const struct tile *t,
+                                                  const __m512i *sums, size_t rows, size_t vectors)
+{
+    size_t size = sb_dtype_bytes(a->y.dtype);
+    struct finish_avx512 f = finish_avx512_of(&a->y);
+    for (size_t v = 0; v < vectors; v++) {
+        size_t column = t->first + v * LANES;
+        size_t count = a->n - column;
+        __mmask16 mask = count < LANES ? (__mmask16)((1u << count) - 1) : (__mmask16)-1;
+        struct requantise_avx512 q =
+            requantise_avx512_of(a->packed->mult + column, a->packed->shift + column, mask);
+        uint8_t *y = t->y + v * LANES * size;
+        for (size_t r = 0; r < rows; r++, y += a->y_stride * size) {
+            store_16_avx512(y, a->y.dtype, finish_avx512(sums[r * vectors + v], &q, &f), mask);
+        }
+    }
+}
+
 INLINE void run_tile(const struct sb_product *a, const struct tile *t, size_t rows, size_t vectors,
                      enum kind kind)
 {
     __m512i sums[ROWS_MAX][VECTORS_MAX];
-    size_t size = sb_dtype_bytes(a->y.dtype);
-    struct finish_avx512 f = finish_avx512_of(&a->y);
+    __m512i done[ROWS_MAX * VECTORS_MAX];
 #pragma GCC unroll 4
     for (size_t v = 0; v < vectors; v++) {
         __m512i start = _mm512_loadu_si512(a->packed->start + t->first + v * LANES);
@@ -120,19 +138,14 @@ INLINE void run_tile(const struct sb_product *a, const struct tile *t, size_t ro
         }
     }
     multiply(sums, a, t, rows, vectors, kind);
-#pragma GCC unroll 4
-    for (size_t v = 0; v < vectors; v++) {
-        size_t column = t->first + v * LANES;
-        size_t count = a->n - column;
-        __mmask16 mask = count < LANES ? (__mmask16)((1u << count) - 1) : (__mmask16)-1;
-        struct requantise_avx512 q =
-            requantise_avx512_of(a->packed->mult + column, a->packed->shift + column, mask);
 #pragma GCC unroll 8
-        for (size_t r = 0; r < rows; r++) {
-            store_16_avx512(t->y + (r * a->y_stride + v * LANES) * size, a->y.dtype,
-                            finish_avx512(sums[r][v], &q, &f), mask);
+    for (size_t r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vectors; v++) {
+            done[r * vectors + v] = sums[r][v];
         }
     }
+    finish_tile(a, t, done, rows, vectors);
 }
 
 /* All rows of x against 16 * vectors outputs. */
