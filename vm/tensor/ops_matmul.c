@@ -3,7 +3,7 @@
  *     b [.., K, N] --packed, zero point removed--> [N][K]        a, a row at a time --> [K]        dot products --> S
  *
  * Three forms of the same sums: 16-bit operands into 32 bits where the bound allows it, 16-bit operands into 64 bits, 32-bit operands into
- * 64 bits. b is packed once for all the batches that share it one after the other (grouped queries). */
+ * 64 bits. Probabilities (u16) on the left are taken as p - 2^15, and 2^15 times the column's sum of b is added. b is packed once for all the batches that share it one after the other (grouped queries). */
 #include <string.h>
 
 #include "vm/tensor/kernels.h"
@@ -26,9 +26,11 @@ struct geometry {
                  [SB_TENSOR_RANK_MAX]; /* elements to the next batch of each operand; 0 repeats */
 };
 
-static struct sb_interval sum_of(const struct sb_tensor *a, const struct sb_tensor *b, uint64_t k)
+#define U16_OFFSET 32768
+
+static struct sb_interval sum_of(struct sb_interval a, const struct sb_tensor *b, uint64_t k)
 {
-    struct sb_interval p = sb_interval_mul(sb_interval_of(a), sb_interval_of(b));
+    struct sb_interval p = sb_interval_mul(a, sb_interval_of(b));
     p = sb_interval_hull(p, (struct sb_interval){0, 0});
     return (struct sb_interval){.lo = p.lo * (int64_t)k, .hi = p.hi * (int64_t)k};
 }
@@ -39,12 +41,20 @@ static bool is_short(const struct sb_tensor *t)
     return d == SB_DTYPE_I8 || d == SB_DTYPE_U8 || d == SB_DTYPE_I16;
 }
 
+static bool has_offset(const struct sb_tensor *a, const struct sb_tensor *b)
+{
+    return a->desc.dtype == SB_DTYPE_U16 && is_short(b);
+}
+
 static enum form form_of(const struct sb_tensor *a, const struct sb_tensor *b, uint64_t k)
 {
-    struct sb_interval s = sum_of(a, b, k);
-    if (!is_short(a) || !is_short(b)) {
+    struct sb_interval left = sb_interval_of(a);
+    if (has_offset(a, b)) {
+        left = (struct sb_interval){.lo = left.lo - U16_OFFSET, .hi = left.hi - U16_OFFSET};
+    } else if (!is_short(a) || !is_short(b)) {
         return FORM_WIDE;
     }
+    struct sb_interval s = sum_of(left, b, k);
     return s.lo >= INT32_MIN && s.hi <= INT32_MAX ? FORM_NARROW : FORM_MIDDLE;
 }
 
@@ -96,7 +106,8 @@ static sb_err batch_matmul_prove(const struct sb_check *c)
 {
     unsigned pre = (unsigned)c->attrs[SB_ATTR_BATCH_MATMUL_PRE_SHIFT];
     unsigned shift = (unsigned)c->attrs[SB_ATTR_BATCH_MATMUL_SHIFT];
-    struct sb_interval s = sum_of(c->in[0], c->in[1], dim_from_end(&c->in[0]->desc.shape, 0));
+    struct sb_interval s =
+        sum_of(sb_interval_of(c->in[0]), c->in[1], dim_from_end(&c->in[0]->desc.shape, 0));
     SB_TRY(sb_check_fits_i64(c, sb_interval_with_half(s, pre), "the sum of products"));
     struct sb_interval v =
         sb_interval_scale(sb_interval_round_shr(s, pre), c->attrs[SB_ATTR_BATCH_MATMUL_MULT]);
@@ -157,8 +168,11 @@ static sb_err batch_matmul_cost(const struct sb_check *c)
     sb_units_add(units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(batches, g.m * g.k * element));
     sb_units_add(units, SB_GAS_CLASS_ROW, sat_mul_u64(batches, g.m + (transposed ? g.n : g.k) + 1));
     sb_units_add(units, SB_GAS_CLASS_REQUANTISE, sat_mul_u64(c->out->count, 3));
+    if (has_offset(c->in[0], c->in[1])) {
+        sb_units_add(units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(batches, g.n * g.k * element));
+    }
     c->node->workspace_bytes =
-        align64(g.n * g.k * element) + align64(g.k * element) + align64(g.n * sizeof(int64_t));
+        align64(g.n * g.k * element) + align64(g.k * element) + 2 * align64(g.n * sizeof(int64_t));
     return SB_OK;
 }
 
@@ -168,7 +182,13 @@ static void load_row(void *ret, bool wide, const struct sb_tensor_desc *d, const
                      size_t count)
 {
     int64_t values[PACK_BLOCK];
-    if (!wide) {
+    if (!wide && d->dtype == SB_DTYPE_U16) {
+        const uint16_t *u16 = from;
+        int16_t *to = ret;
+        for (size_t i = 0; i < count; i++) {
+            to[i] = (int16_t)(u16[i] - U16_OFFSET);
+        }
+    } else if (!wide) {
         sb_centre(ret, from, d->dtype, d->quant.zero_point, count);
     } else if (d->dtype == SB_DTYPE_I32) {
         memcpy(ret, from, count * sizeof(int32_t));
@@ -253,13 +273,29 @@ static void sums_wide(int64_t *ret_s, const int32_t *a, const int32_t *b, size_t
     }
 }
 
-/* One row of y from its sums. */
-static void finish_row(const struct sb_exec *x, int64_t *s, size_t n, size_t y_at)
+/* What the offset of a takes from each sum. */
+static void set_lost(int64_t *ret_lost, const int16_t *b, size_t n, size_t k)
+{
+    for (size_t j = 0; j < n; j++, b += k) {
+        int64_t sum = 0;
+        for (size_t i = 0; i < k; i++) {
+            sum += b[i];
+        }
+        ret_lost[j] = sum * U16_OFFSET;
+    }
+}
+
+/* One row of y from its sums; lost NULL: nothing. */
+static void finish_row(const struct sb_exec *x, int64_t *s, const int64_t *lost, size_t n,
+                       size_t y_at)
 {
     const struct sb_tensor_desc *yd = &x->out_tensor->desc;
     unsigned pre = (unsigned)x->attrs[SB_ATTR_BATCH_MATMUL_PRE_SHIFT];
     int64_t mult = x->attrs[SB_ATTR_BATCH_MATMUL_MULT];
     unsigned shift = (unsigned)x->attrs[SB_ATTR_BATCH_MATMUL_SHIFT];
+    for (size_t j = 0; lost != NULL && j < n; j++) {
+        s[j] += lost[j];
+    }
     for (size_t j = 0; j < n; j++) {
         int64_t v = sb_round_shr(sb_round_shr(s[j], pre) * mult, shift);
         s[j] = sb_clamp_i64(v + yd->quant.zero_point, yd->lo, yd->hi);
@@ -278,6 +314,9 @@ static void batch_matmul_run(const struct sb_exec *x)
     void *row = packed + align64(g.n * g.k * element);
     int64_t *s =
         (int64_t *)(void *)(packed + align64(g.n * g.k * element) + align64(g.k * element));
+    int64_t *lost = has_offset(x->in_tensor[0], x->in_tensor[1])
+                        ? (int64_t *)(void *)((uint8_t *)s + align64(g.n * sizeof *s))
+                        : NULL;
     size_t index[SB_TENSOR_RANK_MAX] = {0};
     size_t at[2] = {0, 0};
     size_t packed_at = SIZE_MAX;
@@ -285,6 +324,9 @@ static void batch_matmul_run(const struct sb_exec *x)
         if (at[1] != packed_at) {
             pack_b(packed, x, &g, wide, at[1]);
             packed_at = at[1];
+            if (lost != NULL) {
+                set_lost(lost, (const int16_t *)(const void *)packed, g.n, g.k);
+            }
         }
         for (size_t m = 0; m < g.m; m++, y_at += g.n) {
             load_row(row, wide, ad, sb_element_at(x->in[0], ad->dtype, at[0] + m * g.k), g.k);
@@ -295,7 +337,7 @@ static void batch_matmul_run(const struct sb_exec *x)
             } else {
                 sums_narrow(s, row, (const int16_t *)(const void *)packed, g.n, g.k);
             }
-            finish_row(x, s, g.n, y_at);
+            finish_row(x, s, lost, g.n, y_at);
         }
         for (uint32_t i = g.batch_rank; i-- > 0;) {
             at[0] += g.stride[0][i];
