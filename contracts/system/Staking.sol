@@ -329,10 +329,13 @@ contract Staking is IStaking, IStakingSystem, IStakingHooks, ReentrancyGuardTran
     /// @dev Let shares leave that came by open redelegations, the oldest first, each as an exit of its own.
     function _exitTransits(Exit memory e, Pool storage p, uint256 shares) private {
         Transit[] storage open = transits[e.delegator][e.id];
+        uint48 completion = e.completion;
         uint256 gone = 0;
         while (shares != 0) {
             Transit storage t = open[gone];
             (e.origin, e.originHeight, e.originCompletion, e.originSlashFrom) = (t.from, t.height, t.completion, t.slashFrom);
+            // unbondingSeconds may have become less since: what is still at the risk of its origin is not paid out
+            e.completion = t.completion > completion ? t.completion : completion;
             uint256 part = Math.min(t.shares, shares);
             _exit(e, p, part);
             shares -= part;

@@ -364,6 +364,7 @@ static bool leave(struct stake_model *m, const struct stake_exit *like, sb_u128 
 /* leave_transits: shares that came by open redelegations, the oldest first. */
 static bool leave_transits(struct stake_model *m, struct stake_exit *like, sb_u128 shares)
 {
+    const uint64_t completion_s = like->completion_s;
     for (size_t i = 0; shares != 0;) {
         struct stake_transit *t = &m->transits[i];
         if (!is_of(t, like->delegator, like->id)) {
@@ -374,6 +375,7 @@ static bool leave_transits(struct stake_model *m, struct stake_exit *like, sb_u1
         like->origin_height = t->height;
         like->origin_completion_s = t->completion_s;
         like->origin_slash_from = t->slash_from;
+        like->completion_s = t->completion_s > completion_s ? t->completion_s : completion_s;
         const sb_u128 part = t->shares < shares ? t->shares : shares;
         if (!leave(m, like, part)) {
             return false;

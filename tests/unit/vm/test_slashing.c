@@ -421,6 +421,28 @@ static void redelegating_and_leaving_bears_both_risks(void **state)
     assert_u256(wallet(3), sum(before, scaled(coins(57), 95, 100)));
 }
 
+/* With a shorter unbonding time than when it moved, stake that leaves is still not paid out before its first validator's slashes. */
+static void shorter_unbonding_does_not_let_redelegated_stake_escape(void **state)
+{
+    (void)state;
+    delegate(3, 0, coins(100));
+    blocks(3);
+    const uint64_t offence = c->env.number;
+    redelegate(3, 0, 1, coins(60));
+    set_param(SB_STAKING_unbonding_seconds, UNBONDING_S / 10);
+    undelegate(3, 1, coins(60));
+    expect_ok();
+    seconds_pass(UNBONDING_S / 2);
+    withdraw(3, 1);
+    expect_error("ZeroAmount()"); /* nothing can be paid out yet */
+    block_with_evidence(0, offence);
+    assert_u256(exit_word(3, 0, 3), coins(57));
+    seconds_pass(UNBONDING_S);
+    const sb_u256 before = wallet(3);
+    withdraw(3, 1);
+    assert_u256(wallet(3), sum(before, coins(57)));
+}
+
 static void redelegating_leaving_and_cancelling_does_not_escape(void **state)
 {
     (void)state;
@@ -539,6 +561,7 @@ int main(void)
         CASE(redelegating_away_after_the_offence_does_not_escape),
         CASE(redelegating_before_the_offence_is_not_slashed),
         CASE(redelegating_and_leaving_bears_both_risks),
+        CASE(shorter_unbonding_does_not_let_redelegated_stake_escape),
         CASE(redelegating_leaving_and_cancelling_does_not_escape),
         CASE(redelegated_stake_that_is_complete_is_not_slashed),
         CASE(a_slash_that_came_in_time_is_borne_after_completion_too),
