@@ -18,6 +18,7 @@
 #include "node/version.h"
 #include "rpc/server.h"
 #include "vm/precompile/inference.h"
+#include "vm/tensor/kernels/cpu.h"
 
 #define MIB      ((size_t)1 << 20)
 #define LOOK_MS  100 /* how often a halted service looks whether its peers have gone */
@@ -94,6 +95,12 @@ static sb_err open_node(struct sb_service *service, const struct sb_service_opti
     const struct sb_config *c = o->config;
     const struct sb_kernels *kernels = NULL;
     SB_TRY(sb_kernels_choose(&kernels, c->cpu_level, diag));
+    if (kernels->level == SB_CPU_LEVEL_C) {
+        sb_log(o->log, SB_LOG_WARN, "node",
+               "this machine is below the floor that gas is priced at: inferences may take longer "
+               "than a block has; validators need AVX2",
+               SB_LOG_STR("cpu_level", sb_cpu_level_name(kernels->level)), SB_LOG_END);
+    }
     struct sb_inference_options inference = {.kernels = kernels,
                                              .model_bytes_max = c->model_cache_mib * MIB,
                                              .memo_bytes_max = c->memo_mib * MIB,

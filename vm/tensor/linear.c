@@ -153,7 +153,7 @@ void sb_linear_units(struct sb_units *units, struct sb_gemm_dims d, uint64_t gro
     uint64_t macs =
         sat_mul_u64(sat_mul_u64(sat_mul_u64(rows, padded(d.n, 16)), padded(d.k, 4)), groups);
     sb_units_add(units, mac, macs);
-    sb_units_add(units, SB_GAS_CLASS_ROW, sat_mul_u64(2, sat_mul_u64(d.m, groups)));
+    sb_units_add(units, SB_GAS_CLASS_ROW, sat_mul_u64(4, sat_mul_u64(d.m, groups)));
 }
 
 void sb_linear_cost(const struct sb_check *c, struct sb_gemm_dims d, uint64_t groups)

@@ -551,7 +551,7 @@ static void cost_of_the_example_is_the_sum_of_its_classes(void **state)
     assert_int_equal(units->count[SB_GAS_CLASS_GEMV_MAC], 16 * 4);
     assert_int_equal(units->count[SB_GAS_CLASS_WEIGHT_BYTE], 11);
     assert_int_equal(units->count[SB_GAS_CLASS_REQUANTISE], 1);
-    uint64_t micro = 200000000 + 20000000 + 2 * 400000 + 3 * 20000 + 64 * 1340 + 11 * 10000 + 45000;
+    uint64_t micro = 200000000 + 20000000 + 4 * 400000 + 3 * 20000 + 64 * 1340 + 11 * 10000 + 45000;
     assert_int_equal(sb_cost_gas(units, sb_rates_genesis()), (micro + 999999) / 1000000);
     assert_int_equal(sb_cost_cold_gas(1000, sb_rates_genesis()), 2600 + 1000);
     sb_model_free(model);
