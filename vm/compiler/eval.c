@@ -348,25 +348,37 @@ struct quant_params {
     const struct sb_array *zero_point; /* NULL: 0 */
     uint64_t stride;                   /* elements of x below the axis */
     uint32_t dim;                      /* 1 for per-tensor */
+    uint64_t block; /* neighbours along the axis that share one; 0: all of an index do */
+    uint64_t blocks;
 };
+
+static uint64_t param_of(const struct quant_params *p, uint64_t i)
+{
+    uint64_t at = i / p->stride % p->dim;
+    return p->block == 0
+               ? at
+               : (i / p->stride / p->dim * p->blocks + at / p->block) * p->stride + i % p->stride;
+}
 
 static sb_err quant_params_of(struct quant_params *ret, struct sb_eval *e)
 {
     const struct sb_shape *x = &e->in[0]->shape;
     struct quant_params p = {.scale = e->in[1], .zero_point = e->in[2], .stride = 1, .dim = 1};
     uint64_t count = sb_array_count(p.scale);
-    if (sb_graph_attr_int(e->node, "block_size", 0) != 0) {
-        return sb_graph_fail(e->diag, SB_E_UNSUPPORTED, e->node, "blocked quantisation");
-    }
-    if (count > 1) {
+    int64_t block = sb_graph_attr_int(e->node, "block_size", 0);
+    uint64_t want = 1;
+    if (count > 1 || block > 0) {
         uint32_t axis = 0;
         SB_TRY(sb_eval_axis(&axis, e, sb_graph_attr_int(e->node, "axis", 1), x->rank));
         p.dim = x->dims[axis];
         for (uint32_t i = axis + 1; i < x->rank; i++) {
             p.stride *= x->dims[i];
         }
+        p.block = block > 0 ? (uint64_t)block : 0;
+        p.blocks = p.block != 0 ? (p.dim + p.block - 1) / p.block : 0;
+        want = p.dim == 0 ? 0 : p.block != 0 ? sb_array_count(e->in[0]) / p.dim * p.blocks : p.dim;
     }
-    if (count != p.dim || (p.zero_point != NULL && sb_array_count(p.zero_point) != count)) {
+    if (count != want || (p.zero_point != NULL && sb_array_count(p.zero_point) != count)) {
         return sb_graph_fail(e->diag, SB_E_SHAPE, e->node,
                              "scale and zero point do not have one element for each index of the "
                              "axis");
@@ -396,7 +408,7 @@ sb_err sb_eval_quantize(struct sb_eval *e)
     SB_TRY(sb_eval_alloc(e, 0, &e->in[0]->shape));
     uint64_t count = sb_array_count(e->in[0]);
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t c = i / p.stride % p.dim;
+        uint64_t c = param_of(&p, i);
         double q = nearbyint(e->in[0]->data[i] / p.scale->data[c]); /* half to even, as ONNX says */
         q += p.zero_point != NULL ? p.zero_point->data[c] : 0;
         e->out[0].data[i] = fmin(hi, fmax(lo, q));
@@ -411,7 +423,7 @@ sb_err sb_eval_dequantize(struct sb_eval *e)
     SB_TRY(sb_eval_alloc(e, 0, &e->in[0]->shape));
     uint64_t count = sb_array_count(e->in[0]);
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t c = i / p.stride % p.dim;
+        uint64_t c = param_of(&p, i);
         double zero_point = p.zero_point != NULL ? p.zero_point->data[c] : 0;
         e->out[0].data[i] = (e->in[0]->data[i] - zero_point) * p.scale->data[c];
     }

@@ -27,8 +27,11 @@ static const struct {
     {"BatchNormalization", "export the model in inference mode"},
     {"InstanceNormalization",
      "replace it by batch normalisation, which is folded into the layer before"},
+    {"DynamicQuantizeLinear", "quantise with constant scales (static quantisation)"},
     {"If", "export without control flow"},
     {"Loop", "export without control flow"},
+    {"MaxUnpool", "use Resize or ConvTranspose"},
+    {"Scan", "export without control flow"},
     {"Gelu", "use Relu, or HardSwish"},
 };
 

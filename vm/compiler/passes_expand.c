@@ -313,8 +313,8 @@ static sb_err expand_node(bool *changed, struct sb_expansion *x)
     }
     *changed = false;
     static sb_err (*const k_files[])(bool *, struct sb_expansion *) = {
-        sb_expand_move, sb_expand_window, sb_expand_rnn,    sb_expand_choice,   sb_expand_classic,
-        sb_expand_math, sb_expand_norm,   sb_expand_matmul, sb_expand_attention};
+        sb_expand_move,    sb_expand_window, sb_expand_rnn,  sb_expand_quant,  sb_expand_choice,
+        sb_expand_classic, sb_expand_math,   sb_expand_norm, sb_expand_matmul, sb_expand_attention};
     for (size_t i = 0; i < sizeof k_files / sizeof k_files[0] && !*changed; i++) {
         SB_TRY(k_files[i](changed, x));
     }

@@ -59,6 +59,7 @@ sb_err sb_expand_choice(bool *ret_done, struct sb_expansion *x) SB_MUST_USE;
 sb_err sb_expand_classic(bool *ret_done, struct sb_expansion *x) SB_MUST_USE;
 sb_err sb_expand_window(bool *ret_done, struct sb_expansion *x) SB_MUST_USE;
 sb_err sb_expand_rnn(bool *ret_done, struct sb_expansion *x) SB_MUST_USE;
+sb_err sb_expand_quant(bool *ret_done, struct sb_expansion *x) SB_MUST_USE;
 
 /* sb_attr_int, sb_attr_ints, sb_attr_string: attributes for sb_expand_node; what they point to must last as long as the graph (arena). */
 static inline struct sb_attr sb_attr_int(const char *name, int64_t i)
