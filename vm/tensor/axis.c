@@ -66,9 +66,9 @@ size_t sb_axis_row_start(const struct sb_shape *x, const struct sb_shape *index,
     return at;
 }
 
-void sb_axis_miss_units(const struct sb_check *c, const struct sb_tensor *t, uint64_t places)
+void sb_axis_miss_units(const struct sb_check *c, uint64_t reach_bytes, uint64_t places)
 {
-    if (t->bytes > NEAR_BYTES) {
+    if (reach_bytes > NEAR_BYTES) {
         sb_units_add(&c->node->units, SB_GAS_CLASS_MISS, places);
     }
 }

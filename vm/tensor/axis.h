@@ -34,8 +34,9 @@ sb_err sb_axis_check_along(const struct sb_check *c, const struct sb_tensor *x,
 size_t sb_axis_row_start(const struct sb_shape *x, const struct sb_shape *index, uint32_t axis,
                          size_t row);
 
-/* sb_axis_miss_units: charge for cache lines of t touched at places that data decides, where t is larger than a near cache. */
-void sb_axis_miss_units(const struct sb_check *c, const struct sb_tensor *t, uint64_t places);
+/* sb_axis_miss_units: charge for cache lines touched at places that data decides, anywhere in so many bytes, where these are more than a
+ * near cache holds. */
+void sb_axis_miss_units(const struct sb_check *c, uint64_t reach_bytes, uint64_t places);
 
 /* sb_axis_index: a proven index, negative ones from the end. */
 static inline size_t sb_axis_index(int32_t index, size_t size)

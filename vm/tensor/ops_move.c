@@ -16,6 +16,9 @@ static sb_err move_prove(const struct sb_check *c)
 
 /* ---- VIEW ---- */
 
+#define MIDDLE_BYTES (UINT64_C(1) << 20)
+#define FAR_BYTES    (UINT64_C(1) << 24)
+
 /* y as rows of one stride in x, neighbouring dimensions joined where they go on in the same step. */
 struct view {
     uint32_t rank; /* at least 1; the last dimension is the row */
@@ -86,11 +89,12 @@ static sb_err view_cost(const struct sb_check *c)
     sb_units_add(&c->node->units, in_order ? SB_GAS_CLASS_COPY_BYTE : SB_GAS_CLASS_GATHER_BYTE,
                  c->out->bytes);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, c->out->count / row);
-    /* Far strides leave the cache line with each element. */
-    uint64_t step_bytes =
-        (uint64_t)(stride < 0 ? -stride : stride) * sb_dtype_bytes(c->out->desc.dtype);
-    if (!in_order && step_bytes >= SB_CACHE_LINE_BYTES) {
-        sb_axis_miss_units(c, c->in[0], c->out->count);
+    /* Far strides leave the cache line with each element: half a row in a middle cache, a miss beyond. */
+    uint64_t step = (uint64_t)(stride < 0 ? -stride : stride) * sb_dtype_bytes(c->out->desc.dtype);
+    if (!in_order && step >= SB_CACHE_LINE_BYTES && c->in[0]->bytes > MIDDLE_BYTES) {
+        bool far = c->in[0]->bytes > FAR_BYTES;
+        sb_units_add(&c->node->units, far ? SB_GAS_CLASS_MISS : SB_GAS_CLASS_ROW,
+                     far ? c->out->count : c->out->count / 2);
     }
     return SB_OK;
 }
@@ -187,7 +191,8 @@ static sb_err take_cost(const struct sb_check *c)
     sb_units_add(&c->node->units, a.inner == 1 ? SB_GAS_CLASS_TABLE : SB_GAS_CLASS_ROW, rows);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, a.outer);
     sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, c->in[SB_IN_TAKE_INDEX]->count);
-    sb_axis_miss_units(c, x, rows);
+    sb_axis_miss_units(c, x->bytes / a.outer,
+                       rows); /* each place before the axis has its own part */
     c->node->workspace_bytes = c->in[SB_IN_TAKE_INDEX]->count * sizeof(uint32_t);
     return SB_OK;
 }
@@ -279,7 +284,9 @@ static sb_err take_along_cost(const struct sb_check *c)
     sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, c->out->count);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW,
                  c->out->count / c->out->desc.shape.dims[rank - 1]);
-    sb_axis_miss_units(c, c->in[SB_IN_TAKE_X], c->out->count);
+    struct sb_axis a =
+        sb_axis_of(&c->in[SB_IN_TAKE_X]->desc.shape, (uint32_t)c->attrs[SB_ATTR_TAKE_AXIS]);
+    sb_axis_miss_units(c, c->in[SB_IN_TAKE_X]->bytes / a.outer, c->out->count);
     return SB_OK;
 }
 
@@ -372,7 +379,7 @@ static sb_err gather_nd_cost(const struct sb_check *c)
     sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE, c->out->bytes);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, index->count / depth);
     sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, index->count);
-    sb_axis_miss_units(c, c->in[SB_IN_TAKE_X], index->count / depth);
+    sb_axis_miss_units(c, c->in[SB_IN_TAKE_X]->bytes, index->count / depth);
     return SB_OK;
 }
 

@@ -146,12 +146,15 @@ static sb_err scatter_prove(const struct sb_check *c, uint32_t mode_attr)
     return SB_OK;
 }
 
-static void scatter_units(const struct sb_check *c, uint64_t places)
+static void scatter_units(const struct sb_check *c, uint64_t places, uint32_t mode_attr)
 {
+    const struct sb_tensor *u = c->in[SB_IN_SCATTER_UPDATES];
+    bool set = c->attrs[mode_attr] == SB_SCATTER_SET;
     sb_units_add(&c->node->units, SB_GAS_CLASS_COPY_BYTE, c->out->bytes);
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, places);
-    sb_units_add(&c->node->units, SB_GAS_CLASS_REQUANTISE, c->in[SB_IN_SCATTER_UPDATES]->count);
-    sb_axis_miss_units(c, c->out, places);
+    sb_units_add(&c->node->units, set ? SB_GAS_CLASS_COPY_BYTE : SB_GAS_CLASS_REQUANTISE,
+                 set ? u->bytes : u->count);
+    sb_axis_miss_units(c, c->out->bytes, places);
 }
 
 /* ---- SCATTER ---- */
@@ -175,7 +178,7 @@ static sb_err scatter_axis_prove(const struct sb_check *c)
 
 static sb_err scatter_axis_cost(const struct sb_check *c)
 {
-    scatter_units(c, c->in[SB_IN_SCATTER_INDEX]->count);
+    scatter_units(c, c->in[SB_IN_SCATTER_INDEX]->count, SB_ATTR_SCATTER_MODE);
     return SB_OK;
 }
 
@@ -240,7 +243,8 @@ static sb_err scatter_nd_prove(const struct sb_check *c)
 static sb_err scatter_nd_cost(const struct sb_check *c)
 {
     const struct sb_tensor *index = c->in[SB_IN_SCATTER_INDEX];
-    scatter_units(c, index->count / index->desc.shape.dims[index->desc.shape.rank - 1]);
+    scatter_units(c, index->count / index->desc.shape.dims[index->desc.shape.rank - 1],
+                  SB_ATTR_SCATTER_ND_MODE);
     sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, index->count);
     return SB_OK;
 }
