@@ -104,9 +104,17 @@ static void interpolate_run(const struct sb_exec *x)
                                      (int16_t)yd->hi);
 }
 
+/* Two neighbours are looked up and weighed. */
+static sb_err interpolate_cost(const struct sb_check *c)
+{
+    SB_TRY(table_cost(c));
+    sb_units_add(&c->node->units, SB_GAS_CLASS_TABLE, c->out->count);
+    return SB_OK;
+}
+
 const struct sb_op_code sb_op_interpolate = {
     .infer = interpolate_infer,
     .prove = interpolate_prove,
-    .cost = table_cost,
+    .cost = interpolate_cost,
     .run = interpolate_run,
 };
