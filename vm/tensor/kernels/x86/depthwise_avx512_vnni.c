@@ -29,23 +29,37 @@ INLINE __m512i dot(__m512i sum, __m512i x, __m512i w)
     return sum;
 }
 
-/* Sums of one output pixel; four weights registers for each four taps. */
-INLINE void sum_pixel(__m512i sums[PARTS], const struct block *b, const struct sb_depthwise *a,
-                      const void *const *taps, const size_t *steps, size_t pixel, bool is_signed)
+/* Where the taps of the output pixels are. Mostly all of them move on by the same step; only a row with taps in the padding has others. */
+struct walk {
+    const void *const *taps;
+    const size_t *steps;
+    size_t count;
+    bool is_even; /* all steps are equal */
+};
+
+INLINE __m512i load_tap(const struct walk *k, size_t tap, size_t pixel, size_t first,
+                        bool is_signed)
+{
+    size_t step = k->steps[k->is_even ? 0 : tap];
+    __m512i x = _mm512_loadu_si512((const uint8_t *)k->taps[tap] + (pixel * step + first));
+    return is_signed ? _mm512_xor_si512(x, _mm512_set1_epi32(FLIP_SIGN_X4)) : x;
+}
+
+/* Sums of one output pixel; four registers of weights for each four taps. count and is_even are constants where that pays. */
+INLINE void sum_pixel(__m512i sums[PARTS], const struct block *b, const struct walk *k,
+                      size_t pixel, bool is_signed)
 {
     const int8_t *w = b->w;
     for (size_t j = 0; j < PARTS; j++) {
         sums[j] = _mm512_loadu_si512(b->start + j * PART);
     }
-    for (size_t t = 0; t < a->taps; t += QUAD, w += PARTS * VECTOR_BYTES) {
+#pragma GCC unroll 3
+    for (size_t t = 0; t < k->count; t += QUAD, w += PARTS * VECTOR_BYTES) {
         __m512i x[QUAD];
 #pragma GCC unroll 4
         for (size_t i = 0; i < QUAD; i++) {
-            size_t tap =
-                t + i < a->taps ? t + i : t; /* beyond the last: anything, the weight is 0 */
-            const uint8_t *at = (const uint8_t *)taps[tap] + pixel * steps[tap] + b->first;
-            x[i] = _mm512_loadu_si512(at);
-            x[i] = is_signed ? _mm512_xor_si512(x[i], _mm512_set1_epi32(FLIP_SIGN_X4)) : x[i];
+            /* beyond the last tap: anything, the weight is 0 */
+            x[i] = t + i < k->count ? load_tap(k, t + i, pixel, b->first, is_signed) : x[0];
         }
         __m512i ab_low = _mm512_unpacklo_epi8(x[0], x[1]);
         __m512i ab_high = _mm512_unpackhi_epi8(x[0], x[1]);
@@ -97,6 +111,26 @@ INLINE void finish_pixel(uint8_t *ret_y, enum sb_dtype dtype, const __m512i sums
                                                     : _mm512_packus_epi16(low, high));
 }
 
+INLINE void run_block(uint8_t *ret_y, const struct sb_depthwise *a, const struct block *b,
+                      const struct walk *k, bool is_signed)
+{
+    size_t row_bytes = a->y_stride * sb_dtype_bytes(a->y.dtype);
+    for (size_t i = 0; i < a->m; i++, ret_y += row_bytes) {
+        __m512i sums[PARTS];
+        sum_pixel(sums, b, k, i, is_signed);
+        finish_pixel(ret_y, a->y.dtype, sums, b);
+    }
+}
+
+static bool are_even(const size_t *steps, size_t count)
+{
+    bool even = true;
+    for (size_t t = 1; t < count; t++) {
+        even = even && steps[t] == steps[0];
+    }
+    return even;
+}
+
 INLINE void depthwise(uint8_t *ret_y, const void *const *taps, const size_t *steps,
                       const struct sb_depthwise *a, bool is_signed)
 {
@@ -104,6 +138,7 @@ INLINE void depthwise(uint8_t *ret_y, const void *const *taps, const size_t *ste
         sb_depthwise_plan_of(SB_CPU_LEVEL_AVX512_VNNI, SB_DTYPE_U8, a->channels, a->taps);
     const struct sb_packed *p = a->packed;
     size_t size = sb_dtype_bytes(a->y.dtype);
+    bool is_3x3 = a->taps == 9 && are_even(steps, a->taps);
     for (size_t n = 0; n < plan.blocks; n++) {
         size_t place = n * BLOCK;
         struct block b = {.w = p->w + place * plan.quads * QUAD,
@@ -115,10 +150,12 @@ INLINE void depthwise(uint8_t *ret_y, const void *const *taps, const size_t *ste
             b.q[j] = requantise_avx512_of(p->mult + at, p->shift + at, (__mmask16)-1);
         }
         uint8_t *y = ret_y + b.first * size;
-        for (size_t i = 0; i < a->m; i++, y += a->y_stride * size) {
-            __m512i sums[PARTS];
-            sum_pixel(sums, &b, a, taps, steps, i, is_signed);
-            finish_pixel(y, a->y.dtype, sums, &b);
+        if (is_3x3) {
+            struct walk k = {.taps = taps, .steps = steps, .count = 9, .is_even = true};
+            run_block(y, a, &b, &k, is_signed);
+        } else {
+            struct walk k = {.taps = taps, .steps = steps, .count = a->taps};
+            run_block(y, a, &b, &k, is_signed);
         }
     }
 }

@@ -9,8 +9,11 @@
 
 struct requantise_avx512 {
     __m512i mult;
-    __m512i shift; /* 32-bit lanes */
-    bool narrow;   /* some shift is below 33 */
+    __m512i mult_odd; /* of the odd lanes, in the even ones */
+    __m512i shift;    /* 32-bit lanes */
+    __m512i high;     /* shift - 32: of the upper halves */
+    __m512i half;     /* 2^(shift - 33) */
+    bool narrow;      /* some shift is below 33 */
 };
 
 struct finish_avx512 {
@@ -35,6 +38,10 @@ static inline struct requantise_avx512 requantise_avx512_of(const int32_t *mult,
     struct requantise_avx512 r;
     r.mult = _mm512_maskz_loadu_epi32(mask, mult);
     r.shift = _mm512_cvtepu8_epi32(_mm_mask_loadu_epi8(_mm_set1_epi8(62), mask, shift));
+    r.mult_odd = _mm512_srli_epi64(r.mult, 32);
+    r.high = _mm512_sub_epi32(r.shift, _mm512_set1_epi32(32));
+    r.half =
+        _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_sub_epi32(r.high, _mm512_set1_epi32(1)));
     r.narrow = _mm512_cmplt_epi32_mask(r.shift, _mm512_set1_epi32(33)) != 0;
     return r;
 }
@@ -65,16 +72,13 @@ static inline __m512i finish_narrow_avx512(__m512i even, __m512i odd,
 static inline __m512i finish_avx512(__m512i acc, const struct requantise_avx512 *r,
                                     const struct finish_avx512 *f)
 {
-    const __m512i s32 = _mm512_sub_epi32(r->shift, _mm512_set1_epi32(32));
     __m512i even = _mm512_mul_epi32(acc, r->mult);
-    __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), _mm512_srli_epi64(r->mult, 32));
+    __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), r->mult_odd);
     if (r->narrow) {
         return finish_narrow_avx512(even, odd, r, f);
     }
     __m512i high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
-    __m512i half =
-        _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_sub_epi32(s32, _mm512_set1_epi32(1)));
-    __m512i v = _mm512_srav_epi32(_mm512_add_epi32(high, half), s32);
+    __m512i v = _mm512_srav_epi32(_mm512_add_epi32(high, r->half), r->high);
     v = _mm512_add_epi32(v, f->zero_point);
     return _mm512_min_epi32(_mm512_max_epi32(v, f->lo), f->hi);
 }
