@@ -17,8 +17,11 @@
 
 struct requantise_avx2 {
     __m256i mult;
-    __m256i shift; /* 32-bit lanes */
-    bool narrow;   /* some shift is below 33 */
+    __m256i mult_odd; /* of the odd lanes, in the even ones */
+    __m256i shift;    /* 32-bit lanes */
+    __m256i high;     /* shift - 32: of the upper halves */
+    __m256i half;     /* 2^(shift - 33) */
+    bool narrow;      /* some shift is below 33 */
 };
 
 struct finish_avx2 {
@@ -41,6 +44,10 @@ static inline struct requantise_avx2 requantise_avx2_of(const int32_t *mult, con
     struct requantise_avx2 r;
     r.mult = _mm256_loadu_si256((const __m256i *)(const void *)mult);
     r.shift = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)shift));
+    r.mult_odd = _mm256_srli_epi64(r.mult, 32);
+    r.high = _mm256_sub_epi32(r.shift, _mm256_set1_epi32(32));
+    r.half =
+        _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_sub_epi32(r.high, _mm256_set1_epi32(1)));
     r.narrow = _mm256_movemask_epi8(_mm256_cmpgt_epi32(_mm256_set1_epi32(33), r.shift)) != 0;
     return r;
 }
@@ -84,16 +91,13 @@ static inline __m256i finish_narrow_avx2(__m256i even, __m256i odd, const struct
 static inline __m256i finish_avx2(__m256i acc, const struct requantise_avx2 *r,
                                   const struct finish_avx2 *f)
 {
-    const __m256i s32 = _mm256_sub_epi32(r->shift, _mm256_set1_epi32(32));
     __m256i even = _mm256_mul_epi32(acc, r->mult);
-    __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(acc, 32), _mm256_srli_epi64(r->mult, 32));
+    __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(acc, 32), r->mult_odd);
     if (r->narrow) {
         return finish_narrow_avx2(even, odd, r, f);
     }
     __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
-    __m256i half =
-        _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_sub_epi32(s32, _mm256_set1_epi32(1)));
-    __m256i v = _mm256_srav_epi32(_mm256_add_epi32(high, half), s32);
+    __m256i v = _mm256_srav_epi32(_mm256_add_epi32(high, r->half), r->high);
     v = _mm256_add_epi32(v, f->zero_point);
     return _mm256_min_epi32(_mm256_max_epi32(v, f->lo), f->hi);
 }
