@@ -581,6 +581,79 @@ static void recurrent_cells_are_close_to_float(void **state)
 
 /* ---- errors ---- */
 
+/* A block of a transformer encoder: the norm written out as exporters do, attention over two heads with a mask of -1e9, GELU. */
+static void transformer_block_is_close_to_float(void **state)
+{
+    (void)state;
+    struct maker m;
+    float row[8];
+    float w[24 * 8];
+    const float mask[] = {0, -1e9f, -1e9f, 0, 0, -1e9f, 0, 0, 0};
+    const float scale = 2;
+    const float epsilon = 1e-5f;
+    fill(row, 8, 5);
+    fill(w, 24 * 8, 6);
+    maker_init(&m, 20);
+    maker_input(&m, "x", 3, (int64_t[]){1, 3, 8});
+    maker_floats(&m, "row", 1, (int64_t[]){8}, row);
+    maker_floats(&m, "w", 2, (int64_t[]){8, 24}, w);
+    maker_floats(&m, "mask", 2, (int64_t[]){3, 3}, mask);
+    maker_floats(&m, "two", 0, (int64_t[]){0}, &scale);
+    maker_floats(&m, "eps", 0, (int64_t[]){0}, &epsilon);
+    maker_int64s(&m, "last", 1, (int64_t[]){-1});
+    maker_int64s(&m, "third", 3, (int64_t[]){8, 8, 8});
+    maker_node(&m, "", "Pow", "x two", "square");
+    maker_node(&m, "", "ReduceMean", "square last", "mean");
+    maker_node(&m, "", "Add", "mean eps", "above");
+    maker_node(&m, "", "Sqrt", "above", "root");
+    maker_node(&m, "", "Div", "x root", "unit");
+    maker_node(&m, "", "Mul", "unit row", "n");
+    maker_node(&m, "", "MatMul", "n w", "qkv");
+    maker_node(&m, "", "Split", "qkv third", "q k v");
+    maker_attr_int(&m, "axis", -1);
+    maker_node(&m, "", "Transpose", "k", "kt");
+    maker_attr_ints(&m, "perm", 3, (int64_t[]){0, 2, 1});
+    maker_node(&m, "", "MatMul", "q kt", "qk");
+    maker_node(&m, "", "Div", "qk two", "scores");
+    maker_node(&m, "", "Add", "scores mask", "masked");
+    maker_node(&m, "", "Softmax", "masked", "p");
+    maker_attr_int(&m, "axis", -1);
+    maker_node(&m, "", "MatMul", "p v", "pv");
+    maker_node(&m, "", "Gelu", "pv", "y");
+    maker_output(&m, "y");
+    struct sb_dataset rows = random_rows(24, -2, 2);
+    expect_all(&m, &rows, 0.05, 0.01, 1e-3);
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
+static void roots_powers_and_norms_are_close_to_float(void **state)
+{
+    (void)state;
+    struct maker m;
+    float scale[6];
+    const float half = 0.5f;
+    const float exponent = 1.7f;
+    fill(scale, 6, 7);
+    maker_init(&m, 18);
+    maker_input(&m, "x", 2, (int64_t[]){2, 6});
+    maker_floats(&m, "scale", 1, (int64_t[]){6}, scale);
+    maker_floats(&m, "half", 0, (int64_t[]){0}, &half);
+    maker_floats(&m, "k", 0, (int64_t[]){0}, &exponent);
+    maker_node(&m, "", "LayerNormalization", "x scale", "n");
+    maker_node(&m, "", "Softplus", "n", "positive");
+    maker_node(&m, "", "Pow", "positive k", "power");
+    maker_node(&m, "", "Sqrt", "power", "root");
+    maker_node(&m, "", "Add", "root half", "divisor");
+    maker_node(&m, "", "Div", "n divisor", "q");
+    maker_node(&m, "", "LogSoftmax", "q", "y");
+    maker_output(&m, "y");
+    struct sb_dataset rows = random_rows(12, -3, 3);
+    expect_all(&m, &rows, 0.05, 0.02, 1e-3);
+    sb_dataset_fini(&rows);
+    maker_fini(&m);
+}
+
 static void expect_failure(struct maker *m, const struct sb_dataset *rows,
                            enum sb_precision precision, sb_err wanted, const char *part)
 {
@@ -819,6 +892,8 @@ int main(void)
         cmocka_unit_test(resized_images_are_close_to_float),
         cmocka_unit_test(windows_of_all_forms_are_close_to_float),
         cmocka_unit_test(recurrent_cells_are_close_to_float),
+        cmocka_unit_test(transformer_block_is_close_to_float),
+        cmocka_unit_test(roots_powers_and_norms_are_close_to_float),
         cmocka_unit_test(unknown_operator_is_named),
         cmocka_unit_test(old_operator_set_is_named),
         cmocka_unit_test(quantising_without_samples_is_refused),
