@@ -181,6 +181,11 @@ MODEL(digits_autoencoder_in_i8_agrees, check_shared, "digits_autoencoder.onnx",
 MODEL(digits_autoencoder_in_i16_agrees, check_shared, "digits_autoencoder.onnx",
       "digits_mlp_test.npz", SB_PRECISION_I16, 0.99, 0)
 
+MODEL(gru_forecast_in_i16_agrees, check_shared, "gru_forecast.onnx", "gru_forecast_test.npz",
+      SB_PRECISION_I16, 0.99, 0)
+MODEL(gru_forecast_in_fx32_agrees, check_shared, "gru_forecast.onnx", "gru_forecast_test.npz",
+      SB_PRECISION_FX32, 0.9999, 0)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +207,8 @@ int main(void)
         cmocka_unit_test(gbdt_breast_cancer_agrees),
         cmocka_unit_test(digits_autoencoder_in_i8_agrees),
         cmocka_unit_test(digits_autoencoder_in_i16_agrees),
+        cmocka_unit_test(gru_forecast_in_i16_agrees),
+        cmocka_unit_test(gru_forecast_in_fx32_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
