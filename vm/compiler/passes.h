@@ -1,6 +1,6 @@
 /* passes.h: rewriting a loaded graph until only operators are left that lowering knows, without changing what it computes.
  *
- *     fix the batch -> infer shapes, fold constants -> expand classical models -> drop identities, take QDQ scales
+ *     fix the batch -> infer shapes, fold constants -> drop identities, take QDQ scales -> fuse patterns -> expand what is made of others
  *                   -> bring linear layers to one form -> fold scalings and biases into them -> drop what nobody reads
  *
  * After the passes each Conv has constant weights [O, I/groups, KH, KW] and bias [O]; each Gemm constant weights [N, K] (transB 1, alpha and
