@@ -143,6 +143,10 @@ static double conv_element(const struct sb_eval_window *w, const double *image,
 {
     double sum = 0;
     int64_t plane = w->in[1] * w->in[2];
+    int64_t step = w->dilation[2]; /* taps first .. end - 1 of a row are inside the image */
+    int64_t first = start[2] >= 0 ? 0 : (-start[2] + step - 1) / step;
+    int64_t room = w->in[2] - start[2] <= 0 ? 0 : (w->in[2] - start[2] - 1) / step + 1;
+    int64_t end = room < w->kernel[2] ? room : w->kernel[2];
     for (uint64_t c = 0; c < channels; c++, image += w->in[0] * plane) {
         for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
             int64_t z = start[0] + kd * w->dilation[0];
@@ -152,9 +156,8 @@ static double conv_element(const struct sb_eval_window *w, const double *image,
                     continue;
                 }
                 const double *row = image + z * plane + y * w->in[2];
-                for (int64_t kx = 0; kx < w->kernel[2]; kx++) {
-                    int64_t x = start[2] + kx * w->dilation[2];
-                    sum += inside(w, 2, x) ? weights[kx] * row[x] : 0;
+                for (int64_t kx = first; kx < end; kx++) {
+                    sum += weights[kx] * row[start[2] + kx * step];
                 }
             }
         }
