@@ -292,7 +292,7 @@ enum { SB_ATTR_MAP_KIND, SB_ATTR_MAP_SHIFT };
 
 /* REDUCE (14.1) along AXIS: y = KIND over x - x.zp, x's shape without the axis. Sums: y = sum * MULT / (DIVISOR * 2^SHIFT), half up; SUM_SQUARE
  * takes elements shifted right by PRE, half up. x any number type (SUM_SQUARE: not i64); MULT 1 .. 2^31 - 1, DIVISOR 1 .. 2^24, SHIFT 0 .. 60,
- * DIVISOR * 2^SHIFT at most 2^60. MAX and MIN: type and zero point of x; the other attributes are not used (PRE 0, MULT, DIVISOR 1, SHIFT 0). */
+ * DIVISOR * 2^SHIFT at most 2^60. MAX and MIN: type and zero point of x; PRE 0, MULT 1, DIVISOR 1, SHIFT 0. */
 enum sb_reduce_kind {
     SB_REDUCE_SUM,
     SB_REDUCE_SUM_ABS,

@@ -237,7 +237,7 @@ static void rescale_wide(const struct sb_exec *x)
         sb_widen(values, sb_element_at(x->in[0], xd->dtype, at), xd->dtype, count);
         for (size_t i = 0; i < count; i++) {
             int64_t v = sb_round_shr((values[i] - xd->quant.zero_point) * mult, shift);
-            values[i] = sb_clamp_i64(v + yd->quant.zero_point, yd->lo, yd->hi);
+            values[i] = sb_finish(v, yd->quant.zero_point, yd->lo, yd->hi);
         }
         sb_narrow(sb_element_at_mut(x->out, yd->dtype, at), yd->dtype, values, count);
     }

@@ -36,7 +36,7 @@ static void run_unary(const struct sb_exec *x, map_fn fn)
         }
         fn(values, count, x);
         for (size_t i = 0; i < count; i++) {
-            values[i] = sb_clamp_i64(values[i] + yd->quant.zero_point, yd->lo, yd->hi);
+            values[i] = sb_finish(values[i], yd->quant.zero_point, yd->lo, yd->hi);
         }
         sb_narrow(sb_element_at_mut(x->out, yd->dtype, at), yd->dtype, values, count);
     }
@@ -175,6 +175,7 @@ static sb_err ln_prove(const struct sb_check *c)
     int64_t offset = c->attrs[SB_ATTR_LN_OFFSET];
     unsigned shift = (unsigned)c->attrs[SB_ATTR_LN_SHIFT];
     v = sb_interval_scale(v, c->attrs[SB_ATTR_LN_MULT]);
+    SB_TRY(sb_check_fits_i64(c, v, "the scaled logarithm"));
     v = sb_interval_add(v, (struct sb_interval){.lo = offset, .hi = offset});
     SB_TRY(sb_check_fits_i64(c, sb_interval_with_half(v, shift), "the value before the shift"));
     sb_prove_clamped(c, sb_interval_round_shr(v, shift));

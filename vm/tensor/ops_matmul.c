@@ -298,7 +298,7 @@ static void finish_row(const struct sb_exec *x, int64_t *s, const int64_t *lost,
     }
     for (size_t j = 0; j < n; j++) {
         int64_t v = sb_round_shr(sb_round_shr(s[j], pre) * mult, shift);
-        s[j] = sb_clamp_i64(v + yd->quant.zero_point, yd->lo, yd->hi);
+        s[j] = sb_finish(v, yd->quant.zero_point, yd->lo, yd->hi);
     }
     sb_narrow(sb_element_at_mut(x->out, yd->dtype, y_at), yd->dtype, s, n);
 }

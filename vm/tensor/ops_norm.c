@@ -82,9 +82,11 @@ static sb_err log_sum_exp_prove(const struct sb_check *c)
     uint64_t len = shape->dims[shape->rank - 1];
     unsigned shift = (unsigned)c->attrs[SB_ATTR_LOG_SUM_EXP_OUT_SHIFT];
     struct sb_interval ln = {.lo = 0, .hi = sb_fx_ln(len << 31) - LN_2_31 + SB_FX_LN_SLACK};
-    struct sb_interval v = sb_interval_add(
-        sb_interval_scale(sb_interval_of(c->in[0]), c->attrs[SB_ATTR_LOG_SUM_EXP_MULT_MAX]),
-        sb_interval_scale(ln, c->attrs[SB_ATTR_LOG_SUM_EXP_MULT_LN]));
+    struct sb_interval max =
+        sb_interval_scale(sb_interval_of(c->in[0]), c->attrs[SB_ATTR_LOG_SUM_EXP_MULT_MAX]);
+    ln = sb_interval_scale(ln, c->attrs[SB_ATTR_LOG_SUM_EXP_MULT_LN]);
+    SB_TRY(sb_check_fits_i64(c, ln, "the scaled logarithm"));
+    struct sb_interval v = sb_interval_add(max, ln);
     SB_TRY(sb_check_fits_i64(c, sb_interval_with_half(v, shift), "the value before the shift"));
     sb_prove_clamped(c, sb_interval_round_shr(v, shift));
     return SB_OK;
@@ -344,15 +346,15 @@ static void norm_row(int64_t *values, uint32_t len, const struct sb_exec *x)
     const int64_t *b = x->in[SB_IN_NORM_B];
     const struct sb_tensor_desc *yd = &x->out_tensor->desc;
     unsigned shift = (unsigned)x->attrs[SB_ATTR_NORM_SHIFT];
-    int64_t zero_point = yd->quant.zero_point;
+    int32_t zero_point = yd->quant.zero_point;
     struct row_scale r = row_scale_of(values, len, x->attrs);
     int64_t up = (int64_t)1 << (r.up > 0 ? r.up : 0);
     unsigned down = r.up < 0 ? (unsigned)-r.up : 0;
     for (uint32_t i = 0; i < len; i++) {
         int64_t u = sb_round_shr(((int64_t)len * values[i] - r.sum) * up, down);
         int64_t t = sb_round_shr(u * r.inverse, 30);
-        int64_t y = sb_round_shr(t * w[i] + b[i], shift) + zero_point;
-        values[i] = sb_clamp_i64(y, yd->lo, yd->hi);
+        int64_t y = sb_round_shr(t * w[i] + b[i], shift);
+        values[i] = sb_finish(y, zero_point, yd->lo, yd->hi);
     }
 }
 

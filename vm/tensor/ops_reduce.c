@@ -151,6 +151,15 @@ static bool keeps_elements(const struct sb_check *c)
     return kind == SB_REDUCE_MAX || kind == SB_REDUCE_MIN;
 }
 
+/* MAX and MIN have one form: elements go through the finish of the sums unchanged. */
+static sb_err check_unused(const struct sb_check *c)
+{
+    SB_TRY(sb_check_attr(c, SB_ATTR_REDUCE_PRE, "PRE", 0, 0));
+    SB_TRY(sb_check_attr(c, SB_ATTR_REDUCE_MULT, "MULT", 1, 1));
+    SB_TRY(sb_check_attr(c, SB_ATTR_REDUCE_DIVISOR, "DIVISOR", 1, 1));
+    return sb_check_attr(c, SB_ATTR_REDUCE_SHIFT, "SHIFT", 0, 0);
+}
+
 static sb_err reduce_infer(const struct sb_check *c)
 {
     SB_TRY(sb_check_attr(c, SB_ATTR_REDUCE_KIND, "KIND", 0, SB_REDUCE_COUNT - 1));
@@ -165,6 +174,7 @@ static sb_err reduce_infer(const struct sb_check *c)
     if (keeps_elements(c)) {
         SB_TRY(sb_check_dtype(c, c->in[0], "input x", ALL_DTYPES));
         SB_TRY(sb_check_same_quant(c, c->in[0], "input x"));
+        SB_TRY(check_unused(c));
     } else {
         bool squares = c->attrs[SB_ATTR_REDUCE_KIND] == SB_REDUCE_SUM_SQUARE;
         SB_TRY(sb_check_dtype(c, c->in[0], "input x",

@@ -149,9 +149,9 @@ static struct resample resample_of(const struct sb_exec *x)
 
 static void finish(const struct resample *r, void *y, size_t at, int64_t *sum, size_t count)
 {
-    int64_t zero_point = r->y->quant.zero_point;
+    int32_t zero_point = r->y->quant.zero_point;
     for (size_t i = 0; i < count; i++) {
-        sum[i] = sb_clamp_i64(sb_round_shr(sum[i], r->shift) + zero_point, r->y->lo, r->y->hi);
+        sum[i] = sb_finish(sb_round_shr(sum[i], r->shift), zero_point, r->y->lo, r->y->hi);
     }
     sb_narrow(sb_element_at_mut(y, r->y->dtype, at), r->y->dtype, sum, count);
 }

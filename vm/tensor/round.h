@@ -17,6 +17,12 @@ static inline int64_t sb_clamp_i64(int64_t value, int64_t lo, int64_t hi)
     return value < lo ? lo : value > hi ? hi : value;
 }
 
+/* sb_finish: clamp(value + zero_point, lo, hi) for any value: the zero point is added last, where the sum fits the type of y. */
+static inline int64_t sb_finish(int64_t value, int32_t zero_point, int64_t lo, int64_t hi)
+{
+    return sb_clamp_i64(value, lo - zero_point, hi - zero_point) + zero_point;
+}
+
 /* sb_requantise: clamp(((acc * mult + 2^(shift-1)) >> shift) + zero_point, lo, hi). mult in [2^30, 2^31), shift in [1, 62]: the product
  * and the half stay below 2^63 for every int32 acc. (3.2) */
 static inline int64_t sb_requantise(int32_t acc, int32_t mult, unsigned shift, int32_t zero_point,
