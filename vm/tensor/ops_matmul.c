@@ -15,6 +15,8 @@
      SB_DTYPE_BIT(I32))
 #define WRITE_DTYPES (SB_DTYPE_BIT(I8) | SB_DTYPE_BIT(U8) | SB_DTYPE_BIT(I16) | SB_DTYPE_BIT(I32))
 #define PACK_BLOCK   256u
+/* Of the packed b: beyond, each row of a brings it from memory anew, which takes longer than the narrow sums. */
+#define STREAMED_BYTES (UINT64_C(1) << 20)
 
 enum form { FORM_NARROW, FORM_MIDDLE, FORM_WIDE };
 
@@ -170,6 +172,9 @@ static sb_err batch_matmul_cost(const struct sb_check *c)
     sb_units_add(units, SB_GAS_CLASS_REQUANTISE, sat_mul_u64(c->out->count, 3));
     if (has_offset(c->in[0], c->in[1])) {
         sb_units_add(units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(batches, g.n * g.k * element));
+    }
+    if (form == FORM_NARROW && g.n * g.k * element > STREAMED_BYTES) {
+        sb_units_add(units, SB_GAS_CLASS_COPY_BYTE, sat_mul_u64(macs, element));
     }
     c->node->workspace_bytes =
         align64(g.n * g.k * element) + align64(g.k * element) + 2 * align64(g.n * sizeof(int64_t));

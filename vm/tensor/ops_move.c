@@ -114,10 +114,33 @@ COPY_STRIDED(uint32_t)
 COPY_STRIDED(uint64_t)
 #undef COPY_STRIDED
 
+/* A row that repeats one element: charged by the byte as a copy in order, so its stores must be as wide. */
+#define FILL_ROW(type)                                                                             \
+    static void fill_row_##type(void *to, const void *from, size_t count, int64_t stride)          \
+    {                                                                                              \
+        type *y = to;                                                                              \
+        const type element = *(const type *)from;                                                  \
+        (void)stride;                                                                              \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            y[i] = element;                                                                        \
+        }                                                                                          \
+    }
+FILL_ROW(uint8_t)
+FILL_ROW(uint16_t)
+FILL_ROW(uint32_t)
+FILL_ROW(uint64_t)
+#undef FILL_ROW
+
 typedef void (*copy_strided_fn)(void *to, const void *from, size_t count, int64_t stride);
 
-static copy_strided_fn copy_strided_of(size_t size)
+static copy_strided_fn copy_strided_of(size_t size, int64_t stride)
 {
+    if (stride == 0) {
+        return size == 1   ? fill_row_uint8_t
+               : size == 2 ? fill_row_uint16_t
+               : size == 4 ? fill_row_uint32_t
+                           : fill_row_uint64_t;
+    }
     return size == 1   ? copy_strided_uint8_t
            : size == 2 ? copy_strided_uint16_t
            : size == 4 ? copy_strided_uint32_t
@@ -130,7 +153,7 @@ static void view_run(const struct sb_exec *x)
     size_t size = sb_dtype_bytes(x->out_tensor->desc.dtype);
     size_t row = v.dim[v.rank - 1];
     int64_t stride = v.stride[v.rank - 1];
-    copy_strided_fn copy = copy_strided_of(size);
+    copy_strided_fn copy = copy_strided_of(size, stride);
     const uint8_t *base = x->in[0];
     uint8_t *to = x->out;
     int64_t from = x->attrs[SB_ATTR_VIEW_OFFSET];

@@ -68,6 +68,8 @@ static sb_err resample_cost(const struct sb_check *c)
                  a.inner == 1
                      ? a.outer
                      : sat_mul_u64(a.outer * a.size, taps->dims[1] * (a.inner / BLOCK + 1)));
+    sb_axis_miss_units(c, c->in[SB_IN_RESAMPLE_X]->bytes / a.outer,
+                       sat_mul_u64(a.outer, c->in[SB_IN_RESAMPLE_INDEX]->count));
     return SB_OK;
 }
 

@@ -1,4 +1,4 @@
-/* test_ranges.c: what the verifier proves about a node holds when it runs, also where attributes and elements are extreme. An interval that
+/* test_ranges.c: what the verifier proves and charges holds when a node runs, also where attributes and elements are extreme. An interval that
  * is wrong would let an index leave its tensor. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -120,12 +120,46 @@ static void ln_whose_product_overflows_is_refused(void **state)
     expect(SB_E_RANGE, "logarithm", SB_OP_LN, &x, &y, attrs, 3);
 }
 
+/* Taps that lie anywhere in a long row come from memory one by one. */
+static void resample_of_a_long_row_pays_for_each_line(void **state)
+{
+    (void)state;
+    struct sb_tensor_desc x = vector_of(SB_DTYPE_I8, 1, 1 << 20);
+    struct sb_tensor_desc y = vector_of(SB_DTYPE_I8, 1, 3);
+    const struct sb_shape shape = {.rank = 2, .dims = {3, 1}};
+    const int32_t index[] = {1000000, 0, 500000};
+    const int32_t weight[] = {1, 1, 1};
+    for (uint64_t want = 0; want <= 3; want += 3) {
+        struct sb_buf file;
+        struct sb_diag diag = {{0}};
+        struct sb_model *model = NULL;
+        struct sb_build *b = sb_build_new("resample");
+        const int32_t near[] = {1, 0, 2};
+        x.shape.dims[0] = want == 0 ? 3 : 1 << 20;
+        uint32_t in = sb_build_input(b, "x", &x);
+        uint32_t i = sb_build_const(b, "i", SB_DTYPE_I32, &shape, NULL, want == 0 ? near : index);
+        uint32_t w = sb_build_const(b, "w", SB_DTYPE_I32, &shape, NULL, weight);
+        uint32_t out = sb_build_tensor(b, "y", &y);
+        sb_build_node(b, "node", SB_OP_RESAMPLE, 1, (const uint32_t[]){in, i, w}, 3, out,
+                      (const int64_t[]){0, 0}, 2);
+        sb_build_output(b, out);
+        sb_buf_init(&file, SB_MODEL_FILE_BYTES_MAX);
+        assert_int_equal(sb_build_finish(&file, b, &diag), SB_OK);
+        assert_int_equal(sb_model_load(&model, sb_buf_bytes(&file), &diag), SB_OK);
+        assert_int_equal(sb_model_info(model)->units.count[SB_GAS_CLASS_MISS], want);
+        sb_model_free(model);
+        sb_build_free(b);
+        sb_buf_fini(&file);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reduce_max_with_a_factor_is_refused),
         cmocka_unit_test(rescale_of_the_greatest_i64_ends_at_the_range),
         cmocka_unit_test(ln_whose_product_overflows_is_refused),
+        cmocka_unit_test(resample_of_a_long_row_pays_for_each_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
