@@ -36,7 +36,12 @@ sb_err sb_chain_evidence_age(enum sb_chain_evidence_age *ret_age, struct sb_chai
     if (err != SB_E_NOT_FOUND) {
         return err;
     }
-    SB_TRY(sb_chain_time_after(&known_ms, chain, offence_height));
+    err = sb_chain_time_after(&known_ms, chain, offence_height);
+    if (err == SB_E_NOT_FOUND) { /* another thread is pruning, and has just dropped that height */
+        *ret_age = SB_EVIDENCE_UNKNOWN;
+        return SB_OK;
+    }
+    SB_TRY(err);
     bool is_surely_expired =
         is_old && time_ms > known_ms && sb_params_old_by_time(params, known_ms, time_ms);
     *ret_age = is_surely_expired ? SB_EVIDENCE_EXPIRED : SB_EVIDENCE_UNKNOWN;

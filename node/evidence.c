@@ -90,9 +90,16 @@ static void insert(struct sb_evidence_pool *pool, const struct sb_evidence *evid
     pool->count++;
 }
 
-static bool is_full_for(const struct sb_evidence_pool *pool, const sb_addr *validator)
+/* is_full_for: there is no room for this piece, unless it takes the place of one. */
+static bool is_full_for(const struct sb_evidence_pool *pool, const struct sb_evidence *evidence)
 {
+    const sb_addr *validator = &evidence->a.validator_address;
+    uint8_t offence[SB_OFFENCE_BYTES];
     size_t offences = 0;
+    sb_evidence_offence(offence, evidence);
+    if (find(pool, offence) != NULL) {
+        return false;
+    }
     for (size_t i = 0; i < pool->count; i++) {
         offences += sb_addr_equal(&pool->pieces[i].evidence.a.validator_address, validator);
     }
@@ -179,33 +186,9 @@ sb_err sb_evidence_pool_is_committed(bool *ret_committed, const struct sb_eviden
     return SB_OK;
 }
 
-/* is_news: neither pending nor committed, of a height that this node knows, and not too old for the next block. */
-static sb_err is_news(bool *ret_news, struct sb_evidence_pool *pool,
-                      const struct sb_evidence *evidence)
-{
-    uint8_t offence[SB_OFFENCE_BYTES];
-    struct sb_chain_head head = sb_chain_head(pool->chain);
-    uint64_t height = sb_evidence_height(evidence), next = head.header.number + 1;
-    bool committed = false;
-    bool expired = false;
-    *ret_news = false;
-    sb_evidence_offence(offence, evidence);
-    if (height == 0 || height > next || find(pool, offence) != NULL) {
-        return SB_OK;
-    }
-    if (evidence->kind == SB_EVIDENCE_LUNATIC && height == next) {
-        return SB_OK; /* no block is common that is not there */
-    }
-    SB_TRY(sb_evidence_pool_is_committed(&committed, pool, evidence));
-    SB_TRY(
-        sb_chain_evidence_expired(&expired, pool->chain, &head.params, height, next, head.time_ms));
-    *ret_news = !committed && !expired;
-    return SB_OK;
-}
-
 /* verify_history: *ret_stands tells whether a block may carry it now, as far as its header is concerned. SB_E_REFUSED: history does not
  * contradict it. */
-static sb_err verify_history(bool *ret_stands, struct sb_evidence_pool *pool,
+static sb_err verify_history(bool *ret_stands, const struct sb_evidence_pool *pool,
                              const struct sb_evidence *evidence, struct sb_diag *diag)
 {
     enum sb_lunatic verdict = SB_LUNATIC_YES;
@@ -217,6 +200,45 @@ static sb_err verify_history(bool *ret_stands, struct sb_evidence_pool *pool,
     return verdict == SB_LUNATIC_NO
                ? sb_fail(diag, SB_E_REFUSED, "evidence: history does not contradict the header")
                : SB_OK;
+}
+
+/* stands: whether a block may carry a piece that is kept. A header above the head may contradict history when it comes, and no more when the
+ * chain has got there. */
+static sb_err stands(bool *ret_stands, const struct sb_evidence_pool *pool,
+                     const struct sb_evidence *evidence)
+{
+    sb_err err = verify_history(ret_stands, pool, evidence, NULL);
+    return err == SB_E_REFUSED ? SB_OK : err;
+}
+
+/* is_news: neither pending (as a piece that stands) nor committed, of a height that this node knows, and not too old for the next block. */
+static sb_err is_news(bool *ret_news, struct sb_evidence_pool *pool,
+                      const struct sb_evidence *evidence)
+{
+    uint8_t offence[SB_OFFENCE_BYTES];
+    struct sb_chain_head head = sb_chain_head(pool->chain);
+    uint64_t height = sb_evidence_height(evidence), next = head.header.number + 1;
+    bool committed = false, expired = false, is_kept = false;
+    *ret_news = false;
+    sb_evidence_offence(offence, evidence);
+    if (height == 0 || height > next) {
+        return SB_OK;
+    }
+    const struct piece *kept = find(pool, offence);
+    if (kept != NULL) {
+        SB_TRY(stands(&is_kept, pool, &kept->evidence));
+    }
+    if (is_kept) {
+        return SB_OK;
+    }
+    if (evidence->kind == SB_EVIDENCE_LUNATIC && height == next) {
+        return SB_OK; /* no block is common that is not there */
+    }
+    SB_TRY(sb_evidence_pool_is_committed(&committed, pool, evidence));
+    SB_TRY(
+        sb_chain_evidence_expired(&expired, pool->chain, &head.params, height, next, head.time_ms));
+    *ret_news = !committed && !expired;
+    return SB_OK;
 }
 
 static sb_err verify(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
@@ -249,7 +271,13 @@ static sb_err keep(struct sb_evidence_pool *pool, const struct sb_evidence *evid
     const struct sb_store_record record = {.key = key_of(key, 'p', offence),
                                            .value = sb_buf_bytes(&buf)};
     SB_TRY(sb_store_record_write(pool->chain->store, &record, 1, diag));
-    insert(pool, evidence, buf.len);
+    struct piece *replaced = find(pool, offence);
+    if (replaced != NULL) {
+        replaced->evidence = *evidence;
+        replaced->bytes = buf.len;
+    } else {
+        insert(pool, evidence, buf.len);
+    }
     sb_log(pool->chain->log, SB_LOG_INFO, "chain",
            evidence->kind == SB_EVIDENCE_LUNATIC
                ? "evidence of a precommit against the chain's history is kept for a block"
@@ -265,16 +293,14 @@ static sb_err keep(struct sb_evidence_pool *pool, const struct sb_evidence *evid
 sb_err sb_evidence_pool_add(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
                             struct sb_diag *diag)
 {
-    bool news, stands;
+    bool news, may_stand;
     SB_TRY(is_news(&news, pool, evidence));
     if (!news) {
         return SB_OK;
     }
     SB_TRY(verify(pool, evidence, diag));
-    SB_TRY(verify_history(&stands, pool, evidence, diag));
-    return !stands || is_full_for(pool, &evidence->a.validator_address)
-               ? SB_OK
-               : keep(pool, evidence, diag);
+    SB_TRY(verify_history(&may_stand, pool, evidence, diag));
+    return !may_stand || is_full_for(pool, evidence) ? SB_OK : keep(pool, evidence, diag);
 }
 
 /* ---- taking out ---- */
@@ -283,13 +309,17 @@ sb_err sb_evidence_pool_list(const struct sb_evidence **ret_list, size_t *ret_co
                              const struct sb_evidence_pool *pool, struct sb_arena *arena,
                              size_t max)
 {
-    size_t count = pool->count < max ? pool->count : max;
-    struct sb_evidence *list = sb_arena_array(arena, count, sizeof *list);
+    size_t most = pool->count < max ? pool->count : max, count = 0;
+    struct sb_evidence *list = sb_arena_array(arena, most, sizeof *list);
     if (list == NULL) {
         return SB_E_NOMEM;
     }
-    for (size_t i = 0; i < count; i++) {
-        list[i] = pool->pieces[i].evidence;
+    for (size_t i = 0; i < pool->count && count < most; i++) {
+        bool may_stand;
+        SB_TRY(stands(&may_stand, pool, &pool->pieces[i].evidence));
+        if (may_stand) {
+            list[count++] = pool->pieces[i].evidence;
+        }
     }
     *ret_list = list;
     *ret_count = count;
@@ -311,8 +341,7 @@ static sb_err may_carry(bool *ret_may, struct sb_evidence_pool *pool,
     if (expired) {
         return SB_OK;
     }
-    sb_err err = verify_history(ret_may, pool, evidence, NULL);
-    return err == SB_E_REFUSED ? SB_OK : err;
+    return stands(ret_may, pool, evidence);
 }
 
 sb_err sb_evidence_pool_pick(const struct sb_evidence **ret_list, size_t *ret_count,

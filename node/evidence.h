@@ -5,7 +5,7 @@
  *                             +-- expired: dropped
  *
  * An offence is (height, round, type of vote, validator), or, of a lunatic, the validator: it is punished once, so one piece of evidence for
- * it is kept and a second one ignored. Evidence of the height that is being decided waits here until a block may carry it: one of a later height.
+ * it is kept and a second one ignored, unless the first cannot go into a block any more. Evidence of the height that is being decided waits here until a block may carry it: one of a later height.
  *
  * Pending becomes committed in the one batch that stores the block, so no crash can let an offence be committed twice. Records of what is
  * committed are never dropped: they are smaller than the evidence in the block itself, and whether a block may carry a piece must not
@@ -38,7 +38,8 @@ void sb_evidence_pool_free(struct sb_evidence_pool *pool);
 sb_err sb_evidence_pool_add(struct sb_evidence_pool *pool, const struct sb_evidence *evidence,
                             struct sb_diag *diag) SB_MUST_USE;
 
-/* sb_evidence_pool_list: what is pending, in order, at most max, copied to the arena. */
+/* sb_evidence_pool_list: what is pending and may go into the next block as far as history is concerned, in order, at most max, copied to the
+ * arena. */
 sb_err sb_evidence_pool_list(const struct sb_evidence **ret_list, size_t *ret_count,
                              const struct sb_evidence_pool *pool, struct sb_arena *arena,
                              size_t max) SB_MUST_USE;

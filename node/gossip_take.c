@@ -353,7 +353,10 @@ static sb_err take_lunatic(struct sb_replica *replica, struct gossip_peer *peer,
     }
     sb_err err = app->evidence_add(app->ctx, evidence, diag);
     if (err == SB_E_REFUSED) {
-        sb_replica_report(replica, peer, SB_OFFENCE_INVALID, "false evidence");
+        /* To a peer that is not there yet a header may contradict what history came to say after all. */
+        bool is_behind = peer->status.head < evidence->a.height;
+        sb_replica_report(replica, peer, is_behind ? SB_OFFENCE_WASTE : SB_OFFENCE_INVALID,
+                          "false evidence");
         return SB_OK;
     }
     SB_TRY(err);

@@ -5,6 +5,7 @@
 #include "node/chain_impl.h"
 #include "node/light_client.h"
 #include "node/predeploys.h"
+#include "storage/store_internal.h"
 #include "tests/unit/node/validators_fixture.h"
 
 #define LIARS      2 /* keys 2 and 3: 25 of a power of 46 */
@@ -91,6 +92,15 @@ static uint64_t head_number(void)
 static size_t pending_count(void)
 {
     return sb_evidence_pool_count(sb_chain_evidence(n.f.chain));
+}
+
+/* told_count: pieces that peers are told of. */
+static size_t told_count(void)
+{
+    const struct sb_evidence *list;
+    size_t count;
+    fixture_check(&n.f, n.table->evidence_pending(n.table->ctx, &arena, 16, &list, &count));
+    return count;
 }
 
 static int64_t power_at(uint64_t height, size_t key)
@@ -512,6 +522,65 @@ static void validator_that_has_left_answers_for_the_time_in_the_set(void **state
     assert_int_equal(pending_count(), 0);
 }
 
+/* A header that its signer sends too late for the next block, and which is none of a lunatic from then on: the set of its height is the one
+ * that it names. It must not keep out what convicts him. */
+static void piece_that_history_overtakes_makes_room_for_another(void **state)
+{
+    (void)state;
+    net_open(&n);
+    sb_chain_set_update_source(n.f.chain, leave, NULL);
+    steps(2);
+    struct sb_validator_set next;
+    fixture_check(&n.f, sb_chain_validators_at(&next, &arena, n.f.chain, 4));
+    struct sb_consensus_header shield = own_header(2);
+    shield.height = 4;
+    shield.validators_hash = shield.next_validators_hash = sb_validator_set_hash(&next);
+    struct sb_evidence evidence = lunatic(1, 2, &shield, 0);
+    sb_bytes third = net_build(&n);
+    fixture_check(&n.f, n.table->evidence_add(n.table->ctx, &evidence, &n.f.diag));
+    assert_int_equal(pending_count(), 1);
+    net_accept(&n, third);
+    steps(2);
+    assert_int_equal(pending_count(), 1);
+    assert_int_equal(told_count(), 0); /* peers would hold it for false */
+    struct sb_consensus_header forged = own_header(5);
+    forged.params_hash.b[0] ^= 1;
+    evidence = lunatic(1, 4, &forged, 0);
+    fixture_check(&n.f, n.table->evidence_add(n.table->ctx, &evidence, &n.f.diag));
+    assert_int_equal(pending_count(), 1);
+    assert_int_equal(told_count(), 1);
+    net_close(&n); /* what is kept is the new piece, also on disk */
+    net_open(&n);
+    sb_chain_set_update_source(n.f.chain, leave, NULL);
+    assert_int_equal(pending_count(), 1);
+    struct sb_consensus_block block = net_decode(&n, net_step(&n));
+    assert_int_equal(block.evidence_count, 1);
+    assert_int_equal(block.evidence[0].header.height, 5);
+    assert_int_equal(pending_count(), 0);
+}
+
+/* A peer can ask for the age of any height while another thread prunes. */
+static void evidence_of_a_height_that_is_being_pruned_is_ignored(void **state)
+{
+    (void)state;
+    n.f.genesis.params.evidence_age_blocks_max = 4;
+    n.f.genesis.params.evidence_age_ms_max = 1;
+    n.f.history_blocks = 2;
+    net_open(&n);
+    steps(12);
+    struct sb_consensus_header forged = own_header(12);
+    forged.params_hash.b[0] ^= 1;
+    struct sb_evidence evidence = lunatic(1, 2, &forged, 0);
+    fixture_check(&n.f, sb_store_prune(n.f.chain->store, 6, &n.f.diag));
+    atomic_store(&n.f.chain->store->oldest, 5); /* its blocks go before it moves */
+    fixture_check(&n.f, n.table->evidence_add(n.table->ctx, &evidence, &n.f.diag));
+    assert_int_equal(pending_count(), 0);
+    atomic_store(&n.f.chain->store->oldest, 6);
+    fixture_check(&n.f, n.table->evidence_add(n.table->ctx, &evidence, &n.f.diag));
+    assert_int_equal(pending_count(), 0);
+    steps(1);
+}
+
 static void double_vote_and_lunatic_of_one_validator_are_in_one_block(void **state)
 {
     (void)state;
@@ -549,6 +618,8 @@ int main(void)
         CASE(lunatic_is_convicted_once),
         CASE(lunatic_evidence_ages_by_the_common_height),
         CASE(validator_that_has_left_answers_for_the_time_in_the_set),
+        CASE(piece_that_history_overtakes_makes_room_for_another),
+        CASE(evidence_of_a_height_that_is_being_pruned_is_ignored),
         CASE(double_vote_and_lunatic_of_one_validator_are_in_one_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
