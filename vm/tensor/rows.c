@@ -96,15 +96,30 @@ void sb_rows_cost(const struct sb_check *c, enum sb_gas_class gas_class, uint64_
     sb_units_add(&c->node->units, SB_GAS_CLASS_ROW, sat_mul_u64(r.row_count, c->input_count));
 }
 
+#define SPREAD(type)                                                                               \
+    do {                                                                                           \
+        const type value = *(const type *)element;                                                 \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            ((type *)ret)[i] = value;                                                              \
+        }                                                                                          \
+    } while (0)
+
 /* count copies of an element of 1, 2, 4 or 8 bytes. */
 static void spread(void *ret, const void *element, size_t size, size_t count)
 {
-    if (size == 1) {
+    switch (size) {
+    case 1:
         memset(ret, *(const uint8_t *)element, count);
         return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        memcpy((uint8_t *)ret + i * size, element, size);
+    case 2:
+        SPREAD(uint16_t);
+        return;
+    case 4:
+        SPREAD(uint32_t);
+        return;
+    default:
+        SPREAD(uint64_t);
+        return;
     }
 }
 
