@@ -179,8 +179,9 @@ static bool pass(struct sb_lookahead *l)
 
 /* ---- the thread ---- */
 
-/* wait: until there is news; false when the thread is to end. */
-static bool wait(struct sb_lookahead *l)
+/* wait: until there is news; false when the thread is to end. *ret_moved: the head has moved since the last time; what ran on it was
+ * cancelled, and no more is from now on, unless the thread is to end. */
+static bool wait(struct sb_lookahead *l, bool *ret_moved)
 {
     (void)pthread_mutex_lock(&l->lock);
     while (!l->has_news && !l->ends) {
@@ -188,6 +189,7 @@ static bool wait(struct sb_lookahead *l)
     }
     l->has_news = false;
     bool goes_on = !l->ends;
+    *ret_moved = goes_on && atomic_exchange(&l->cancel, false);
     (void)pthread_mutex_unlock(&l->lock);
     return goes_on;
 }
@@ -198,8 +200,9 @@ static void *look_ahead(void *ctx)
 #ifdef __linux__
     (void)setpriority(PRIO_PROCESS, 0, NICENESS); /* of this thread alone */
 #endif
-    while (wait(l)) {
-        if (atomic_exchange(&l->cancel, false)) {
+    bool has_moved;
+    while (wait(l, &has_moved)) {
+        if (has_moved) {
             close_site(l);
             l->is_done = false;
         }
