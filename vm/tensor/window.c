@@ -105,8 +105,18 @@ static void fill(uint8_t *ret, size_t bytes, const void *element, size_t elem_by
         memset(ret, *(const uint8_t *)element, bytes);
         return;
     }
-    for (size_t i = 0; i < bytes; i += elem_bytes) {
-        memcpy(ret + i, element, elem_bytes);
+    if (elem_bytes == 2) {
+        uint16_t value;
+        memcpy(&value, element, sizeof value);
+        for (size_t i = 0; i < bytes; i += sizeof value) {
+            memcpy(ret + i, &value, sizeof value);
+        }
+        return;
+    }
+    uint32_t value; /* what slides has at most 4 bytes */
+    memcpy(&value, element, sizeof value);
+    for (size_t i = 0; i < bytes; i += sizeof value) {
+        memcpy(ret + i, &value, sizeof value);
     }
 }
 
