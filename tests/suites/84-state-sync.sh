@@ -94,21 +94,37 @@ for name in honest chunks stale headers; do wait_height "$name" 560 || die "$nam
 trust=$(rpc honest samebit_getCommit '["0x5"]' | sed -E 's/.*"blockId":"(0x[0-9a-f]+)".*/\1/')
 sync=(--state-sync --trust-height 5 --trust-hash "$trust" --persistent-peers)
 
-make many
-node build/samebit many "${sync[@]}" "$(peer_of honest),$(peer_of chunks),$(peer_of headers)"
-check newcomer_among_liars_follows follows many
-check newcomer_follows_before_it_has_all_old_headers fills_up many
-check liar_about_chunks_is_named dropped many chunks
-check liar_about_headers_is_named dropped many headers
-check honest_peer_is_not not_dropped many honest
+# begin_among NAME LIAR...: newcomers at the honest node and the liars, until one has dropped them all; the last is $newcomer. A liar that has not
+# yet taken the newest snapshot when a newcomer looks around is asked for nothing, so one newcomer may not meet them all.
+begin_among() {
+    local name=$1 peers liar attempt met
+    shift
+    peers=$(peer_of honest)
+    for liar in "$@"; do peers+=",$(peer_of "$liar")"; done
+    for attempt in 1 2 3 4 5 6; do
+        newcomer=$name$attempt
+        make "$newcomer"
+        node build/samebit "$newcomer" "${sync[@]}" "$peers"
+        follows "$newcomer" || return 1
+        met=1
+        for liar in "$@"; do dropped "$newcomer" "$liar" || met=0; done
+        [ "$met" = 0 ] || return 0
+    done
+}
 
-make two
-node build/samebit two "${sync[@]}" "$(peer_of honest),$(peer_of stale)"
-check newcomer_beside_a_stale_snapshot_follows follows two
-check liar_about_the_snapshot_is_named dropped two stale
+check newcomer_among_liars_follows begin_among many chunks headers
+many=$newcomer
+check newcomer_follows_before_it_has_all_old_headers fills_up "$many"
+check liar_about_chunks_is_named dropped "$many" chunks
+check liar_about_headers_is_named dropped "$many" headers
+check honest_peer_is_not not_dropped "$many" honest
 
-check old_block_is_an_error grep -q '"code":4444' <(rpc many eth_getBlockByNumber '["0x5",false]')
-check logs_of_old_blocks_are_an_error grep -q 'are not kept by this node' <(rpc many eth_getLogs '[{"fromBlock":"0x1"}]')
+check newcomer_beside_a_stale_snapshot_follows begin_among two stale
+two=$newcomer
+check liar_about_the_snapshot_is_named dropped "$two" stale
+
+check old_block_is_an_error grep -q '"code":4444' <(rpc "$many" eth_getBlockByNumber '["0x5",false]')
+check logs_of_old_blocks_are_an_error grep -q 'are not kept by this node' <(rpc "$many" eth_getLogs '[{"fromBlock":"0x1"}]')
 
 make wrong
 status=0
@@ -117,8 +133,8 @@ check state_sync_without_trust_is_refused test "$status" -eq 1
 for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
 wait 2>/dev/null || true
 pids=()
-check database_of_the_newcomer_is_right verified many
-check database_beside_the_stale_one_is_right verified two
+check database_of_the_newcomer_is_right verified "$many"
+check database_beside_the_stale_one_is_right verified "$two"
 
 build/samebit snapshot create --datadir "$work/honest" --output "$work/files" >"$work/created"
 id=$(sed -n 's/^id: //p' "$work/created")
